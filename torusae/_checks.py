@@ -1,0 +1,113 @@
+"""Argument checks shared by the library; each message says what came, what was expected and what to do."""
+
+import difflib
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+# A backend's tensor (torch.Tensor, jax.Array, tf.Tensor), a KerasTensor, or anything that converts to one. The three
+# backends share no base class, so a type checker can't say more than this.
+Tensor = Any
+
+
+def float_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, layout: str = "") -> Tensor:
+    """Returns `value` as a tensor of at least float32, after checking its type and rank.
+
+    float16 and bfloat16 become float32: they leave about 10 and 8 bits to an angle, so that many points of a batch tie.
+    """
+    if not hasattr(value, "dtype"):
+        value = np.asarray(value)
+        if value.dtype == np.float64:  # a Python float or list of floats carries no precision of its own
+            value = value.astype(keras.config.floatx())
+    kind = getattr(value.dtype, "kind", "")
+    dtype = "string" if kind in ("U", "S", "O") else keras.backend.standardize_dtype(value.dtype)
+    if not keras.backend.is_float_dtype(dtype):
+        raise TypeError(
+            f"{owner}: `{name}` must be a tensor of floating-point numbers. Received: dtype={dtype}. "
+            f"Convert it first, for example with keras.ops.cast({name}, 'float32')."
+        )
+    shape = tuple(value.shape)
+    if rank is not None and len(shape) != rank:
+        raise ValueError(
+            f"{owner}: `{name}` must have shape {layout}. Received: {name}.shape={shape}. "
+            + (f"For a single sample use {name}[None, :]." if len(shape) == rank - 1 else "Reshape it first.")
+        )
+    return ops.cast(ops.convert_to_tensor(value), working_dtype(dtype))
+
+
+def working_dtype(dtype: str) -> str:
+    """The dtype that angles are computed in: float64 stays, everything else is float32."""
+    return "float64" if dtype == "float64" else "float32"
+
+
+def code_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, dim: int | None = None) -> Tensor:
+    """Returns `value` as a float tensor whose last axis holds the x and then the y values of some circles."""
+    layout = {None: "(..., 2 * dim)", 1: "(2 * dim,)", 2: "(batch, 2 * dim)"}[rank]
+    value = float_tensor(owner, name, value, rank, layout)
+    size = value.shape[-1] if len(value.shape) else None
+    if len(value.shape) == 0 or (size is not None and (size % 2 or size == 0)):
+        raise ValueError(
+            f"{owner}: `{name}` must have shape {layout}, dim x values followed by dim y values, so its last axis "
+            f"must be even and not empty. Received: {name}.shape={tuple(value.shape)}."
+        )
+    if dim is not None and size is not None and size != 2 * dim:
+        raise ValueError(
+            f"{owner}: `{name}` must hold codes of {dim} circles, {2 * dim} values each. "
+            f"Received: {name}.shape={tuple(value.shape)}."
+        )
+    return value
+
+
+def positive_int(owner: str, name: str, value: Any, least: int = 1) -> int:
+    """Returns `value` as an int of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{owner}: `{name}` must be an integer. Received: {name}={value!r}.")
+    if value < least:
+        raise ValueError(f"{owner}: `{name}` must be at least {least}. Received: {name}={value}.")
+    return int(value)
+
+
+def positive_float(owner: str, name: str, value: Any, zero_allowed: bool = False) -> float:
+    """Returns `value` as a finite float above zero (or not below it)."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{owner}: `{name}` must be a number. Received: {name}={value!r}.")
+    value = float(value)
+    if not np.isfinite(value) or value < 0 or (value == 0 and not zero_allowed):
+        rule = "finite and not negative" if zero_allowed else "finite and positive"
+        raise ValueError(f"{owner}: `{name}` must be {rule}. Received: {name}={value}.")
+    return value
+
+
+def option(owner: str, name: str, value: Any, allowed: Any) -> Any:
+    """Returns `value` when it is one of `allowed`; the error names the nearest one that is."""
+    allowed = list(allowed)
+    if value in allowed:
+        return value
+    close = difflib.get_close_matches(str(value), [str(item) for item in allowed], n=1, cutoff=0.4)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise ValueError(f"{owner}: `{name}` must be one of {allowed}. Received: {name}={value!r}.{hint}")
+
+
+def finite_array(owner: str, name: str, array: Any) -> None:
+    """Raises if a NumPy array holds NaN or infinity, naming how many and where the first one stands."""
+    array = np.asarray(array)
+    if array.dtype.kind != "f" and "float" not in str(array.dtype):
+        return
+    rows = max(1, (1 << 22) // max(1, array[:1].size))  # 4 million numbers at a time: memory-mapped files stay on disk
+    for start in range(0, len(array) if array.ndim else 0, rows):
+        chunk = array[start : start + rows]
+        bad = ~np.isfinite(np.asarray(chunk, dtype="float64"))
+        if bad.any():
+            first = tuple(int(i) for i in np.argwhere(bad)[0])
+            first = (first[0] + start, *first[1:])
+            value = float(array[first])
+            count = int(bad.sum()) + sum(
+                int((~np.isfinite(np.asarray(array[s : s + rows], dtype="float64"))).sum())
+                for s in range(start + rows, len(array), rows)
+            )
+            raise ValueError(
+                f"{owner}: `{name}` must hold finite numbers only. Received: {value} at position {first}, "
+                f"{count} such value(s) in all. Remove or replace them before training."
+            )
