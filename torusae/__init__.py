@@ -1,0 +1,68 @@
+"""Latent spaces that are a torus, for Keras 3 on torch, JAX or TensorFlow."""
+
+from torusae.angles import angle_difference, split_code, squared_radii, to_cartesian, to_polar, wrap_angles
+from torusae.callbacks import LatentLogger
+from torusae.layers import CircularEmbedding, Latent, Polar, TorusLatent
+from torusae.losses import (
+    AngularLoss,
+    LatentLoss,
+    QuantileLoss,
+    SpringLoss,
+    angular_loss,
+    normal_quantiles,
+    quantile_loss,
+    spring_loss,
+)
+from torusae.metrics import cell_occupancy, kuiper_statistic, max_moment
+from torusae.models import TorusAutoencoder
+from torusae.morph import morph_paths, shortest_winding, two_way_windings, windings
+from torusae.networks import (
+    Head,
+    autoencoder_networks,
+    conv_decoder,
+    conv_encoder,
+    dense_decoder,
+    dense_encoder,
+)
+from torusae.spaces import Space, Torus
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AngularLoss",
+    "CircularEmbedding",
+    "Head",
+    "Latent",
+    "LatentLogger",
+    "LatentLoss",
+    "Polar",
+    "QuantileLoss",
+    "Space",
+    "SpringLoss",
+    "Torus",
+    "TorusAutoencoder",
+    "TorusLatent",
+    "__version__",
+    "angle_difference",
+    "angular_loss",
+    "autoencoder_networks",
+    "cell_occupancy",
+    "conv_decoder",
+    "conv_encoder",
+    "dense_decoder",
+    "dense_encoder",
+    "kuiper_statistic",
+    "max_moment",
+    "morph_paths",
+    "normal_quantiles",
+    "quantile_loss",
+    "shortest_winding",
+    "split_code",
+    "spring_loss",
+    "squared_radii",
+    "to_cartesian",
+    "to_polar",
+    "two_way_windings",
+    "windings",
+    "wrap_angles",
+]

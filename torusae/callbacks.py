@@ -1,0 +1,119 @@
+"""Callbacks: what a latent layer measures, in the logs and the history of any Keras model."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from torusae.layers import Latent
+from torusae.models import TorusAutoencoder
+
+
+def _latent_layers(root: Any) -> list[Latent]:
+    """Every `Latent` inside a model, however deep, each once, in the order of definition."""
+    seen: set[int] = set()
+
+    def walk(value: Any) -> Iterator[Latent]:
+        if isinstance(value, dict):
+            value = list(value.values())
+        if isinstance(value, (list, tuple)):
+            for item in value:
+                yield from walk(item)
+        elif isinstance(value, keras.layers.Layer) and id(value) not in seen:
+            seen.add(id(value))
+            if isinstance(value, Latent):
+                yield value
+            # Keras offers no public walk through the layers of a layer; its attributes hold them all.
+            yield from walk(list(vars(value).values()))
+
+    return list(walk(root))
+
+
+class LatentLogger(keras.callbacks.Callback):
+    """Puts every latent layer's terms and its live uniformity into the progress bar, the logs and the history.
+
+    For a torus these are each loss by its name, not weighted, averaged over the epoch's batches, and `kuiper`, the
+    largest Kuiper statistic of any angle over the epoch so far (0 = uniform, 1 = all in one point). With validation
+    data, or in `evaluate(callbacks=[...])`, the same with the prefix that Keras gives. In a model with several latent
+    layers each name begins with its layer's. `TorusAutoencoder` logs all this without it.
+
+    Args:
+        every: Integer, at least 1: the progress bar is updated every so many batches, since each update waits for the
+            device. The history is always exact. Defaults to `10`.
+
+    Example:
+
+    >>> import keras, numpy as np, torusae
+    >>> model = keras.Sequential([keras.Input((4,)), torusae.TorusLatent(1), keras.layers.Dense(4)])
+    >>> model.compile("adam", "mse")
+    >>> x = np.zeros((8, 4), "float32")
+    >>> history = model.fit(x, x, verbose=0, callbacks=[torusae.LatentLogger()]).history
+    >>> sorted(history)
+    ['kuiper', 'loss', 'quantile', 'spring']
+    """
+
+    def __init__(self, every: int = 10):
+        super().__init__()
+        self.every = max(1, int(every))
+        self.layers: list[Latent] = []
+        self._training: dict[str, float] = {}
+        self._validation: dict[str, float] = {}
+
+    def set_model(self, model):
+        """Finds the latent layers of the model."""
+        super().set_model(model)
+        self.layers = [] if isinstance(model, TorusAutoencoder) else _latent_layers(model)
+        # A step that was compiled before must be compiled again to record anything.
+        for layer in self.layers:
+            if not layer.records_training:
+                model.train_function = model.test_function = None
+
+    def _records(self) -> dict[str, float]:
+        self.model  # noqa: B018 - on JAX, reading it brings the layers' variables up to date
+        several = len(self.layers) > 1
+        return {
+            f"{layer.name}_{name}" if several else name: value
+            for layer in self.layers
+            for name, value in layer.records().items()
+        }
+
+    def _reset(self):
+        self.model  # noqa: B018 - as above
+        for layer in self.layers:
+            if layer.built:
+                layer.reset_records()
+
+    def on_train_begin(self, logs=None):
+        for layer in self.layers:
+            layer.records_training = True
+
+    def on_train_end(self, logs=None):
+        for layer in self.layers:
+            layer.records_training = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._training, self._validation = {}, {}
+        self._reset()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if logs is not None and self.layers and batch % self.every == 0:
+            logs.update(self._records())
+
+    def on_test_begin(self, logs=None):
+        # Validation comes before the end of the epoch and uses the same variables.
+        self._training = self._records()
+        self._reset()
+        for layer in self.layers:
+            layer.records_testing = True
+
+    def on_test_end(self, logs=None):
+        for layer in self.layers:
+            layer.records_testing = False
+        self._validation = self._records()
+        if logs is not None:
+            logs.update(self._validation)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs is not None:
+            logs.update(self._training or self._records())
+            logs.update({f"val_{name}": value for name, value in self._validation.items()})
