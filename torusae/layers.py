@@ -319,7 +319,7 @@ class TorusLatent(Latent):
 
     def __init__(self, dim: int, losses=None, loss_weights=None, **kwargs):
         super().__init__(Torus(dim), losses, loss_weights, **kwargs)
-        self.dim = self.space.dim
+        self.dim = int(dim)
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -1,0 +1,123 @@
+"""Tasks: `nox` checks style and runs the tests on every backend; `nox -l` lists the rest."""
+
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_venv = "yes"
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+BACKENDS = ["torch", "jax", "tensorflow"]
+# What a GPU needs beside the backend's own package.
+GPU_PACKAGES = {"torch": "torch>=2.6", "jax": "jax[cuda12]>=0.5", "tensorflow": "tensorflow[and-cuda]>=2.18"}
+
+
+def groups(*names: str) -> list[str]:
+    """The requirements of dependency groups."""
+    return list(nox.project.dependency_groups(PROJECT, *names))
+
+
+def install(session: nox.Session, backend: str) -> None:
+    """The library with one backend alone, so that nothing can fall back on another."""
+    pinned = groups("torch") if backend == "torch" else []
+    session.install("-e", f".[{backend},plots]", *pinned, *groups("test"))
+
+
+def environment(backend: str) -> dict[str, str]:
+    """`KERAS_BACKEND` has to stand before Keras is imported; the rest keeps TensorFlow quiet."""
+    return {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "agg"}
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    session.install(*groups("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check type hints."""
+    session.install("-e", ".", *groups("types"))
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("backend", BACKENDS, ids=BACKENDS)
+def tests(session: nox.Session, backend: str) -> None:
+    """Run the tests on one backend: nox -s 'tests(jax)' -- -k spring."""
+    install(session, backend)
+    session.run("pytest", *session.posargs, env=environment(backend))
+
+
+@nox.session(default=False)
+@nox.parametrize("backend", BACKENDS, ids=BACKENDS)
+def slow(session: nox.Session, backend: str) -> None:
+    """Run the tests that are too long for `tests`."""
+    install(session, backend)
+    session.run("pytest", "-m", "slow", *session.posargs, env=environment(backend))
+
+
+@nox.session(default=False)
+@nox.parametrize("backend", BACKENDS, ids=BACKENDS)
+def examples(session: nox.Session, backend: str) -> None:
+    """Run every example, made small."""
+    install(session, backend)
+    with tempfile.TemporaryDirectory() as folder:
+        small = ["--bundled", "--epochs", "1", "--samples", "600", "--output", str(Path(folder, "out"))]
+        session.run("python", "examples/mnist.py", *small, env=environment(backend))
+
+
+@nox.session(default=False)
+@nox.parametrize("backend", BACKENDS, ids=BACKENDS)
+def gpu(session: nox.Session, backend: str) -> None:
+    """Train on the GPU of a backend; fails where it finds none."""
+    session.install("-e", ".[plots]", GPU_PACKAGES[backend], *groups("test"))
+    session.run("pytest", "-m", "gpu", *session.posargs, env=environment(backend))
+
+
+@nox.session(default=False)
+def golden(session: nox.Session) -> None:
+    """Write the losses' golden values again and show what changed."""
+    session.install("numpy", "scipy")
+    session.run("python", "tests/make_golden.py", *session.posargs)
+
+
+@nox.session(default=False)
+@nox.parametrize("backend", BACKENDS, ids=BACKENDS)
+def models(session: nox.Session, backend: str) -> None:
+    """Write the small saved models again that every backend must load."""
+    install(session, backend)
+    session.run("python", "tests/make_models.py", env=environment(backend))
+
+
+@nox.session(default=False)
+def build(session: nox.Session) -> None:
+    """Build the wheel, install it with one backend into a clean environment, and use it."""
+    session.install("build")
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("python", "-m", "build", "--wheel", "--outdir", folder)
+        (wheel,) = Path(folder).glob("*.whl")
+        session.install("--force-reinstall", f"{wheel}[jax]")
+        session.chdir(folder)
+        session.run("python", "-c", SMOKE_TEST, env=environment("jax"))
+
+
+SMOKE_TEST = """
+import numpy as np, torusae
+data = torusae.datasets.load_mnist(download=False)
+print(data.source)
+x = data.x_train[:256]
+model = torusae.TorusAutoencoder.from_shape(x.shape[1:], dim=3)
+model.compile("adam", "mse")
+model.fit(x, batch_size=128, epochs=1, verbose=2)
+model.save("model.keras")
+import keras
+loaded = keras.saving.load_model("model.keras")
+np.testing.assert_allclose(loaded.encode(x, verbose=0), model.encode(x, verbose=0), atol=1e-6)
+print("torusae", torusae.__version__, "works")
+"""
