@@ -1,5 +1,6 @@
 """Latent spaces that are a torus, for Keras 3 on torch, JAX or TensorFlow."""
 
+from torusae import datasets, plots
 from torusae.angles import angle_difference, split_code, squared_radii, to_cartesian, to_polar, wrap_angles
 from torusae.callbacks import LatentLogger
 from torusae.layers import CircularEmbedding, Latent, Polar, TorusLatent
@@ -49,12 +50,14 @@ __all__ = [
     "cell_occupancy",
     "conv_decoder",
     "conv_encoder",
+    "datasets",
     "dense_decoder",
     "dense_encoder",
     "kuiper_statistic",
     "max_moment",
     "morph_paths",
     "normal_quantiles",
+    "plots",
     "quantile_loss",
     "shortest_winding",
     "split_code",
