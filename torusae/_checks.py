@@ -34,12 +34,13 @@ def float_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, 
             f"{owner}: `{name}` must have shape {layout}. Received: {name}.shape={shape}. "
             + (f"For a single sample use {name}[None, :]." if len(shape) == rank - 1 else "Reshape it first.")
         )
-    return ops.cast(ops.convert_to_tensor(value), working_dtype(dtype))
+    value = ops.convert_to_tensor(value)
+    return ops.cast(value, working_dtype(value.dtype))  # of the tensor: JAX makes float32 of a float64 array
 
 
-def working_dtype(dtype: str) -> str:
+def working_dtype(dtype: Any) -> str:
     """The dtype that angles are computed in: float64 stays, everything else is float32."""
-    return "float64" if dtype == "float64" else "float32"
+    return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"
 
 
 def code_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, dim: int | None = None) -> Tensor:

@@ -42,16 +42,19 @@ def wrap_angles(angles: Tensor, period: float = 2 * math.pi) -> Tensor:
     """
     period = _checks.positive_float("wrap_angles", "period", period)
     angles = _checks.float_tensor("wrap_angles", "angles", angles)
-    turns = ops.floor(angles / period + 0.5)
+    half = ops.convert_to_tensor(period / 2, dtype=angles.dtype)
+    turns = ops.cast(ops.floor(angles / period + 0.5), angles.dtype)  # Keras on torch makes float32 of every floor
+    # The division rounds: without this, the last number before +π would count as the next turn. +π itself is exactly
+    # -π by the first `where` below.
+    turns = ops.where((angles >= -half) & (angles <= half), ops.zeros_like(turns), turns)
     # The period in two parts (Cody & Waite 1980): the first has 8 significant bits, so that turns * leading is exact up
     # to 2**16 turns; with the period rounded to float32 the error would grow with every turn.
     mantissa, exponent = math.frexp(period)
     leading = math.ldexp(math.floor(math.ldexp(mantissa, 8)), exponent - 8)
     wrapped = (angles - turns * leading) - turns * (period - leading)
-    half = ops.convert_to_tensor(period / 2, dtype=wrapped.dtype)
-    # Rounding can leave a value one step outside either end.
+    # Rounding can leave a value one step outside either end. Whole periods are added, so that the gradient stays one.
     wrapped = ops.where(wrapped >= half, wrapped - 2 * half, wrapped)
-    return ops.where(wrapped < -half, wrapped * 0 - half, wrapped)
+    return ops.where(wrapped < -half, wrapped + 2 * half, wrapped)
 
 
 def angle_difference(a: Tensor, b: Tensor) -> Tensor:
@@ -122,7 +125,8 @@ def to_polar(code: Tensor) -> tuple[Tensor, Tensor]:
         code: Float tensor `(..., 2 * dim)`, all x values first, then all y values.
 
     Returns:
-        The pair `(radii, angles)`, each `(..., dim)`, float32 (float64 for float64 input); radians, `[-π, π)`.
+        The pair `(radii, angles)`, each `(..., dim)`, float32 (float64 for float64 input); radians, `[-π, π)`. On
+        torch, angles of float64 codes hold no more than float32's digits: Keras computes atan2 so there.
 
     Raises:
         TypeError: If `code` does not hold floating-point numbers.
@@ -146,7 +150,8 @@ def to_polar(code: Tensor) -> tuple[Tensor, Tensor]:
     r2 = ops.where(at_origin, ops.ones_like(r2), r2)
     radii = ops.where(at_origin, ops.zeros_like(r2), ops.sqrt(r2))
     angles = ops.arctan2(ops.where(at_origin, ops.zeros_like(y), y), ops.where(at_origin, ops.ones_like(x), x))
-    return radii, wrap_angles(angles)
+    # Keras on torch computes atan2 in float32, whatever it is given.
+    return radii, wrap_angles(ops.cast(angles, radii.dtype))
 
 
 def to_cartesian(radii: Tensor, angles: Tensor) -> Tensor:

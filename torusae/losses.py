@@ -363,13 +363,14 @@ class QuantileLoss(LatentLoss):
                 quantiles = self.quantile_function((np.arange(batch) + 0.5) / batch)
         else:
             quantiles = self._traced_quantiles(ops.cast(values[:, 0], "float64"))
-        quantiles = ops.cast(ops.convert_to_tensor(quantiles), _checks.working_dtype(values.dtype))
-        return ops.square(quantiles) if self.squared else quantiles
+        quantiles = ops.convert_to_tensor(quantiles, dtype=_checks.working_dtype(values.dtype))
+        # Sorted again: the squares of quantiles below zero are not ascending.
+        return ops.sort(ops.square(quantiles)) if self.squared else quantiles
 
     def _traced_quantiles(self, column: Tensor) -> Tensor:
         """Eq. 3 and 4 inside a graph that does not know its batch size, in float64."""
         ones = ops.ones_like(column)
-        s = ops.cumsum(ones)
+        s = ops.cast(ops.cumsum(ones), ones.dtype)  # Keras on torch makes float32 of every cumsum
         probabilities = (s - 0.5) / ops.sum(ones)
         if self.quantile_function is None:
             return self.mean + math.sqrt(2.0) * self.stddev * ops.erfinv(2.0 * probabilities - 1.0)
@@ -382,6 +383,7 @@ class QuantileLoss(LatentLoss):
             ) from error
 
     def call(self, values):
+        values = ops.convert_to_tensor(values)
         return quantile_loss(values, self.quantiles(values), self.form)
 
     def get_config(self):

@@ -14,6 +14,9 @@ from torusae.metrics import arc_counts, kuiper_of_counts
 
 _MONITOR_ARCS = 32  # arcs that the live Kuiper statistic counts angles in: a step of 0.03, a few numbers per circle
 
+# Far below the square of any arc's rounding, far above the subnormal numbers that XLA and TensorFlow flush to zero.
+_MIN_SQUARED_DISTANCE = 1e-30
+
 
 class Space:
     """What layers, models and plots know of a latent space; they never ask which one they hold.
@@ -152,7 +155,10 @@ class Torus(Space):
     def distance(self, a, b):
         """The length of the shortest path between the angles of two batches of codes, `(batch,)`, radians."""
         arcs = angle_difference(to_polar(a)[1], to_polar(b)[1])
-        return ops.sqrt(ops.sum(ops.square(arcs), axis=-1))
+        squares = ops.sum(ops.square(arcs), axis=-1)
+        # The root has no derivative where the points are one; both `where` keep the gradient 0 there.
+        same = squares < _MIN_SQUARED_DISTANCE
+        return ops.where(same, ops.zeros_like(squares), ops.sqrt(ops.where(same, ops.ones_like(squares), squares)))
 
     def paths(self, start, end, windings, num_steps=12):
         """Paths between two codes around the torus, one for each winding. See `morph_paths`."""

@@ -1,0 +1,31 @@
+"""Set-up of every test. A backend is a process: set KERAS_BACKEND, run pytest, and all of the suite runs on it."""
+
+import contextlib
+
+# TensorFlow that is loaded before torch can crash the process, so torch comes first where both are installed.
+with contextlib.suppress(ModuleNotFoundError):
+    import torch  # noqa: F401
+
+import hypothesis
+import keras
+import matplotlib
+import numpy as np
+import pytest
+
+matplotlib.use("Agg")
+
+# The same examples in every run: a failure is then a change of the code, never of the dice.
+hypothesis.settings.register_profile("torusae", deadline=None, derandomize=True, max_examples=20)
+hypothesis.settings.load_profile("torusae")
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    """Every test starts from the same state of Python's, NumPy's and the backend's random numbers."""
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture
+def rng():
+    """A NumPy generator with a fixed seed."""
+    return np.random.default_rng(0)

@@ -1,0 +1,157 @@
+"""Float64 oracles: the paper's equations and other definitions as plain loops over NumPy arrays.
+
+Equation numbers are those of Mikulski & Duda (2019), arXiv:1903.12286. Nothing here imports torusae or Keras, so that
+no error can be shared with what is tested.
+"""
+
+import cmath
+import itertools
+import math
+
+import numpy as np
+import scipy.stats
+
+TAU = 2 * math.pi
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+def kronecker(batch, dim):
+    """`(batch, dim)` numbers in [0, 1): a closed form with no two equal in a column and no tiny gap.
+
+    Fractional parts of multiples of the golden ratio, drawn together at the low end by a polynomial, so that no optimum
+    is met by accident. Only IEEE products and sums: the same bits on every machine.
+    """
+    sample, circle = np.arange(1, batch + 1)[:, None], np.arange(dim)[None, :]
+    u = (sample * (2 * circle + 1) * GOLDEN) % 1.0
+    return u * (0.5 + 0.5 * u)
+
+
+def round_to_bfloat16(array):
+    """The nearest bfloat16 (ties to even) of finite float32 numbers, as float32: the upper half of the bits."""
+    bits = np.ascontiguousarray(array, dtype="float32").view("uint32").astype("uint64")
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000
+    return rounded.astype("uint32").view("float32")
+
+
+def round_to(array, dtype):
+    """An array rounded to float16, bfloat16 or float32, as float32."""
+    array = np.asarray(array, dtype="float32")
+    return round_to_bfloat16(array) if dtype == "bfloat16" else array.astype(dtype).astype("float32")
+
+
+def wrap(angle, period=TAU):
+    """The number of `[-period / 2, period / 2)` that differs from `angle` by whole periods."""
+    return angle - period * math.floor(angle / period + 0.5)
+
+
+def circle_distance(a, b):
+    """The length of the shorter arc between two angles."""
+    return abs(cmath.phase(cmath.exp(1j * (a - b))))
+
+
+def stable_order(column):
+    """Indices that sort a list; among equal numbers the earlier index comes first."""
+    return sorted(range(len(column)), key=lambda s: (column[s], s))
+
+
+def spring_loss(angles, period=TAU, reduction="sum"):
+    """Value and gradient of eq. 2. Among equal angles the order in the batch decides who is whose neighbour."""
+    angles = np.asarray(angles, dtype="float64")
+    batch, dim = angles.shape
+    value, slope = 0.0, np.zeros((batch, dim))
+    for i in range(dim):
+        phi = [wrap(float(angle), period) for angle in angles[:, i]]
+        order = stable_order(phi)
+        for s in range(batch):
+            here, there = order[s], order[(s + 1) % batch]
+            gap = phi[there] - phi[here] + (period if s == batch - 1 else 0.0)
+            value += gap**2
+            slope[there, i] += 2 * gap
+            slope[here, i] -= 2 * gap
+    scale = 1.0 if reduction == "sum" else batch / (dim * period**2)
+    return value * scale, slope * scale
+
+
+def normal_quantiles(count, mean=1.0, stddev=0.1):
+    """Eq. 3 and 4, with SciPy's inverse error function's twin `norm.ppf`."""
+    return np.array([scipy.stats.norm.ppf((s - 0.5) / count, mean, stddev) for s in range(1, count + 1)])
+
+
+def quantile_loss(values, quantiles, reduction="sum"):
+    """Value and gradient of eq. 5."""
+    values = np.asarray(values, dtype="float64")
+    batch, dim = values.shape
+    value, slope = 0.0, np.zeros((batch, dim))
+    for i in range(dim):
+        for s, which in enumerate(stable_order([float(r) for r in values[:, i]])):
+            value += (values[which, i] - quantiles[s]) ** 2
+            slope[which, i] += 2 * (values[which, i] - quantiles[s])
+    scale = 1.0 if reduction == "sum" else 1.0 / (batch * dim)
+    return value * scale, slope * scale
+
+
+def central_difference(fn, x, step):
+    """Gradient of a scalar function of a float64 array, one number at a time."""
+    slope = np.zeros_like(x)
+    for index in itertools.product(*map(range, x.shape)):
+        up, down = x.copy(), x.copy()
+        up[index] += step
+        down[index] -= step
+        slope[index] = (fn(up) - fn(down)) / (2 * step)
+    return slope
+
+
+def kuiper_statistic(column):
+    """Kuiper (1960): the sum of the largest excess and the largest lack of the empirical CDF over the uniform one."""
+    turns = [(wrap(float(angle)) / TAU + 0.5) for angle in column]
+    above, below = 0.0, 0.0
+    for u in turns:
+        at = sum(v <= u for v in turns) / len(turns)
+        before = sum(v < u for v in turns) / len(turns)
+        above, below = max(above, at - u), max(below, u - before)
+    return above + below
+
+
+def arc_counts(angles, num_arcs):
+    """How many of each column's angles lie in each of equal arcs that start at -π."""
+    counts = np.zeros((angles.shape[1], num_arcs))
+    for row in angles:
+        for i, angle in enumerate(row):
+            counts[i, math.floor((wrap(float(angle)) / TAU + 0.5) * num_arcs)] += 1
+    return counts
+
+
+def cell_occupancy(angles, cells):
+    """The share of empty cells, and Σ p log(p / q) over the cells, p the frequency and q = 1 / number of cells."""
+    counts = {}
+    for row in angles:
+        cell = tuple(math.floor((wrap(float(angle)) / TAU + 0.5) * cells) for angle in row)
+        counts[cell] = counts.get(cell, 0) + 1
+    num, num_cells = len(angles), cells ** angles.shape[1]
+    kl = sum(count / num * math.log(count / num * num_cells) for count in counts.values())
+    return 1 - len(counts) / num_cells, kl
+
+
+def max_moment(angles, order):
+    """The largest |mean of e^{ik·φ}| over every k with entries up to `order`, 0 left out."""
+    largest = 0.0
+    for k in itertools.product(range(-order, order + 1), repeat=angles.shape[1]):
+        if any(k):
+            total = sum(
+                cmath.exp(1j * sum(n * float(angle) for n, angle in zip(k, row, strict=True))) for row in angles
+            )
+            largest = max(largest, abs(total) / len(angles))
+    return largest
+
+
+def morph_path(start, end, k, num_steps):
+    """Eq. 6 for codes given as (radii, angles): points `(num_steps, 2 * dim)`, all x values first."""
+    (radii_1, angles_1), (radii_2, angles_2) = start, end
+    rows = []
+    for step in range(num_steps):
+        t = step / (num_steps - 1)
+        radii = [(1 - t) * a + t * b for a, b in zip(radii_1, radii_2, strict=True)]
+        angles = [(1 - t) * a + t * (b + TAU * n) for a, b, n in zip(angles_1, angles_2, k, strict=True)]
+        polar = list(zip(radii, angles, strict=True))
+        rows.append([r * math.cos(a) for r, a in polar] + [r * math.sin(a) for r, a in polar])
+    return np.array(rows)

@@ -1,0 +1,223 @@
+"""Angle arithmetic: values beside the reference, the seam, the origin, and the laws of the circle."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+import reference
+from helpers import compiled, gradient, on_jax, to_numpy, to_tensor
+from hypothesis import given
+from hypothesis import strategies as st
+
+import torusae
+
+PI = np.float32(np.pi)
+PERIODS = [2 * math.pi, 1.0, 24.0, 0.1]
+
+
+def assert_same_angles(a, b, atol):
+    """Equal on the circle."""
+    np.testing.assert_allclose(np.abs(np.exp(1j * np.float64(a)) - np.exp(1j * np.float64(b))), 0, atol=atol)
+
+
+def near_the_seam(period):
+    """float32 numbers at and one step beside the odd multiples of half a period, up to 100 periods away."""
+    seams = ((np.arange(-100, 100) + 0.5) * period).astype("float32")
+    return np.concatenate([seams, np.nextafter(seams, np.float32(0)), np.nextafter(seams, np.float32(1e9))])
+
+
+@pytest.mark.parametrize("period", PERIODS)
+@pytest.mark.parametrize("compile", [False, True], ids=["eager", "compiled"])
+def test_wrap_stays_in_range_at_the_seam(period, compile):
+    def fn(x):
+        return torusae.wrap_angles(x, period)
+
+    x = near_the_seam(period)
+    wrapped = to_numpy((compiled(fn) if compile else fn)(to_tensor(x)))
+    half = np.float32(period / 2)
+    assert (wrapped >= -half).all()
+    assert (wrapped < half).all()
+    np.testing.assert_array_equal(to_numpy(fn(to_tensor(wrapped))), wrapped)
+    # In parts of a turn, from three roundings beside half a turn.
+    turn = 2 * np.pi / period
+    assert_same_angles(wrapped * turn, x.astype("float64") * turn, atol=6e-7)
+
+
+def test_wrap_leaves_what_is_in_range_and_turns_plus_pi_into_minus_pi():
+    last = np.nextafter(PI, np.float32(0))
+    x = np.array([-PI, -last, -1e-30, 0.0, 1.5, last], "float32")
+    np.testing.assert_array_equal(to_numpy(torusae.wrap_angles(to_tensor(x))), x)
+    np.testing.assert_array_equal(to_numpy(torusae.wrap_angles(to_tensor(np.array([PI, -PI])))), [-PI, -PI])
+
+
+@pytest.mark.parametrize("compile", [False, True], ids=["eager", "compiled"])
+def test_wrap_has_gradient_one_everywhere(compile):
+    x = np.concatenate([near_the_seam(2 * np.pi), [PI, -PI, 0.0, 1e5]]).astype("float32")
+    _, slope = gradient(lambda a: keras.ops.sum(torusae.wrap_angles(a)), x, compile)
+    np.testing.assert_array_equal(slope, np.ones_like(x))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_wrap_matches_the_reference_far_from_zero(rng, dtype):
+    x = reference.round_to(rng.uniform(-500, 500, 200), dtype)
+    wrapped = torusae.wrap_angles(to_tensor(x, dtype))
+    assert keras.backend.standardize_dtype(wrapped.dtype) == "float32"
+    # Half a step of float32 at π for each of three roundings: half precision is widened before anything is computed.
+    assert_same_angles(to_numpy(wrapped), [reference.wrap(float(a)) for a in x], atol=4e-7)
+
+
+@pytest.mark.skipif(on_jax(), reason="JAX computes in float32 unless jax_enable_x64 is set")
+def test_float64_is_computed_in_float64(rng):
+    x = rng.uniform(-500, 500, (50, 2))
+    wrapped = to_numpy(torusae.wrap_angles(to_tensor(x, "float64")))
+    assert wrapped.dtype == np.float64
+    assert_same_angles(wrapped, x, atol=1e-12)  # 500 rad hold 1e-13 of a radian
+    radii, angles = (to_numpy(part) for part in torusae.to_polar(to_tensor(x, "float64")))
+    assert radii.dtype == angles.dtype == np.float64
+    np.testing.assert_allclose(radii, np.hypot(x[:, :1], x[:, 1:]), rtol=1e-14)
+    # Keras on torch computes atan2 in float32.
+    atol = 1e-14 if keras.backend.backend() == "tensorflow" else 3e-7
+    np.testing.assert_allclose(angles, np.arctan2(x[:, 1:], x[:, :1]), atol=atol)
+
+
+@given(st.floats(-30, 30, width=32), st.floats(-30, 30, width=32))
+def test_difference_is_the_shortest_arc_and_antisymmetric(a, b):
+    there = float(torusae.angle_difference(to_tensor([a]), to_tensor([b]))[0])
+    back = float(torusae.angle_difference(to_tensor([b]), to_tensor([a]))[0])
+    assert -PI <= there < PI
+    # Two wrapped angles and their difference, each rounded at up to 2π.
+    assert abs(there) == pytest.approx(reference.circle_distance(a, b), abs=2e-6)
+    assert_same_angles(there + back, 0.0, atol=2e-6)
+    if abs(there) < 3.14:
+        assert there + back == pytest.approx(0, abs=2e-6)
+
+
+def test_difference_at_the_antipode_is_minus_pi():
+    arcs = torusae.angle_difference(to_tensor([0.0, -PI, PI]), to_tensor([PI, 0.0, 0.0]))
+    np.testing.assert_array_equal(to_numpy(arcs), [-PI, -PI, -PI])
+
+
+def test_difference_broadcasts_and_has_gradients_one_and_minus_one():
+    a, b = np.array([[0.5], [3.0]], "float32"), np.array([[0.25, -3.0]], "float32")
+    assert tuple(torusae.angle_difference(to_tensor(a), to_tensor(b)).shape) == (2, 2)
+    np.testing.assert_array_equal(
+        gradient(lambda x: keras.ops.sum(torusae.angle_difference(x, to_tensor(b))), a, compile=True)[1], [[2.0], [2.0]]
+    )
+    np.testing.assert_array_equal(
+        gradient(lambda x: keras.ops.sum(torusae.angle_difference(to_tensor(a), x)), b, compile=True)[1], [[-2.0, -2.0]]
+    )
+
+
+@pytest.mark.parametrize("shape", [(6,), (5, 6), (2, 3, 4)], ids=str)
+def test_polar_and_cartesian_are_inverse(rng, shape):
+    code = rng.normal(size=shape)
+    radii, angles = torusae.to_polar(to_tensor(code))
+    x, y = np.split(code, 2, axis=-1)
+    np.testing.assert_allclose(to_numpy(radii), np.hypot(x, y), rtol=3e-7)
+    np.testing.assert_allclose(to_numpy(angles), np.arctan2(y, x), atol=4e-7)
+    np.testing.assert_allclose(to_numpy(torusae.to_cartesian(radii, angles)), code, atol=2e-6)
+
+
+def test_angles_at_the_seam_and_on_the_axes():
+    # Codes (x, y): the ray of +π, from above, from exactly on it, and from below; then the axes.
+    code = np.array([[-1.0, 1e-12], [-1.0, 0.0], [-1.0, -0.0], [-1.0, -1e-12], [0.0, 1.0], [0.0, -1.0]], "float32")
+    angles = to_numpy(torusae.to_polar(to_tensor(code))[1])[:, 0]
+    np.testing.assert_array_equal(angles, np.array([-PI, -PI, -PI, -PI, PI / 2, -PI / 2], "float32"))
+
+
+# 1e-40 is subnormal in float32; 9e-7 and 1.1e-6 lie on either side of the guard.
+RADII = [0.0, 1e-40, 1e-30, 1e-20, 9e-7, 1.1e-6, 1e-3, 1.0, 1e15]
+
+
+@pytest.mark.parametrize("compile", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize("what", ["radii", "angles", "squared_radii"])
+def test_value_and_gradient_are_finite_from_the_origin_outwards(what, compile):
+    directions = np.array([0.0, 0.5, np.pi / 2, np.pi, -np.pi / 2, -3.0])
+    radii = np.repeat(RADII, len(directions))
+    turned = np.tile(directions, len(RADII))
+    code = np.stack([radii * np.cos(turned), radii * np.sin(turned)], axis=-1).astype("float32")
+
+    def total(code):
+        if what == "squared_radii":
+            part = torusae.squared_radii(code)
+        else:
+            part = torusae.to_polar(code)[0 if what == "radii" else 1]
+        return keras.ops.sum(part)
+
+    value, slope = gradient(total, code, compile)
+    assert np.isfinite(value)
+    assert np.isfinite(slope).all()
+    if what != "squared_radii":
+        assert (slope[radii < 1e-6] == 0).all()
+        known = radii > 1e-6
+        x, y, r = (part[known] for part in (code[:, 0].astype("float64"), code[:, 1].astype("float64"), radii))
+        expected = np.stack([x / r, y / r] if what == "radii" else [-y / r**2, x / r**2], axis=-1)
+        error = np.abs(slope[known] - expected).max(axis=-1) * (1 if what == "radii" else r)
+        np.testing.assert_allclose(error, 0, atol=1e-5)  # float32 sums of two squares and a root
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_origin_in_half_precision(dtype):
+    code = np.array([[0.0, 0.0], [1e-7, 0.0], [6e-8, -6e-8], [1e-3, 1e-3], [-3.0, 0.0]])
+
+    def total(code):
+        radii, angles = torusae.to_polar(code)
+        return keras.ops.sum(radii) + keras.ops.sum(angles)
+
+    value, slope = gradient(total, to_tensor(code, dtype))
+    assert np.isfinite(value)
+    assert np.isfinite(slope).all()
+
+
+def test_symbolic_input_with_an_unknown_batch():
+    code = keras.Input((6,))
+    radii, angles = torusae.to_polar(code)
+    assert radii.shape == angles.shape == (None, 3)
+    assert torusae.to_cartesian(radii, angles).shape == (None, 6)
+
+
+def test_split_code_keeps_x_before_y():
+    x, y = torusae.split_code(to_tensor([[1.0, 2.0, 3.0, 4.0]]))
+    np.testing.assert_array_equal(to_numpy(x), [[1.0, 2.0]])
+    np.testing.assert_array_equal(to_numpy(y), [[3.0, 4.0]])
+
+
+@pytest.mark.parametrize("fn", [torusae.split_code, torusae.squared_radii, torusae.to_polar])
+def test_a_code_of_odd_size_is_refused(fn):
+    with pytest.raises(ValueError, match=r"`code` must have shape \(\.\.\., 2 \* dim\).*even.*code.shape=\(4, 3\)"):
+        fn(to_tensor(np.zeros((4, 3))))
+    with pytest.raises(ValueError, match=r"not empty.*code.shape=\(4, 0\)"):
+        fn(to_tensor(np.zeros((4, 0))))
+    with pytest.raises(ValueError, match=r"code.shape=\(\)"):
+        fn(to_tensor(1.0))
+
+
+@pytest.mark.parametrize(
+    ("array", "dtype"),
+    [(np.zeros((2, 2), "int32"), "int32"), (np.array([["a", "b"]]), "string")],
+    ids=["int", "string"],
+)
+def test_numbers_that_are_not_floating_point_are_refused(array, dtype):
+    rule = f"must be a tensor of floating-point numbers. Received: dtype={dtype}"
+    for owner, name, fn in [
+        ("wrap_angles", "angles", torusae.wrap_angles),
+        ("split_code", "code", torusae.to_polar),
+        ("to_cartesian", "angles", lambda a: torusae.to_cartesian(np.ones((2, 2), "float32"), a)),
+        ("to_cartesian", "radii", lambda r: torusae.to_cartesian(r, np.ones((2, 2), "float32"))),
+    ]:
+        with pytest.raises(TypeError, match=f"^{owner}: `{name}` {rule}"):
+            fn(array)
+
+
+@pytest.mark.parametrize("period", [0.0, -1.0, math.inf, math.nan])
+def test_a_period_that_is_not_positive_is_refused(period):
+    with pytest.raises(
+        ValueError, match=f"wrap_angles: `period` must be finite and positive. Received: period={period}"
+    ):
+        torusae.wrap_angles(to_tensor([0.0]), period)
+
+
+def test_a_period_that_is_no_number_is_refused():
+    with pytest.raises(TypeError, match=r"`period` must be a number\. Received: period='2π'"):
+        torusae.wrap_angles(to_tensor([0.0]), "2π")

@@ -1,0 +1,27 @@
+"""Every example in a docstring, on the current backend."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import torusae
+
+MODULES = ["torusae", *(f"torusae.{module.name}" for module in pkgutil.iter_modules(torusae.__path__))]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_of_module(name, tmp_path, monkeypatch):
+    # An example that writes a file does so in a folder of its own.
+    monkeypatch.chdir(tmp_path)
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert result.failed == 0
+
+
+def test_examples_are_found():
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    found = {test.name for name in MODULES for test in finder.find(importlib.import_module(name)) if test.examples}
+    assert "torusae.losses.spring_loss" in found
+    assert "torusae.layers.TorusLatent" in found
+    assert len(found) >= 20

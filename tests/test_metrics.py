@@ -1,0 +1,217 @@
+"""Uniformity metrics beside loops and closed forms."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+import reference
+import scipy.stats
+from helpers import compiled, to_numpy, to_tensor
+from hypothesis import given
+from hypothesis import strategies as st
+
+import torusae
+from torusae.metrics import arc_counts, kuiper_of_counts
+
+TAU = reference.TAU
+
+
+def uniform(rng, num, dim):
+    """Angles that float32 holds exactly, so that arrays and loops see the same numbers."""
+    return rng.uniform(-np.pi, np.pi, (num, dim)).astype("float32")
+
+
+def test_kuiper_matches_the_definition(rng):
+    angles = np.concatenate([uniform(rng, 40, 3), rng.normal(2, 0.5, (20, 3)).astype("float32")])
+    angles[5] = angles[6]
+    expected = [reference.kuiper_statistic(column) for column in angles.T]
+    np.testing.assert_allclose(torusae.kuiper_statistic(angles), expected, rtol=1e-12)
+
+
+def test_kuiper_matches_scipys_one_sided_statistics(rng):
+    angles = uniform(rng, 50, 1)
+    turns = angles[:, 0].astype("float64") / TAU + 0.5
+    one_sided = [scipy.stats.ks_1samp(turns, lambda u: u, alternative=side).statistic for side in ("less", "greater")]
+    np.testing.assert_allclose(torusae.kuiper_statistic(angles)[0], sum(one_sided), rtol=1e-12)
+
+
+@pytest.mark.parametrize("num", [1, 2, 7, 100])
+def test_kuiper_closed_forms(num):
+    even = (TAU * (np.arange(num) + 0.3) / num - np.pi)[:, None]
+    together = np.full((num, 1), 0.7)
+    half_circle = np.pi * (np.arange(num)[:, None] + 0.5) / num
+    np.testing.assert_allclose(torusae.kuiper_statistic(even), 1 / num, atol=2e-7)
+    np.testing.assert_allclose(torusae.kuiper_statistic(together), 1, atol=1e-12)
+    # Half a turn of excess over the half circle, and half a step at either end of it.
+    np.testing.assert_allclose(torusae.kuiper_statistic(half_circle), 0.5 + 0.5 / num, atol=2e-7)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_kuiper_does_not_depend_on_the_cut_the_order_or_turns(seed):
+    rng = np.random.default_rng(seed)
+    angles = rng.uniform(-np.pi, np.pi, (15, 2))
+    expected = torusae.kuiper_statistic(angles)
+    for changed in (angles + rng.uniform(-9, 9), rng.permutation(angles), angles + TAU * rng.integers(-3, 4, (15, 2))):
+        # Angles reach the metric in float32.
+        np.testing.assert_allclose(torusae.kuiper_statistic(changed), expected, atol=2e-6)
+
+
+def test_kuiper_of_uniform_points_is_what_the_docstring_says(rng):
+    # Kuiper (1960): sqrt(num) V has the mean sqrt(π / 2) and the upper 10 % point 1.62, as num grows.
+    num, circles = 1000, 2000
+    scaled = torusae.kuiper_statistic(rng.uniform(-np.pi, np.pi, (num, circles))) * math.sqrt(num)
+    # Stephens (1970): at finite num both are divided by 1 + 0.155 / sqrt(num) + 0.24 / num. Then five standard errors.
+    scaled *= 1 + 0.155 / math.sqrt(num) + 0.24 / num
+    assert scaled.mean() == pytest.approx(math.sqrt(math.pi / 2), abs=0.01 + 5 * scaled.std() / math.sqrt(circles))
+    assert (scaled > 1.62).mean() == pytest.approx(0.1, abs=0.005 + 5 * math.sqrt(0.09 / circles))
+
+
+@pytest.mark.parametrize("num_arcs", [1, 8, 32])
+@pytest.mark.parametrize("compile", [False, True], ids=["eager", "compiled"])
+def test_arc_counts_match_histograms(rng, num_arcs, compile):
+    angles = uniform(rng, 500, 3) + np.float32(TAU) * rng.integers(-2, 3, (500, 1)).astype("float32")
+
+    def fn(angles):
+        return arc_counts(angles, num_arcs)
+
+    counts = to_numpy((compiled(fn) if compile else fn)(to_tensor(angles)))
+    turns = angles.astype("float64") / TAU + 0.5
+    # No angle within rounding of an edge, where float32 may choose the other arc.
+    assert np.abs(turns * num_arcs - np.round(turns * num_arcs)).min() > 1e-6
+    edges = np.linspace(0, 1, num_arcs + 1)
+    expected = [np.histogram(column % 1.0, edges)[0] for column in turns.T]
+    np.testing.assert_array_equal(counts, expected)
+    np.testing.assert_array_equal(counts, reference.arc_counts(angles, num_arcs))
+
+
+def test_every_angle_falls_into_some_arc():
+    last = np.nextafter(np.float32(np.pi), np.float32(0))
+    edge = np.array([[-np.pi], [np.pi], [last], [-last], [0.0], [100.0]], "float32")
+    for num_arcs in (1, 3, 32, 1000):
+        counts = to_numpy(arc_counts(to_tensor(edge), num_arcs))
+        assert counts.sum() == 6
+        assert counts[0, -1] >= 1  # `last` stays in the last arc
+
+
+def test_kuiper_of_counts_matches_a_loop_and_lies_one_arc_below_at_most(rng):
+    angles = np.concatenate([uniform(rng, 300, 2), rng.normal(1, 0.4, (200, 2)).astype("float32")])
+    counts = reference.arc_counts(angles, 32)
+    expected = []
+    for row in counts:
+        # The empirical CDF minus the uniform one at every edge, the start (0) included.
+        gaps = [0.0] + [row[: arc + 1].sum() / row.sum() - (arc + 1) / 32 for arc in range(32)]
+        expected.append(max(gaps) - min(gaps))
+    binned = to_numpy(kuiper_of_counts(to_tensor(counts)))
+    np.testing.assert_allclose(binned, expected, atol=1e-6)
+    exact = torusae.kuiper_statistic(angles)
+    assert (binned <= exact + 1e-6).all()
+    assert (binned >= exact - 1 / 32 - 1e-6).all()
+
+
+def test_kuiper_of_counts_at_its_ends():
+    one_arc = np.zeros((3, 8))
+    one_arc[0, 0] = one_arc[1, 5] = 10
+    np.testing.assert_allclose(to_numpy(kuiper_of_counts(to_tensor(one_arc))), [7 / 8, 7 / 8, 0], atol=1e-6)
+    np.testing.assert_allclose(to_numpy(kuiper_of_counts(to_tensor(np.ones((1, 8))))), [0], atol=1e-6)
+
+
+@pytest.mark.parametrize(("cells", "dim"), [(2, 1), (8, 1), (4, 2), (3, 3)])
+def test_cell_occupancy_matches_the_loop(rng, cells, dim):
+    angles = uniform(rng, 25, dim) * np.float32(0.7)
+    empty, kl = reference.cell_occupancy(angles, cells)
+    got = torusae.cell_occupancy(angles, cells)
+    assert got["empty"] == pytest.approx(empty, abs=1e-12)
+    assert got["kl"] == pytest.approx(kl, abs=1e-12)
+
+
+def test_cell_occupancy_closed_forms():
+    together = torusae.cell_occupancy(np.full((10, 2), 1.0), cells=4)
+    assert together["empty"] == 15 / 16
+    assert together["kl"] == pytest.approx(math.log(16))
+    centres = TAU * (np.arange(4) + 0.5) / 4 - np.pi
+    full = torusae.cell_occupancy(np.stack(np.meshgrid(centres, centres), -1).reshape(-1, 2), cells=4)
+    assert full["empty"] == 0
+    assert full["kl"] == pytest.approx(0, abs=1e-12)
+
+
+def test_cell_occupancy_expects_what_uniform_points_give(rng):
+    got = [torusae.cell_occupancy(rng.uniform(-np.pi, np.pi, (400, 2)), cells=8) for _ in range(200)]
+    for name in ("empty", "kl"):
+        values = np.array([one[name] for one in got])
+        error = 5 * values.std() / math.sqrt(200)
+        # (C - 1) / (2 num) is the first term of a series in C / num = 0.16; the next is about that share of it.
+        bias = 0.1 * values.mean() if name == "kl" else 0.0
+        assert got[0][f"expected_{name}"] == pytest.approx(values.mean(), abs=error + bias)
+    assert got[0]["expected_empty"] == pytest.approx((63 / 64) ** 400)
+    assert got[0]["expected_kl"] == 63 / 800
+
+
+@pytest.mark.parametrize(("order", "dim"), [(1, 1), (3, 1), (2, 2), (1, 3)])
+def test_max_moment_matches_the_loop(rng, order, dim):
+    angles = uniform(rng, 20, dim)
+    assert torusae.max_moment(angles, order) == pytest.approx(reference.max_moment(angles, order), rel=1e-10)
+
+
+def test_max_moment_sees_a_correlation_that_single_angles_hide():
+    first = TAU * np.arange(60) / 60 - np.pi
+    locked = np.stack([first, first], axis=-1)  # φ_1 - φ_2 = 0: k = (1, -1)
+    assert torusae.max_moment(locked, order=1) == pytest.approx(1, abs=1e-6)
+    assert torusae.max_moment(first[:, None], order=3) == pytest.approx(0, abs=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_max_moment_does_not_depend_on_rotations(seed):
+    rng = np.random.default_rng(seed)
+    angles = rng.uniform(-np.pi, np.pi, (10, 2))
+    before = torusae.max_moment(angles, 2)
+    assert torusae.max_moment(angles + rng.uniform(-3, 3, (1, 2)), 2) == pytest.approx(before, abs=1e-5)
+
+
+METRICS = [torusae.kuiper_statistic, torusae.cell_occupancy, torusae.max_moment]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_metrics_take_tensors_and_arrays_alike(rng, metric):
+    angles = uniform(rng, 30, 2)
+    assert np.array_equal(metric(to_tensor(angles)), metric(angles))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_metrics_refuse_what_is_not_angles(metric):
+    name = metric.__name__
+    for array, error, message in [
+        (np.zeros(3), ValueError, f"{name}: `angles` must have shape (num, dim). Received: angles.shape=(3,)"),
+        (np.zeros((0, 2)), ValueError, f"{name}: `angles` must hold at least one row. Received: angles.shape=(0, 2)"),
+        (np.zeros((3, 2), int), TypeError, f"{name}: `angles` must be a tensor of floating-point numbers"),
+        ([["north"]], TypeError, "Received: dtype=string"),
+    ]:
+        with pytest.raises(error, match=re.escape(message)):
+            metric(array)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_metrics_name_the_count_and_the_place_of_numbers_that_are_not_finite(metric, bad):
+    angles = np.zeros((6, 3), "float32")
+    angles[4, 1] = bad
+    angles[5, 2] = np.nan
+    with pytest.raises(ValueError, match=re.escape(f"Received: {bad} at position (4, 1), 2 such value(s) in all")):
+        metric(angles)
+
+
+def test_metrics_refuse_options_out_of_range():
+    angles = np.zeros((4, 2), "float32")
+    for call, error, message in [
+        (lambda: torusae.cell_occupancy(angles, cells=1), ValueError, "`cells` must be at least 2. Received: cells=1"),
+        (lambda: torusae.cell_occupancy(angles, 4.0), TypeError, "`cells` must be an integer. Received: cells=4.0"),
+        (
+            lambda: torusae.cell_occupancy(np.zeros((2, 9)), cells=8),
+            ValueError,
+            "`cells`=8 at dim 9 makes 134217728 cells, more than 16777216",
+        ),
+        (lambda: torusae.max_moment(angles, order=0), ValueError, "`order` must be at least 1. Received: order=0"),
+        (lambda: torusae.max_moment(np.zeros((2, 9))), ValueError, "`order`=3 at dim 9 asks for 7**9 vectors"),
+    ]:
+        with pytest.raises(error, match=re.escape(message)):
+            call()
