@@ -1,0 +1,57 @@
+"""The examples: what they refuse, and, as a slow test, a whole small run and its redrawing."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import keras
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "examples" / "mnist.py"
+FIGURES = ["angles", "history", "morphs", "occupancy", "radii", "reconstructions", "samples", "spring"]
+
+
+@pytest.fixture
+def mnist():
+    """examples/mnist.py as a module."""
+    spec = importlib.util.spec_from_file_location("mnist_example", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_results_are_not_overwritten(mnist, tmp_path):
+    (tmp_path / "table.txt").write_text("an earlier run")
+    with pytest.raises(SystemExit, match=r"already holds files.*--overwrite"):
+        mnist.main(["--output", str(tmp_path)])
+    assert mnist.output_folder(tmp_path, overwrite=True) == tmp_path
+    assert (tmp_path / "table.txt").read_text() == "an earlier run"
+
+
+def test_every_run_gets_a_folder_of_its_own(mnist, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = (mnist.output_folder(None, overwrite=False) for _ in range(2))
+    assert first != second
+    assert first.is_dir()
+
+
+def test_a_missing_file_is_named(mnist, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.npz"):
+        mnist.main(["--data", "nowhere.npz", "--output", str(tmp_path / "out")])
+
+
+@pytest.mark.slow
+def test_a_small_run_and_its_redrawing(mnist, tmp_path, capsys):
+    small = ["--bundled", "--samples", "512", "--epochs", "2"]
+    table = mnist.main([*small, "--output", str(tmp_path / "run")])
+    assert str(tmp_path / "run") in capsys.readouterr().out.splitlines()[-1]
+    assert sorted(path.stem for path in (tmp_path / "run").glob("*.png")) == FIGURES
+    written = json.loads((tmp_path / "run" / "table.json").read_text())
+    assert written["table"] == table
+    assert written["run"]["backend"] == keras.backend.backend()
+    again = mnist.main(
+        ["--bundled", "--load", str(tmp_path / "run" / "model.keras"), "--output", str(tmp_path / "new")]
+    )
+    # The loaded model computes the same sums, perhaps in other batches: float32 rounding.
+    for name, value in table.items():
+        assert again[name] == pytest.approx(value, rel=1e-3, abs=1e-3), name
