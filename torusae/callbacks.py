@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from torusae import _checks
 from torusae.layers import Latent
 from torusae.models import TorusAutoencoder
 
@@ -37,9 +38,19 @@ class LatentLogger(keras.callbacks.Callback):
     data, or in `evaluate(callbacks=[...])`, the same with the prefix that Keras gives. In a model with several latent
     layers each name begins with its layer's. `TorusAutoencoder` logs all this without it.
 
+    Callbacks that read these names, such as `EarlyStopping("val_spring")`, must come after it in the list.
+
     Args:
         every: Integer, at least 1: the progress bar is updated every so many batches, since each update waits for the
             device. The history is always exact. Defaults to `10`.
+
+    Attributes:
+        results: Dict of what was measured last, in an epoch of `fit` or in `evaluate`, whose return value Keras keeps
+            closed to callbacks.
+
+    Raises:
+        TypeError: If `every` is not an integer.
+        ValueError: If `every` is below 1.
 
     Example:
 
@@ -54,8 +65,10 @@ class LatentLogger(keras.callbacks.Callback):
 
     def __init__(self, every: int = 10):
         super().__init__()
-        self.every = max(1, int(every))
+        self.every = _checks.positive_int("LatentLogger", "every", every)
         self.layers: list[Latent] = []
+        self.results: dict[str, float] = {}
+        self._fitting = False
         self._training: dict[str, float] = {}
         self._validation: dict[str, float] = {}
 
@@ -63,10 +76,11 @@ class LatentLogger(keras.callbacks.Callback):
         """Finds the latent layers of the model."""
         super().set_model(model)
         self.layers = [] if isinstance(model, TorusAutoencoder) else _latent_layers(model)
-        # A step that was compiled before must be compiled again to record anything.
-        for layer in self.layers:
-            if not layer.records_training:
-                model.train_function = model.test_function = None
+        # A step that was compiled without recording must be compiled again to record anything.
+        if self.layers:
+            if any(layer.recording_step is not model.train_function for layer in self.layers):
+                model.train_function = None
+            model.test_function = None
 
     def _records(self) -> dict[str, float]:
         self.model  # noqa: B018 - on JAX, reading it brings the layers' variables up to date
@@ -84,12 +98,21 @@ class LatentLogger(keras.callbacks.Callback):
                 layer.reset_records()
 
     def on_train_begin(self, logs=None):
+        self._fitting = True
         for layer in self.layers:
             layer.records_training = True
 
     def on_train_end(self, logs=None):
+        self._fitting = False
         for layer in self.layers:
             layer.records_training = False
+            layer.recording_step = self.model.train_function  # the next `fit` with a logger need not compile again
+        self._forget_test_step()
+
+    def _forget_test_step(self):
+        # An `evaluate` without the logger must not go on measuring.
+        if self.layers:
+            self.model.test_function = None
 
     def on_epoch_begin(self, epoch, logs=None):
         self._training, self._validation = {}, {}
@@ -110,10 +133,14 @@ class LatentLogger(keras.callbacks.Callback):
         for layer in self.layers:
             layer.records_testing = False
         self._validation = self._records()
+        if not self._fitting:
+            self.results = self._validation
+            self._forget_test_step()
         if logs is not None:
             logs.update(self._validation)
 
     def on_epoch_end(self, epoch, logs=None):
+        validation = {f"val_{name}": value for name, value in self._validation.items()}
+        self.results = {**(self._training or self._records()), **validation}
         if logs is not None:
-            logs.update(self._training or self._records())
-            logs.update({f"val_{name}": value for name, value in self._validation.items()})
+            logs.update(self.results)

@@ -127,6 +127,10 @@ class Latent(keras.layers.Layer):
     Notes:
         The losses are statistics of a batch: use batches of 64 or more. They mean the same at any batch size.
 
+        In a subclassed model write `call(self, x, training=None)` and hand `training` on to the layers: otherwise they
+        don't know whether they train (Dropout then never acts), and the losses count, and schedules go on, in every
+        call, those of `evaluate` and `predict` too.
+
     Example:
 
     >>> import keras, torusae
@@ -154,6 +158,7 @@ class Latent(keras.layers.Layer):
         # Set by LatentLogger. Without it nothing is recorded, and a step costs nothing more.
         self.records_training = False
         self.records_testing = False
+        self.recording_step: Any = None
 
     def _resolve_losses(self, owner, losses) -> list[LatentLoss]:
         if isinstance(losses, str):
@@ -204,6 +209,8 @@ class Latent(keras.layers.Layer):
 
     def call(self, features, training=None):
         code = self.project(features)
+        # Where a model's own `call` hands on no `training`, its layers are told nothing, not even in `fit`.
+        training = training is None or training
         if training or self.records_testing:
             terms = self.terms(code)
             if training:
@@ -252,11 +259,15 @@ class Latent(keras.layers.Layer):
 
     def save_own_variables(self, store):
         """Saves the step that schedules count from; records belong to one run and are not kept."""
-        store["iterations"] = ops.convert_to_numpy(self.iterations)
+        if self.built:
+            store["iterations"] = ops.convert_to_numpy(self.iterations)
 
     def load_own_variables(self, store):
         """Loads what `save_own_variables` saved."""
-        self.iterations.assign(np.asarray(store["iterations"]))
+        if self.built:
+            self.iterations.assign(np.asarray(store["iterations"]))
+        else:
+            super().load_own_variables(store)  # fails with Keras' advice where the file holds anything
 
     def get_config(self):
         """Returns the constructor's arguments."""

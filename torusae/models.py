@@ -101,6 +101,12 @@ class TorusAutoencoder(keras.Model):
         names = ["reconstruction", *(loss.name for loss in latent.latent_losses)]
         for name, head in self.heads.items():
             names += [f"{name}_loss", f"{name}_{head.score_name}"]
+        twice = [name for name in names if names.count(name) > 1 or name == "loss"]
+        if twice:
+            raise ValueError(
+                f"TorusAutoencoder: losses and heads must have names that differ in the logs. Received: {twice[0]!r} "
+                f"more than once among {['loss', *names]}. Rename it, for example SpringLoss(name=...)."
+            )
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
         self.monitor = _Monitor(latent.space)
         self.reconstruction_loss: Any = None
@@ -131,12 +137,13 @@ class TorusAutoencoder(keras.Model):
 
     def _build_and_check(self):
         owner = "TorusAutoencoder"
-        if not self.encoder.built or not hasattr(self.encoder, "input_shape"):
+        shape = getattr(self.encoder, "input_shape", None) if self.encoder.built else None
+        if not isinstance(shape, tuple) or None in shape[1:]:
             raise ValueError(
-                f"{owner}: `encoder` must know its input shape. Received: {self.encoder!r}. "
-                f"Begin it with keras.Input(shape)."
+                f"{owner}: `encoder` must know its input shape, that of one sample. Received: {self.encoder!r} with "
+                f"input shape {shape}. Begin it with keras.Input(shape), every size given."
             )
-        self.sample_shape = tuple(self.encoder.input_shape[1:])
+        self.sample_shape = tuple(shape[1:])
         code_size = self.latent.space.code_size
         features = self.encoder.output_shape
         if len(features) != 2 or features[1] is None:
@@ -146,7 +153,6 @@ class TorusAutoencoder(keras.Model):
             )
         if not self.latent.built:
             self.latent.build(features)
-            self.latent.built = True
         if self.decoder.built and hasattr(self.decoder, "input_shape") and self.decoder.input_shape[1:] != (code_size,):
             raise ValueError(
                 f"{owner}: `decoder` must read codes of shape (batch, {code_size}). "
@@ -170,6 +176,7 @@ class TorusAutoencoder(keras.Model):
         self.built = True
 
     def call(self, x, training=None):
+        self._check_samples("TorusAutoencoder", "x", x)
         code = self.latent.project(self.encoder(x, training=training))
         coordinates = self.latent.space.coordinates(code)
         outputs = {name: head(coordinates, training=training) for name, head in self.heads.items()}
@@ -216,17 +223,45 @@ class TorusAutoencoder(keras.Model):
         if y is None:
             return {"reconstruction": x}
         if not isinstance(y, Mapping):
-            if tuple(y.shape[1:]) != self.sample_shape:
+            shape = tuple(y.shape) if hasattr(y, "shape") else None
+            if shape is None or not _shapes_agree(shape[1:], self.sample_shape):
                 heads = list(self.heads)
                 raise ValueError(
                     f"TorusAutoencoder: `y` must be a dict of labels by head, or targets of the reconstruction with "
-                    f"shape (batch, {', '.join(map(str, self.sample_shape))}). Received: y.shape={tuple(y.shape)}. "
+                    f"shape {self._batch_shape()}. Received: "
+                    + (f"y of type {type(y).__name__}. " if shape is None else f"y.shape={shape}. ")
                     + (f"Use y={{{heads[0]!r}: labels}}." if heads else "This model has no heads for labels.")
                 )
-            return {"reconstruction": y}
-        for name in y:
+            y = {"reconstruction": y}
+        for name, values in y.items():
             _checks.option("TorusAutoencoder", "y", name, ["reconstruction", *self.heads])
+            if not hasattr(values, "shape"):
+                raise TypeError(
+                    f"TorusAutoencoder: y[{name!r}] must be an array or a tensor. Received: {type(values).__name__}. "
+                    f"Use numpy.asarray(values)."
+                )
+        if "reconstruction" in y:
+            self._check_samples("TorusAutoencoder", "y['reconstruction']", y["reconstruction"])
         return {"reconstruction": x, **y}
+
+    def _batch_shape(self) -> str:
+        return f"(batch, {', '.join(map(str, self.sample_shape))})"
+
+    def _check_samples(self, owner: str, name: str, samples: Any) -> None:
+        """Names what is wrong with the shape or the dtype of samples: arrays, or tensors while a step compiles."""
+        shape = tuple(samples.shape)
+        if not _shapes_agree(shape[1:], self.sample_shape):
+            fix = "Use x[..., None]." if (*shape[1:], 1) == self.sample_shape else "Reshape it first."
+            if shape == self.sample_shape:
+                fix = "For a single sample use x[None]."
+            raise ValueError(f"{owner}: `{name}` must have shape {self._batch_shape()}. Received: shape={shape}. {fix}")
+        dtype = str(samples.dtype)
+        # Integers would train without a word: images of 0 to 255 against outputs between 0 and 1.
+        if "float" not in dtype:
+            raise TypeError(
+                f"{owner}: `{name}` must be floating-point numbers. Received: dtype={dtype}. "
+                f"For images of 0 to 255 use x.astype('float32') / 255."
+            )
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The total loss of a batch; also counts each term in its metric."""
@@ -238,8 +273,9 @@ class TorusAutoencoder(keras.Model):
         def track(name, value, weight=size):
             self.trackers[name].update_state(value, sample_weight=weight)
 
-        reconstruction = self.reconstruction_loss(targets["reconstruction"], y_pred["reconstruction"], sample_weight)
-        reconstruction = ops.cast(reconstruction, "float32")
+        reconstruction = self._reconstruction(
+            targets["reconstruction"], y_pred["reconstruction"], _weight_of("reconstruction", sample_weight)
+        )
         track("reconstruction", reconstruction)
         relative = ops.zeros_like(reconstruction)
         for name, term in self.latent.terms(y_pred["code"]).items():
@@ -247,10 +283,12 @@ class TorusAutoencoder(keras.Model):
             relative = relative + self.latent.weight_now(name) * replica_mean(term)
         for name, head in self.heads.items():
             if name in targets:
-                loss, score, mask = head.loss_and_score(targets[name], y_pred[name], sample_weight)
+                loss, score, mask = head.loss_and_score(targets[name], y_pred[name], _weight_of(name, sample_weight))
                 track(f"{name}_loss", loss, ops.sum(mask))
                 track(f"{name}_{head.score_name}", score, mask)
                 relative = relative + head.weight * loss
+            elif training:
+                raise ValueError(self._no_labels("TorusAutoencoder", name, y))
         self.monitor.update_state(y_pred["code"])
         if training:
             self.latent.iterations.assign_add(1)
@@ -259,61 +297,132 @@ class TorusAutoencoder(keras.Model):
             total = total + ops.cast(ops.sum(extra), "float32")
         return total
 
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        """Updates the metrics given to `compile` and returns all results."""
-        targets = self._targets(x, y)
-        if self.metric_outputs is None:
-            return super().compute_metrics(x, targets["reconstruction"], y_pred["reconstruction"], sample_weight)
-        names = self.metric_outputs
-        return super().compute_metrics(
-            x, {name: targets[name] for name in names}, {name: y_pred[name] for name in names}, sample_weight
+    def _reconstruction(self, target, output, sample_weight):
+        if sample_weight is not None:
+            # A loss of images has a value for each pixel, and Keras multiplies their last axis by the samples' weights.
+            rank = len(self.reconstruction_loss.call(target, output).shape)
+            sample_weight = ops.reshape(sample_weight, (-1,) + (1,) * max(rank - 1, 0))
+        return ops.cast(self.reconstruction_loss(target, output, sample_weight), "float32")
+
+    def _no_labels(self, owner, name, y) -> str:
+        return (
+            f"{owner}: `y` must hold labels for the head {name!r}. Received: {sorted(y) if y else y}. "
+            f"Mark missing labels with {'-1' if self.heads[name].task == 'classes' else 'NaN'}."
         )
 
-    def fit(self, x=None, y=None, batch_size=None, epochs=1, validation_data=None, **kwargs):
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Updates the metrics given to `compile` and returns all results; a head without labels has none."""
+        targets = self._targets(x, y)
+        names = self.metric_outputs
+        if names is None:
+            weights = _weight_of("reconstruction", sample_weight)
+            results = super().compute_metrics(x, targets["reconstruction"], y_pred["reconstruction"], weights)
+        else:
+            for name in names:
+                if name not in targets:
+                    raise ValueError(f"{self._no_labels('TorusAutoencoder', name, y)} Its metrics need them.")
+            weights = None if sample_weight is None else {name: _weight_of(name, sample_weight) for name in names}
+            results = super().compute_metrics(
+                x, {name: targets[name] for name in names}, {name: y_pred[name] for name in names}, weights
+            )
+        for name, head in self.heads.items():
+            if name not in targets:
+                del results[f"{name}_loss"], results[f"{name}_{head.score_name}"]
+        return results
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        **kwargs,
+    ):
         """Trains the model, as `keras.Model.fit` does, after checking the data.
 
         Args:
-            x: Samples: an array or tensor, or a `tf.data.Dataset`, `keras.utils.PyDataset` or torch `DataLoader` that
-                yields `x` or `(x, labels)`.
+            x: Floating-point samples: an array or tensor, or a `tf.data.Dataset`, `keras.utils.PyDataset`, torch
+                `DataLoader` or generator that yields `x` or `(x, labels)`. Of what streams, shapes and names are
+                checked as the first batch comes, values are not.
             y: Dict from a head's name to its labels. A `"reconstruction"` entry (or an array of the samples' shape)
                 is what the model is to reproduce instead of `x`. Defaults to `None`.
             batch_size: Integer. Defaults to `None`, Keras' 32: give 128 or more, since the latent losses are
                 statistics of a batch.
             epochs: Integer. Defaults to `1`.
-            validation_data: As in Keras; `(x_val, labels)` or just an array `x_val`. Defaults to `None`.
+            verbose: As in Keras. Defaults to `"auto"`.
+            callbacks: As in Keras. `keras.callbacks.BackupAndRestore(..., double_checkpoint=True)` resumes a run that
+                was killed, even in the middle of writing. Defaults to `None`.
+            validation_split: As in Keras. Defaults to `0.0`.
+            validation_data: As in Keras; `(x_val, labels)` or just an array `x_val`. A head without labels in it is
+                left out of the validation's logs. Defaults to `None`.
+            shuffle: As in Keras. Defaults to `True`.
+            class_weight: Not supported: give `sample_weight`. Defaults to `None`.
+            sample_weight: Float array `(num,)`, weights of the samples in the losses of the reconstruction and the
+                heads, or a dict of such arrays with the keys of `y`; the latent losses are statistics of a whole
+                batch and take none. Defaults to `None`.
             **kwargs: Passed to `keras.Model.fit`.
 
         Returns:
             Keras `History`.
 
         Raises:
+            TypeError: If `x` is a list or does not hold floating-point numbers.
             ValueError: If data hold NaN or infinity, or do not have the shape that the model needs, or labels name a
                 head that does not exist, or a head has no labels.
         """
+        if class_weight is not None:
+            raise ValueError(
+                "TorusAutoencoder.fit: `class_weight` is not supported, since a model can have several heads. "
+                f"Received: class_weight={class_weight!r}. Give sample_weight."
+            )
         self._check_data("fit", x, y, needs_labels=True)
         if _is_array(validation_data):
             validation_data = (validation_data, None)
         if isinstance(validation_data, (tuple, list)):
             self._check_data("fit, validation_data", *validation_data[:2])
-        return super().fit(x, y, batch_size, epochs, validation_data=validation_data, **kwargs)
+            x_val, y_val, *weights = (*validation_data, None)[:3]
+            validation_data = (x_val, _weighed_targets(x_val, y_val, *weights), *validation_data[2:])
+        return super().fit(
+            x,
+            _weighed_targets(x, y, sample_weight),
+            batch_size,
+            epochs,
+            verbose,
+            callbacks,
+            validation_split,
+            validation_data,
+            shuffle,
+            sample_weight=sample_weight,
+            **kwargs,
+        )
 
-    def evaluate(self, x=None, y=None, batch_size=None, **kwargs):
+    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
         """Returns the loss and every metric, as `keras.Model.evaluate` does, after checking the data."""
         self._check_data("evaluate", x, y)
-        return super().evaluate(x, y, batch_size, **kwargs)
+        y = _weighed_targets(x, y, sample_weight)
+        return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+
+    def predict(self, x, batch_size=None, verbose="auto", **kwargs):
+        """Returns a dict of every output as NumPy arrays, as `keras.Model.predict` does, after checking the data."""
+        self._check_data("predict", x)
+        return super().predict(x, batch_size, verbose, **kwargs)
 
     def _check_data(self, owner: str, x: Any, y: Any = None, needs_labels: bool = False) -> None:
         """Names what is wrong with arrays before anything is computed; what streams is looked at when it comes."""
         owner = f"TorusAutoencoder.{owner}"
+        if isinstance(x, (list, tuple)):
+            raise TypeError(f"{owner}: `x` must be one array, not a {type(x).__name__}. Use numpy.asarray(x).")
         if not _is_array(x):
             return
+        self._check_samples(owner, "x", x)
         x = _host_array(x)
-        if tuple(x.shape[1:]) != self.sample_shape:
-            fix = "Use x[..., None]." if (*tuple(x.shape[1:]), 1) == self.sample_shape else "Reshape it first."
-            raise ValueError(
-                f"{owner}: `x` must have shape (batch, {', '.join(map(str, self.sample_shape))}). "
-                f"Received: x.shape={tuple(x.shape)}. {fix}"
-            )
         _checks.finite_array(owner, "x", x)
         targets = self._targets(x, y)
         _checks.finite_array(owner, "y['reconstruction']", _host_array(targets["reconstruction"]))
@@ -321,31 +430,37 @@ class TorusAutoencoder(keras.Model):
             if name in targets:
                 self._check_labels(owner, name, head, _host_array(targets[name]), len(x))
             elif needs_labels:
-                raise ValueError(
-                    f"{owner}: `y` must hold labels for the head {name!r}. Received: {sorted(y) if y else y}. "
-                    f"Mark missing labels with {'-1' if head.task == 'classes' else 'NaN'}."
-                )
+                raise ValueError(self._no_labels(owner, name, y))
 
     def _check_labels(self, owner, name, head, labels, num_samples):
-        if len(labels) != num_samples:
+        if labels.ndim == 0 or len(labels) != num_samples:
             raise ValueError(
-                f"{owner}: y[{name!r}] must hold {num_samples} labels, one per sample. Received: {len(labels)}."
+                f"{owner}: y[{name!r}] must hold {num_samples} labels, one per sample. Received: shape={labels.shape}."
             )
         if head.task == "classes":
             if labels.dtype.kind not in "iu" or labels.size != num_samples:
+                fix = "For one-hot rows use labels.argmax(-1)." if labels.ndim > 1 else "Use labels.astype('int32')."
                 raise ValueError(
                     f"{owner}: y[{name!r}] must be integer classes of shape ({num_samples},). "
-                    f"Received: shape={labels.shape}, dtype={labels.dtype}. For one-hot rows use labels.argmax(-1)."
+                    f"Received: shape={labels.shape}, dtype={labels.dtype}. {fix}"
                 )
             if labels.size and not -1 <= labels.min() <= labels.max() < head.num_outputs:
                 raise ValueError(
                     f"{owner}: y[{name!r}] must hold classes 0 to {head.num_outputs - 1}, or -1 where the label is "
                     f"missing. Received: values from {labels.min()} to {labels.max()}."
                 )
-        elif np.isinf(labels.astype("float64")).any():
-            position = tuple(int(i) for i in np.argwhere(np.isinf(labels.astype("float64")))[0])
+            return
+        if labels.dtype.kind not in "iuf" or labels.size != num_samples * head.num_outputs:
             raise ValueError(
-                f"{owner}: y[{name!r}] must be finite, or NaN where missing. Received: infinity at position {position}."
+                f"{owner}: y[{name!r}] must be numbers of shape ({num_samples}, {head.num_outputs}). "
+                f"Received: shape={labels.shape}, dtype={labels.dtype}. "
+                f"A head for other columns is Head({head.task!r}, num_outputs)."
+            )
+        infinite = np.argwhere(np.isinf(labels))
+        if len(infinite):
+            raise ValueError(
+                f"{owner}: y[{name!r}] must be finite, or NaN where missing. "
+                f"Received: infinity at position {tuple(int(i) for i in infinite[0])}."
             )
 
     # Use
@@ -524,9 +639,26 @@ def _portable(config: Any) -> Any:
     if isinstance(config, dict):
         config = {key: _portable(value) for key, value in config.items()}
         name = config.get("class_name", "")
-        if "optimizers" in str(config.get("module", "")) and hasattr(keras.optimizers, str(name)):
+        if str(config.get("module", "")).startswith("keras.") and hasattr(keras.optimizers, str(name)):
             config.update(module="keras.optimizers", registered_name=None)
     return config
+
+
+def _weighed_targets(x: Any, y: Any, sample_weight: Any = None) -> Any:
+    """The targets of samples that have weights: Keras drops the weights of what has no target."""
+    if sample_weight is None or isinstance(sample_weight, Mapping) or not (y is None or isinstance(y, Mapping)):
+        return y
+    return {"reconstruction": x, **(y or {})}
+
+
+def _weight_of(name: str, sample_weight: Any) -> Any:
+    """The samples' weights for one output: Keras turns one array into a dict with the keys of `y`."""
+    return sample_weight.get(name) if isinstance(sample_weight, Mapping) else sample_weight
+
+
+def _shapes_agree(shape: Sequence[int | None], expected: Sequence[int]) -> bool:
+    """Whether a shape, its unknown sizes apart, is the expected one."""
+    return len(shape) == len(expected) and all(a is None or a == b for a, b in zip(shape, expected, strict=True))
 
 
 def _is_array(value: Any) -> bool:

@@ -35,14 +35,14 @@ def _pooled_sizes(size: int, num_poolings: int) -> list[int]:
 
 
 def conv_encoder(
-    input_shape: Sequence[int], filters: Sequence[int] = (32, 64, 64), num_features: int = 128, name: str = "encoder"
+    input_shape: Sequence[int], filters: Sequence[int] = (32, 64, 64), num_features: int = 256, name: str = "encoder"
 ) -> keras.Model:
     """The paper's encoder: convolutions, each with max pooling by two, and one dense layer.
 
     Args:
         input_shape: Image shape without the batch, in the layout of `keras.config.image_data_format()`.
         filters: One count per convolution. Defaults to `(32, 64, 64)`; the paper gives three convolutions and no count.
-        num_features: Integer, size of the dense layer. Defaults to `128`.
+        num_features: Integer, size of the dense layer. Defaults to `256`.
         name: String. Defaults to `"encoder"`.
 
     Returns:
@@ -55,7 +55,7 @@ def conv_encoder(
 
     >>> import torusae
     >>> torusae.conv_encoder((28, 28, 1)).output_shape
-    (None, 128)
+    (None, 256)
 
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, section 2.1.
@@ -241,7 +241,9 @@ class Head(keras.layers.Layer):
         `"classes"`: probabilities `(batch, num_outputs)`. `"number"` and `"angle"`: `(batch, num_outputs)`.
 
     Raises:
-        ValueError: If `task` is unknown, there are fewer than two classes, or `weight` is negative.
+        TypeError: If an argument is of the wrong type.
+        ValueError: If `task` is unknown, there are fewer than two classes, `weight` is negative, or the coordinates
+            are not of rank 2.
 
     Example:
 
@@ -269,6 +271,11 @@ class Head(keras.layers.Layer):
         self.output_layer = keras.layers.Dense(size, dtype="float32")
 
     def build(self, coordinates_shape):
+        if len(coordinates_shape) != 2:
+            raise ValueError(
+                f"Head: coordinates must have shape (batch, num_coordinates). "
+                f"Received: shape={tuple(coordinates_shape)}. For a single sample use coordinates[None, :]."
+            )
         shape = self.embedding.compute_output_shape(coordinates_shape)
         for layer in (*self.hidden, self.output_layer):
             layer.build(shape)
@@ -300,7 +307,25 @@ class Head(keras.layers.Layer):
 
         Returns:
             Scalar tensor, tensor `(batch,)`, float tensor `(batch,)` of zeros and ones.
+
+        Raises:
+            TypeError: If classes are not integers.
+            ValueError: If labels are of another shape.
         """
+        num_columns = 1 if self.task == "classes" else self.num_outputs
+        columns = tuple(labels.shape[1:])
+        if columns != (num_columns,) and not (columns == () and num_columns == 1):
+            layout = "(batch,)" if num_columns == 1 else f"(batch, {num_columns})"
+            raise ValueError(
+                f"Head: labels of the task {self.task!r} must have shape {layout}. "
+                f"Received: shape={tuple(labels.shape)}."
+                + (" For one-hot rows use labels.argmax(-1)." if self.task == "classes" else "")
+            )
+        if self.task == "classes" and "int" not in str(labels.dtype):
+            raise TypeError(
+                f"Head: labels of the task 'classes' must be integers. Received: dtype={labels.dtype}. "
+                f"Use labels.astype('int32')."
+            )
         outputs = ops.cast(outputs, "float32")
         if self.task == "classes":
             labels = ops.cast(ops.reshape(labels, (-1,)), "int32")

@@ -1,0 +1,67 @@
+"""Writes tests/models/<backend>.keras and .npz: what every later version, on every backend, must load.
+
+Run it once under each backend, from the root of the repository: `KERAS_BACKEND=torch python tests/make_models.py`.
+A file of a released version is never written again; the next one gets another name.
+"""
+
+import pathlib
+import sys
+
+import keras
+import numpy as np
+
+import torusae
+
+MODELS = pathlib.Path(__file__).parent / "models"
+
+
+def data():
+    """24 samples on a circle in the plane, and the third of the circle that each lies in."""
+    angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    x = np.stack([np.cos(angles), np.sin(angles), np.cos(2 * angles)], axis=1).astype("float32")
+    return x, np.arange(24) // 8
+
+
+def make_model():
+    """A small model with everything that a file can hold: a head, a schedule of each kind, a metric."""
+    weight = keras.optimizers.schedules.PolynomialDecay(0.0, 8, 0.02)
+    model = torusae.TorusAutoencoder(
+        torusae.dense_encoder((3,), units=(8,)),
+        torusae.dense_decoder((3,), 2, units=(8,)),
+        torusae.TorusLatent(1, "paper", {"spring": weight}),
+        {"third": torusae.Head("classes", 3, weight=0.5, units=(8,))},
+    )
+    rate = keras.optimizers.schedules.ExponentialDecay(0.01, 4, 0.9)
+    model.compile(keras.optimizers.Adam(rate), "mse", metrics=["mae"])
+    return model
+
+
+def train(model):
+    """Two epochs of three steps, in the order of the data."""
+    x, y = data()
+    return model.fit(x, {"third": y}, batch_size=8, epochs=2, shuffle=False, verbose=0)
+
+
+def main():
+    """Trains, saves, and notes the outputs at that time and after more training."""
+    keras.utils.set_random_seed(0)
+    name = keras.backend.backend()
+    x, _ = data()
+    model = make_model()
+    train(model)
+    MODELS.mkdir(exist_ok=True)
+    model.save(MODELS / f"{name}.keras")
+    saved = model.predict(x, verbose=0)
+    history = train(model).history
+    later = model.predict(x, verbose=0)
+    np.savez_compressed(
+        MODELS / f"{name}.npz",
+        **saved,
+        **{f"later_{key}": value for key, value in later.items()},
+        later_loss=history["loss"],
+    )
+    sys.stdout.write(f"{MODELS / name}.keras\n")
+
+
+if __name__ == "__main__":
+    main()
