@@ -135,12 +135,11 @@ def draw(model: torusae.TorusAutoencoder, x, y, arrays: dict, history: dict | No
             windings = keras.ops.convert_to_numpy(torusae.two_way_windings(start, end))
             morphs.append((model.morph(x[first], x[last], windings, verbose=0), windings))
         figures["morphs"] = plots.plot_morphs(morphs)
-    samples = model.sample(96, seed=seed, verbose=0)
-    figures["samples"] = plots.plot_morph(samples.reshape(8, 12, *samples.shape[1:]))
+    figures["samples"] = plots.plot_samples(model.sample(96, seed=seed, verbose=0))
     shown = rng.choice(len(x), 48, replace=False)
-    # Rows in turn: twelve digits, their reconstructions.
-    rows = [images[shown].reshape(4, 1, 12, *x.shape[1:]) for images in (x, arrays["reconstruction"])]
-    figures["reconstructions"] = plots.plot_morph(np.concatenate(rows, axis=1).reshape(8, 12, *x.shape[1:]))
+    figures["reconstructions"] = plots.plot_samples(
+        {"data": x[shown], "reconstruction": arrays["reconstruction"][shown]}
+    )
     for name, figure in figures.items():
         figure.savefig(folder / f"{name}.png", dpi=150, bbox_inches="tight")
 

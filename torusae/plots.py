@@ -528,6 +528,68 @@ def plot_morphs(morphs: Sequence[Any], columns: int = 3) -> Figure:
     return _morph_figure(owner, pairs, columns)
 
 
+def plot_samples(samples: Tensor | Mapping[str, Tensor], columns: int = 12) -> Figure:
+    """Images in a grid: samples of a model, or several sets of images row by row, such as data and reconstructions.
+
+    Args:
+        samples: Float tensor `(num, *image_shape)`, images in the layout of `keras.config.image_data_format()` or
+            without a channel axis; or a dict from a name to such tensors, all of one shape, drawn in turn with the
+            names at the rows.
+        columns: Integer, at least 1, images side by side. Images beyond the last full row are left out, and the label
+            says how many are drawn. Defaults to `12`.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        TypeError: If `samples` are not floating-point.
+        ValueError: If a shape does not fit, or `samples` hold NaN.
+
+    Example:
+
+    >>> import numpy as np, torusae.plots
+    >>> digits = np.zeros((24, 28, 28, 1))
+    >>> figure = torusae.plots.plot_samples({"data": digits, "reconstruction": digits})
+    >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    ['data', 'reconstruction', 'data', 'reconstruction']
+    """
+    owner = "plot_samples"
+    columns = _checks.positive_int(owner, "columns", columns)
+    sets = (
+        {str(name): _host(_single(values)) for name, values in samples.items()} if isinstance(samples, Mapping) else {}
+    )
+    sets = sets or {"": _host(_single(samples))}
+    shapes = {values.shape for values in sets.values()}
+    received = ", ".join(f"{name or 'samples'}.shape={values.shape}" for name, values in sets.items())
+    if len(shapes) > 1 or min(shape[0] if shape else 0 for shape in shapes) == 0:
+        raise ValueError(
+            f"{owner}: `samples` must hold at least one image, and all sets must be of one shape. Received: {received}."
+        )
+    num = len(next(iter(sets.values())))
+    columns = min(columns, num)
+    rows = num // columns
+    stacked = np.stack([values[: rows * columns] for values in sets.values()])
+    stacked = stacked.reshape(len(sets), rows, columns, *stacked.shape[2:])
+    images = np.swapaxes(stacked, 0, 1).reshape(rows * len(sets), columns, *stacked.shape[3:])  # the sets in turn
+    images, _, is_image = _morph(owner, images, None, least_steps=1)
+    if not is_image:
+        raise ValueError(
+            f"{owner}: `samples` must be images, of shape (num, height, width) or with a channel axis. "
+            f"Received: shape={next(iter(shapes))}. For vectors use plot_morph."
+        )
+    cell = 0.62
+    figure = _figure(owner, max(4.5, cell * columns + 1.3), cell * len(images) + 0.6)
+    axes = figure.add_subplot()
+    height = images.shape[2]
+    tile_height, _, _, _, scale = _draw_mosaic(axes, images)
+    axes.set_yticks([row * tile_height + (height - 1) / 2 for row in range(len(images))], list(sets) * rows)
+    axes.set_xticks([])
+    drawn = f"{rows * columns} of {num}" if rows * columns < num else f"{num}"
+    axes.set_xlabel(f"{drawn} images{' of each' if len(sets) > 1 else ''}{scale}")
+    return figure
+
+
 def _morph_figure(owner: str, morphs: Sequence[tuple[Any, Any]], columns: int) -> Figure:
     checked = [_morph(owner, samples, windings) for samples, windings in morphs]
     rows, columns = _grid(len(checked), columns)
@@ -563,14 +625,15 @@ def _morph_figure(owner: str, morphs: Sequence[tuple[Any, Any]], columns: int) -
 _START_COLOUR, _END_COLOUR = "tab:blue", "tab:red"
 
 
-def _morph(owner: str, samples: Any, windings: Any) -> tuple[np.ndarray, list[str], bool]:
+def _morph(owner: str, samples: Any, windings: Any, least_steps: int = 2) -> tuple[np.ndarray, list[str], bool]:
     """Images `(num_paths, num_steps, height, width, 1 or 3)` or vectors, names of the rows, whether they are images."""
     samples = _host(_checks.float_tensor(owner, "samples", _single(samples))).astype("float32")
     shape = samples.shape
-    if samples.ndim not in (3, 4, 5) or 0 in shape or shape[1] < 2:
+    if samples.ndim not in (3, 4, 5) or 0 in shape or shape[1] < least_steps:
         raise ValueError(
             f"{owner}: `samples` must have shape (num_paths, num_steps, *sample_shape) with images or vectors as "
-            f"samples and at least 2 steps, as TorusAutoencoder.morph returns. Received: samples.shape={shape}."
+            f"samples and at least {least_steps} steps, as TorusAutoencoder.morph returns. "
+            f"Received: samples.shape={shape}."
         )
     _checks.finite_array(owner, "samples", samples)
     if samples.ndim == 4:
@@ -597,24 +660,36 @@ def _morph(owner: str, samples: Any, windings: Any) -> tuple[np.ndarray, list[st
     return samples, names, samples.ndim == 5
 
 
-def _draw_image_morph(cell: Any, samples: np.ndarray, names: list[str], small: bool) -> None:
-    """One mosaic instead of an axes for each image: nine morphs would need hundreds of axes."""
-    from matplotlib.patches import Rectangle
+def _draw_mosaic(axes: Any, images: np.ndarray) -> tuple[int, int, int, tuple[int, int], str]:
+    """One mosaic instead of an axes for each image: nine morphs would need hundreds of axes.
 
-    num_paths, num_steps, height, width, channels = samples.shape
-    low, high = min(0.0, float(samples.min())), max(1.0, float(samples.max()))
-    samples = (samples - low) / (high - low)
+    Returns height and width of a tile, the gap between tiles, the size of the mosaic, and a remark on its scale.
+    """
+    num_rows, num_columns, height, width, channels = images.shape
+    low, high = min(0.0, float(images.min())), max(1.0, float(images.max()))
+    images = (images - low) / (high - low)
     gap = max(1, round(min(height, width) / 14))  # white lines between the images
     tile_height, tile_width = height + gap, width + gap
-    mosaic = np.ones((num_paths * tile_height - gap, num_steps * tile_width - gap, channels), "float32")
-    for path, step in itertools.product(range(num_paths), range(num_steps)):
-        top, left = path * tile_height, step * tile_width
-        mosaic[top : top + height, left : left + width] = samples[path, step]
-    axes = cell.add_subplot()
+    mosaic = np.ones((num_rows * tile_height - gap, num_columns * tile_width - gap, channels), "float32")
+    for row, column in itertools.product(range(num_rows), range(num_columns)):
+        top, left = row * tile_height, column * tile_width
+        mosaic[top : top + height, left : left + width] = images[row, column]
     if channels == 1:
         axes.imshow(mosaic[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     else:
         axes.imshow(mosaic, interpolation="nearest")
+    axes.tick_params(length=0)
+    axes.set_frame_on(False)
+    scale = "" if (low, high) == (0.0, 1.0) else f" (black to white: {low:.3g} to {high:.3g})"
+    return tile_height, tile_width, gap, mosaic.shape[:2], scale
+
+
+def _draw_image_morph(cell: Any, samples: np.ndarray, names: list[str], small: bool) -> None:
+    from matplotlib.patches import Rectangle
+
+    num_paths, num_steps, height, width, _ = samples.shape
+    axes = cell.add_subplot()
+    tile_height, tile_width, gap, size, scale = _draw_mosaic(axes, samples)
     font = "x-small" if small else "small"
     axes.set_yticks([path * tile_height + (height - 1) / 2 for path in range(num_paths)], names, fontsize=font)
     ticks = sorted({0, (num_steps - 1) // 2, num_steps - 1}) if num_steps % 2 else [0, num_steps - 1]
@@ -623,14 +698,12 @@ def _draw_image_morph(cell: Any, samples: np.ndarray, names: list[str], small: b
         [f"t = {step / (num_steps - 1):g}" for step in ticks],
         fontsize=font,
     )
-    axes.tick_params(length=0)
-    axes.set_frame_on(False)
-    scale = "" if (low, high) == (0.0, 1.0) else f" (black to white: {low:.3g} to {high:.3g})"
     axes.set_xlabel(f"share t of the path{scale}", fontsize=font)
     for step, colour in ((0, _START_COLOUR), (num_steps - 1, _END_COLOUR)):
         corner = (step * tile_width - 0.5 - gap / 2, -0.5 - gap / 2)
-        size = (tile_width, mosaic.shape[0] + gap)
-        axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=1.6, clip_on=False))
+        axes.add_patch(
+            Rectangle(corner, tile_width, size[0] + gap, fill=False, edgecolor=colour, linewidth=1.6, clip_on=False)
+        )
 
 
 def _draw_vector_morph(cell: Any, samples: np.ndarray, names: list[str], small: bool) -> None:
