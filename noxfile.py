@@ -31,6 +31,17 @@ def environment(backend: str) -> dict[str, str]:
     return {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "agg"}
 
 
+def test(session: nox.Session, backend: str, *options: str) -> None:
+    """Run pytest in two processes, each on one thread: the tests are many and small."""
+    install(session, backend)
+    env = {**environment(backend), "OMP_NUM_THREADS": "1"}
+    # Nearly all of JAX's time is compiling: what one test compiled, the next one and the next run can load.
+    env["JAX_COMPILATION_CACHE_DIR"] = str(Path(session.create_tmp(), "jax"))
+    env["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    env["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    session.run("pytest", "--numprocesses", "2", *options, *session.posargs, env=env)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format."""
@@ -50,16 +61,14 @@ def types(session: nox.Session) -> None:
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def tests(session: nox.Session, backend: str) -> None:
     """Run the tests on one backend: nox -s 'tests(jax)' -- -k spring."""
-    install(session, backend)
-    session.run("pytest", *session.posargs, env=environment(backend))
+    test(session, backend)
 
 
 @nox.session(default=False)
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def slow(session: nox.Session, backend: str) -> None:
     """Run the tests that are too long for `tests`."""
-    install(session, backend)
-    session.run("pytest", "-m", "slow", *session.posargs, env=environment(backend))
+    test(session, backend, "-m", "slow")
 
 
 @nox.session(default=False)

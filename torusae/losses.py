@@ -362,7 +362,9 @@ class QuantileLoss(LatentLoss):
             else:
                 quantiles = self.quantile_function((np.arange(batch) + 0.5) / batch)
         else:
-            quantiles = self._traced_quantiles(ops.cast(values[:, 0], "float64"))
+            # JAX has no float64 unless its user asks for it; it comes here only for shapes, never for numbers.
+            dtype = "float32" if keras.backend.backend() == "jax" else "float64"
+            quantiles = self._traced_quantiles(ops.cast(values[:, 0], dtype))
         quantiles = ops.convert_to_tensor(quantiles, dtype=_checks.working_dtype(values.dtype))
         # Sorted again: the squares of quantiles below zero are not ascending.
         return ops.sort(ops.square(quantiles)) if self.squared else quantiles
