@@ -34,12 +34,14 @@ def environment(backend: str) -> dict[str, str]:
 def test(session: nox.Session, backend: str, *options: str) -> None:
     """Run pytest in two processes, each on one thread: the tests are many and small."""
     install(session, backend)
-    env = {**environment(backend), "OMP_NUM_THREADS": "1"}
-    # Nearly all of JAX's time is compiling: what one test compiled, the next one and the next run can load.
-    env["JAX_COMPILATION_CACHE_DIR"] = str(Path(session.create_tmp(), "jax"))
-    env["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-    env["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
-    session.run("pytest", "--numprocesses", "2", *options, *session.posargs, env=env)
+    session.run(
+        "pytest",
+        "--numprocesses",
+        "2",
+        *options,
+        *session.posargs,
+        env={**environment(backend), "OMP_NUM_THREADS": "1"},
+    )
 
 
 @nox.session
