@@ -79,7 +79,11 @@ def build(args: argparse.Namespace, input_shape: tuple[int, ...], num_samples: i
     model = torusae.TorusAutoencoder.from_shape(
         input_shape, args.dim, {"digit": head}, losses=args.losses, loss_weights=weights
     )
-    learning_rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps, alpha=0.01)
+    # Full speed from the first step drove one backend's decoder to an all-black image, which it never left.
+    warmup = max(1, steps // 20)
+    learning_rate = keras.optimizers.schedules.CosineDecay(
+        LEARNING_RATE / 20, max(1, steps - warmup), alpha=0.01, warmup_target=LEARNING_RATE, warmup_steps=warmup
+    )
     model.compile(keras.optimizers.Adam(learning_rate), "mse")
     return model
 

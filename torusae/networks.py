@@ -118,10 +118,17 @@ def conv_decoder(
         surplus = ((0, heights[level + 1] * 2 - heights[level]), (0, widths[level + 1] * 2 - widths[level]))
         if surplus != ((0, 0), (0, 0)):
             x = keras.layers.Cropping2D(surplus)(x)
-    # Most images are mostly dark. From a bias of 0 the sigmoid first runs to black everywhere and, with mean squared
-    # error, stays there, since its derivative vanishes (seen on MNIST on three backends).
-    bias = keras.initializers.Constant(-2.0) if activation == "sigmoid" else "zeros"
-    x = keras.layers.Conv2D(channels, 3, padding="same", bias_initializer=bias)(x)
+    # Most images are mostly dark. From random outputs around 0.5 a sigmoid first runs to black everywhere and, with
+    # mean squared error, stays there, since its derivative vanishes (seen on MNIST on three backends). So it starts
+    # dark, and with small weights: then what it learns first is where to be bright.
+    start_dark = activation == "sigmoid"
+    x = keras.layers.Conv2D(
+        channels,
+        3,
+        padding="same",
+        kernel_initializer=keras.initializers.VarianceScaling(0.01 if start_dark else 1.0, "fan_avg", "uniform"),
+        bias_initializer=keras.initializers.Constant(-2.0 if start_dark else 0.0),
+    )(x)
     # float32 under a mixed policy: a loss of half precision numbers is of half precision.
     outputs = keras.layers.Activation(activation or "linear", dtype="float32")(x)
     return keras.Model(inputs, outputs, name=name)
