@@ -8,7 +8,7 @@ import pytest
 
 import torusae
 
-MODULES = ["torusae", *(f"torusae.{module.name}" for module in pkgutil.iter_modules(torusae.__path__))]
+MODULES = ["torusae", *(module.name for module in pkgutil.walk_packages(torusae.__path__, "torusae."))]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -22,6 +22,6 @@ def test_examples_of_module(name, tmp_path, monkeypatch):
 def test_examples_are_found():
     finder = doctest.DocTestFinder(exclude_empty=True)
     found = {test.name for name in MODULES for test in finder.find(importlib.import_module(name)) if test.examples}
-    assert "torusae.losses.spring_loss" in found
+    assert "torusae.losses.paper.spring_loss" in found
     assert "torusae.layers.TorusLatent" in found
     assert len(found) >= 20

@@ -1,10 +1,9 @@
-"""Losses on latent variables: each a pure function with the formula, and a thin serializable class."""
+"""The paper's losses: the spring on angles and the quantiles of radii, eq. 2 to 5."""
 
 import math
 from collections.abc import Callable
 from functools import lru_cache
 from statistics import NormalDist
-from typing import Any
 
 import keras
 import numpy as np
@@ -12,27 +11,8 @@ from keras import ops
 
 from torusae import _checks
 from torusae._checks import Tensor
-from torusae.angles import angle_difference, wrap_angles
-
-_REDUCTIONS = ("sum", "normalized")
-
-
-def _batch_size(values: Tensor) -> int | Tensor:
-    """The number of rows: a Python int where it is known while tracing, else a tensor of the values' dtype."""
-    if isinstance(values.shape[0], int):
-        return values.shape[0]
-    # Counting ones works with TensorFlow's unknown batch and with torch.compile, which can't cast a symbolic int.
-    return ops.sum(ops.ones_like(values[:, 0]))
-
-
-def _sort_rows(values: Tensor) -> Tensor:
-    """Sorts `(batch, dim)` along the batch and returns `(dim, batch)`.
-
-    argsort is stable on every backend where sort is not (torch), so equal values get the same gradients everywhere.
-    """
-    values = ops.transpose(values)
-    order = ops.argsort(ops.stop_gradient(values), axis=-1)
-    return ops.take_along_axis(values, order, axis=-1)
+from torusae.angles import wrap_angles
+from torusae.losses.base import REDUCTIONS, LatentLoss, batch_size, sort_rows
 
 
 def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "sum") -> Tensor:
@@ -76,16 +56,16 @@ def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "s
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 2. The normalized form is a torusae choice.
     """
     period = _checks.positive_float("spring_loss", "period", period)
-    _checks.option("spring_loss", "reduction", reduction, _REDUCTIONS)
+    _checks.option("spring_loss", "reduction", reduction, REDUCTIONS)
     angles = _checks.float_tensor("spring_loss", "angles", angles, 2, "(batch, dim)")
     dim = angles.shape[1]
-    phi = _sort_rows(wrap_angles(angles, period))  # (batch, dim) -> (dim, batch)
+    phi = sort_rows(wrap_angles(angles, period))  # (batch, dim) -> (dim, batch)
     # In turns, so that evenly spaced angles give 1 without the rounding of period².
     gaps = (phi[:, 1:] - phi[:, :-1]) / period
     closing_gap = (phi[:, 0] + period - phi[:, -1]) / period
     loss = ops.sum(ops.square(closing_gap)) + ops.sum(ops.square(gaps))
     if reduction == "normalized":
-        return loss * _batch_size(angles) / dim
+        return loss * batch_size(angles) / dim
     return loss * period**2
 
 
@@ -159,7 +139,7 @@ def quantile_loss(values: Tensor, quantiles: Tensor, reduction: str = "sum") -> 
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 5.
     """
-    _checks.option("quantile_loss", "reduction", reduction, _REDUCTIONS)
+    _checks.option("quantile_loss", "reduction", reduction, REDUCTIONS)
     values = _checks.float_tensor("quantile_loss", "values", values, 2, "(batch, dim)")
     quantiles = _checks.float_tensor("quantile_loss", "quantiles", quantiles, 1, "(batch,)")
     batch, count = values.shape[0], quantiles.shape[0]
@@ -169,94 +149,8 @@ def quantile_loss(values: Tensor, quantiles: Tensor, reduction: str = "sum") -> 
             f"quantiles.shape={(count,)}, values.shape={tuple(values.shape)}. Use normal_quantiles({batch})."
         )
     q = ops.cast(quantiles, values.dtype)
-    squares = ops.square(_sort_rows(values) - q)  # (dim, batch)
+    squares = ops.square(sort_rows(values) - q)  # (dim, batch)
     return ops.sum(squares) if reduction == "sum" else ops.mean(squares)
-
-
-def angular_loss(targets: Tensor, angles: Tensor) -> Tensor:
-    """How far angles are from their targets: `1 - cos(target - angle)`, 0 where they agree, 2 at the antipode.
-
-    Up to a constant and the concentration `κ` it is the negative log-likelihood of a von Mises distribution.
-
-    Angles are in radians; any real value is accepted and read modulo 2π.
-
-    Args:
-        targets: Float tensor `(batch, dim)`, radians.
-        angles: Float tensor of the same shape, radians.
-
-    Returns:
-        Tensor `(batch,)`, the mean over the last axis.
-
-    Raises:
-        TypeError: If an argument does not hold floating-point numbers.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> loss = torusae.angular_loss(keras.ops.zeros((1, 1)), keras.ops.full((1, 1), 3.14159265))
-    >>> float(loss[0])
-    2.0
-
-    Reference:
-        Mardia & Jupp (2000), Directional Statistics, section 3.5.4.
-    """
-    return ops.mean(1.0 - ops.cos(angle_difference(targets, angles)), axis=-1)
-
-
-class _ReplicaMean(keras.losses.Loss):
-    """Hands a number to Keras as a loss of shape (1,), so that each replica of TensorFlow counts its share of it."""
-
-    def __init__(self):
-        super().__init__(name="replica_mean")
-
-    def call(self, y_true, y_pred):
-        return ops.reshape(y_pred, (1,))
-
-
-def replica_mean(value: Tensor) -> Tensor:
-    """A scalar shared out over the replicas of a distributed run, as Keras does with the losses of `compile`."""
-    return _ReplicaMean()(value, value)
-
-
-class LatentLoss(keras.losses.Loss):
-    """Base class of losses that are one number for a whole batch of latent variables.
-
-    A subclass sets `part`, the part of a code that it reads, `default_weight`, and implements `call(values)`.
-    An instance is called on one tensor, `loss(values)`, or as Keras does in `compile(loss={"angles": loss})`,
-    `loss(y_true, y_pred)`, where `y_true` is ignored.
-
-    Args:
-        name: String, the name of the term in logs.
-    """
-
-    part = "angles"
-    """What the loss reads of a code: for `Torus`, `"angles"`, `"radii"` or `"squared_radii"`."""
-
-    default_weight: float = 1.0
-    """The weight that `Latent` gives the term unless `loss_weights` says otherwise."""
-
-    def __init__(self, name: str):
-        super().__init__(name=name)
-
-    def __call__(self, y_true, y_pred=None, sample_weight=None):
-        """Returns the loss of one batch, a scalar tensor."""
-        if sample_weight is not None:
-            raise ValueError(
-                f"{type(self).__name__}: takes no `sample_weight`, since it is one statistic of a whole batch. "
-                f"Received: sample_weight of shape {tuple(sample_weight.shape)}. Pass a dict of sample weights that "
-                f"leaves out this output."
-            )
-        if y_pred is None:
-            return self.call(y_true)
-        return replica_mean(self.call(y_pred))
-
-    def call(self, values: Tensor) -> Tensor:  # type: ignore[override]
-        """Returns the loss of `values`, `(batch, dim)`, a scalar tensor."""
-        raise NotImplementedError
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {"name": self.name}
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -286,7 +180,7 @@ class SpringLoss(LatentLoss):
     def __init__(self, period: float = 2 * math.pi, reduction: str = "normalized", name: str = "spring"):
         super().__init__(name)
         self.period = _checks.positive_float("SpringLoss", "period", period)
-        self.form = _checks.option("SpringLoss", "reduction", reduction, _REDUCTIONS)
+        self.form = _checks.option("SpringLoss", "reduction", reduction, REDUCTIONS)
 
     def call(self, values):
         return spring_loss(values, self.period, self.form)
@@ -350,7 +244,7 @@ class QuantileLoss(LatentLoss):
         self.stddev = _checks.positive_float("QuantileLoss", "stddev", stddev)
         self.quantile_function = quantile_function
         self.squared = bool(squared)
-        self.form = _checks.option("QuantileLoss", "reduction", reduction, _REDUCTIONS)
+        self.form = _checks.option("QuantileLoss", "reduction", reduction, REDUCTIONS)
         self.part = "squared_radii" if self.squared else "radii"
 
     def quantiles(self, values: Tensor) -> Tensor:
@@ -404,25 +298,3 @@ class QuantileLoss(LatentLoss):
         config = dict(config)
         config["quantile_function"] = keras.saving.deserialize_keras_object(config["quantile_function"])
         return cls(**config)
-
-
-@keras.saving.register_keras_serializable(package="torusae")
-class AngularLoss(keras.losses.Loss):
-    """Loss of a periodic target as an object, for `compile` or a head: `1 - cos(target - angle)`. See `angular_loss`.
-
-    Args:
-        reduction: Keras reduction over the batch. Defaults to `"sum_over_batch_size"`.
-        name: String. Defaults to `"angular"`.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> float(torusae.AngularLoss()(keras.ops.zeros((2, 1)), keras.ops.zeros((2, 1))))
-    0.0
-    """
-
-    def __init__(self, reduction: str = "sum_over_batch_size", name: str = "angular"):
-        super().__init__(name=name, reduction=reduction)
-
-    def call(self, y_true, y_pred):
-        return angular_loss(y_true, y_pred)
