@@ -155,6 +155,8 @@ class Latent(keras.layers.Layer):
         self.latent_losses = self._resolve_losses(owner, self.losses_argument)
         self.loss_weights = self._resolve_weights(owner, loss_weights or {})
         self.linear_maps = [keras.layers.Dense(size, name=name, dtype=self.dtype_policy) for name, size in space.maps]
+        # Keras must see the state of random numbers in a layer, else JAX can't hand it through a compiled step.
+        self.loss_seeds = [loss.seed_generator for loss in self.latent_losses if loss.seed_generator is not None]
         # Set by LatentLogger. Without it nothing is recorded, and a step costs nothing more.
         self.records_training = False
         self.records_testing = False

@@ -60,6 +60,9 @@ class LatentLoss(keras.losses.Loss):
     default_weight: float = 1.0
     """The weight that `Latent` gives the term unless `loss_weights` says otherwise."""
 
+    seed_generator: keras.random.SeedGenerator | None = None
+    """Where a loss that draws random numbers takes them from; `Latent` tracks it, so that it works compiled."""
+
     def __init__(self, name: str):
         super().__init__(name=name)
 
