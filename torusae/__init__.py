@@ -1,17 +1,33 @@
 """Latent spaces that are a torus, for Keras 3 on torch, JAX or TensorFlow."""
 
 from torusae import datasets, plots
-from torusae.angles import angle_difference, split_code, squared_radii, to_cartesian, to_polar, wrap_angles
+from torusae.angles import (
+    angle_difference,
+    primitive_directions,
+    split_code,
+    squared_radii,
+    to_cartesian,
+    to_polar,
+    wrap_angles,
+)
 from torusae.callbacks import LatentLogger
 from torusae.layers import CircularEmbedding, Latent, Polar, TorusLatent
 from torusae.losses import (
     AngularLoss,
+    CircularWassersteinLoss,
+    DiaphonyLoss,
     LatentLoss,
+    ProductMomentLoss,
     QuantileLoss,
+    SlicedLoss,
     SpringLoss,
     angular_loss,
+    circular_wasserstein_loss,
+    diaphony_loss,
     normal_quantiles,
+    product_moment_loss,
     quantile_loss,
+    sliced_loss,
     spring_loss,
 )
 from torusae.metrics import cell_occupancy, kuiper_statistic, max_moment
@@ -32,12 +48,16 @@ __version__ = "0.1.0"
 __all__ = [
     "AngularLoss",
     "CircularEmbedding",
+    "CircularWassersteinLoss",
+    "DiaphonyLoss",
     "Head",
     "Latent",
     "LatentLogger",
     "LatentLoss",
     "Polar",
+    "ProductMomentLoss",
     "QuantileLoss",
+    "SlicedLoss",
     "Space",
     "SpringLoss",
     "Torus",
@@ -48,18 +68,23 @@ __all__ = [
     "angular_loss",
     "autoencoder_networks",
     "cell_occupancy",
+    "circular_wasserstein_loss",
     "conv_decoder",
     "conv_encoder",
     "datasets",
     "dense_decoder",
     "dense_encoder",
+    "diaphony_loss",
     "kuiper_statistic",
     "max_moment",
     "morph_paths",
     "normal_quantiles",
     "plots",
+    "primitive_directions",
+    "product_moment_loss",
     "quantile_loss",
     "shortest_winding",
+    "sliced_loss",
     "split_code",
     "spring_loss",
     "squared_radii",

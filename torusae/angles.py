@@ -1,10 +1,13 @@
-"""Angle arithmetic: wrap, difference, polar and Cartesian forms. Pure functions on `keras.ops`.
+"""Angle arithmetic: wrap, difference, polar and Cartesian forms, integer directions. Pure functions on `keras.ops`.
 
 Angles are in radians, `[-π, π)`; any real input means its value modulo 2π.
 """
 
+import itertools
 import math
+from functools import lru_cache
 
+import numpy as np
 from keras import ops
 
 from torusae import _checks
@@ -182,3 +185,81 @@ def to_cartesian(radii: Tensor, angles: Tensor) -> Tensor:
     radii = _checks.float_tensor("to_cartesian", "radii", radii)
     angles = _checks.float_tensor("to_cartesian", "angles", angles)
     return ops.concatenate([radii * ops.cos(angles), radii * ops.sin(angles)], axis=-1)
+
+
+def integer_vectors(dim: int, order: int = 1, interactions: int | None = None, most: int = 1 << 20) -> np.ndarray:
+    """Integer vectors with small entries, one of each pair `k` and `-k`, the shortest first.
+
+    Args:
+        dim: Integer, at least 1, the number of circles.
+        order: Integer, at least 1, the largest entry. Defaults to `1`.
+        interactions: Integer, at least 1, or `None`: the most entries that are not zero. Defaults to `None`, `dim`.
+        most: Integer, how many vectors are allowed. Defaults to 2**20.
+
+    Returns:
+        int32 array `(num, dim)`; the first entry of a row that is not zero is positive.
+
+    Raises:
+        TypeError: If a number is not an integer.
+        ValueError: If a number is below 1, or there would be more than `most` vectors.
+
+    Example:
+
+    >>> from torusae.angles import integer_vectors
+    >>> integer_vectors(2).tolist()
+    [[0, 1], [1, 0], [1, -1], [1, 1]]
+    """
+    return _integer_vectors("integer_vectors", dim, order, interactions, most).copy()
+
+
+def primitive_directions(dim: int, order: int = 1, interactions: int | None = None) -> np.ndarray:
+    """Integer directions of a torus, no two on one line: the vectors whose entries have no common divisor.
+
+    A distribution on the torus is uniform if and only if `k·φ` is uniform on the circle along all of them.
+
+    Args:
+        dim: Integer, at least 1, the number of circles.
+        order: Integer, at least 1, the largest entry. Defaults to `1`.
+        interactions: Integer, at least 1, or `None`: the most entries that are not zero. Defaults to `None`, `dim`.
+
+    Returns:
+        int32 array `(num_directions, dim)`, the shortest first; `[[1]]` at `dim` 1.
+
+    Raises:
+        TypeError: If a number is not an integer.
+        ValueError: If a number is below 1, or there would be more than 2**20 vectors.
+
+    Example:
+
+    >>> import torusae
+    >>> torusae.primitive_directions(2).tolist()
+    [[0, 1], [1, 0], [1, -1], [1, 1]]
+
+    Reference:
+        Weyl (1916), Über die Gleichverteilung von Zahlen mod. Eins.
+    """
+    vectors = _integer_vectors("primitive_directions", dim, order, interactions, 1 << 20)
+    return vectors[np.gcd.reduce(vectors, axis=1) == 1]
+
+
+@lru_cache(maxsize=32)
+def _integer_vectors(owner: str, dim: int, order: int, interactions: int | None, most: int) -> np.ndarray:
+    dim = _checks.positive_int(owner, "dim", dim)
+    order = _checks.positive_int(owner, "order", order)
+    interactions = dim if interactions is None else _checks.positive_int(owner, "interactions", interactions)
+    sizes = range(1, min(interactions, dim) + 1)
+    count = sum(math.comb(dim, m) * (2 * order) ** m for m in sizes) // 2
+    if count > most:
+        raise ValueError(
+            f"{owner}: `dim`={dim}, `order`={order} and `interactions`={interactions} ask for {count} vectors, more "
+            f"than {most}. Use fewer interactions or a smaller order."
+        )
+    rows = np.zeros((count, dim), dtype="int32")
+    start = 0
+    entries = [value for value in range(-order, order + 1) if value]
+    for m in sizes:
+        values = np.array([row for row in itertools.product(entries, repeat=m) if row[0] > 0], dtype="int32")
+        for columns in itertools.combinations(range(dim), m):
+            rows[start : start + len(values), columns] = values
+            start += len(values)
+    return rows[np.lexsort((*rows.T[::-1], (rows**2).sum(axis=1)))]

@@ -9,15 +9,33 @@ from torusae.losses.paper import (
     quantile_loss,
     spring_loss,
 )
+from torusae.losses.torus import (
+    CircularWassersteinLoss,
+    DiaphonyLoss,
+    ProductMomentLoss,
+    SlicedLoss,
+    circular_wasserstein_loss,
+    diaphony_loss,
+    product_moment_loss,
+    sliced_loss,
+)
 
 __all__ = [
     "AngularLoss",
+    "CircularWassersteinLoss",
+    "DiaphonyLoss",
     "LatentLoss",
+    "ProductMomentLoss",
     "QuantileLoss",
+    "SlicedLoss",
     "SpringLoss",
     "angular_loss",
+    "circular_wasserstein_loss",
+    "diaphony_loss",
     "normal_quantiles",
+    "product_moment_loss",
     "quantile_loss",
     "replica_mean",
+    "sliced_loss",
     "spring_loss",
 ]

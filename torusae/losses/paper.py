@@ -15,7 +15,7 @@ from torusae.angles import wrap_angles
 from torusae.losses.base import REDUCTIONS, LatentLoss, batch_size, sort_rows
 
 
-def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "sum") -> Tensor:
+def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "sum", order: int = 1) -> Tensor:
     """Spring loss: the sum of squared gaps between neighbouring angles of a batch on every circle.
 
     Springs joined in a ring around a cylinder: the gaps sum to one period, so their squares are least when they are
@@ -33,16 +33,21 @@ def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "s
             point). `"normalized"` divides by the minimum: 1 = evenly spaced, `2 batch / (batch + 1)` = independent
             uniform points on average, `batch` = all in one point. The gradient of the sum falls as `1 / batch²`, that
             of the normalized form as `1 / batch`, as in any mean loss. Defaults to `"sum"`.
+        order: Integer `m`, at least 1: springs between `m`-th neighbours, which see slow unevenness that the paper's
+            `m = 1` hardly does. The sum is then least at `dim m² τ² / batch`, and the normalized form of independent
+            uniform points `(m + 1) / m · batch / (batch + 1)` on average. Defaults to `1`.
 
     Returns:
         Scalar tensor, float32 (float64 for float64 input).
 
     Raises:
-        TypeError: If `angles` are not floating-point numbers.
-        ValueError: If `angles` are not of rank 2, `period` is not positive or `reduction` is unknown.
+        TypeError: If `angles` are not floating-point numbers, or `order` not an integer.
+        ValueError: If `angles` are not of rank 2, `period` is not positive, `order` is below 1 or `reduction` is
+            unknown.
 
     Notes:
-        The value couples the whole batch. Cost `O(dim batch log batch)`. Among equal angles the order in the batch
+        The value couples the whole batch. In a batch of at most `m` angles an `m`-th neighbour lies full turns away.
+        Cost `O(dim batch log batch)`. Among equal angles the order in the batch
         decides which one gets which part of the gradient.
 
     Example:
@@ -53,19 +58,30 @@ def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "s
     1.0
 
     Reference:
-        Mikulski & Duda (2019), arXiv:1903.12286, eq. 2. The normalized form is a torusae choice.
+        Mikulski & Duda (2019), arXiv:1903.12286, eq. 2; Cressie (1976) for `m`-th neighbours. The normalized form is a
+        torusae choice.
     """
+    order = _checks.positive_int("spring_loss", "order", order)
     period = _checks.positive_float("spring_loss", "period", period)
     _checks.option("spring_loss", "reduction", reduction, REDUCTIONS)
     angles = _checks.float_tensor("spring_loss", "angles", angles, 2, "(batch, dim)")
     dim = angles.shape[1]
     phi = sort_rows(wrap_angles(angles, period))  # (batch, dim) -> (dim, batch)
     # In turns, so that evenly spaced angles give 1 without the rounding of period².
-    gaps = (phi[:, 1:] - phi[:, :-1]) / period
-    closing_gap = (phi[:, 0] + period - phi[:, -1]) / period
-    loss = ops.sum(ops.square(closing_gap)) + ops.sum(ops.square(gaps))
+    u = phi / period
+    if order == 1:
+        gaps = u[:, 1:] - u[:, :-1]
+        closing_gaps = u[:, :1] + 1 - u[:, -1:]
+        loss = ops.sum(ops.square(closing_gaps)) + ops.sum(ops.square(gaps))
+    else:
+        size = batch_size(angles)
+        neighbours = ops.roll(u, -order, axis=-1)
+        # How often the way to the m-th neighbour, s + m, passes the cut: a turn for each time.
+        s = ops.cumsum(ops.ones_like(u), axis=-1) - 1
+        turns = ops.floor((s + order + 0.5) / size)
+        loss = ops.sum(ops.square(neighbours + turns - u))
     if reduction == "normalized":
-        return loss * batch_size(angles) / dim
+        return loss * batch_size(angles) / (dim * order**2)
     return loss * period**2
 
 
@@ -161,9 +177,11 @@ class SpringLoss(LatentLoss):
         period: Positive float. Defaults to `2π`.
         reduction: `"normalized"` or `"sum"`. Defaults to `"normalized"`.
         name: String. Defaults to `"spring"`.
+        order: Integer, at least 1, which neighbours the springs join. Defaults to `1`, as the paper.
 
     Raises:
-        ValueError: If `period` is not positive or `reduction` is unknown.
+        TypeError: If `order` is not an integer.
+        ValueError: If `period` is not positive, `order` is below 1 or `reduction` is unknown.
 
     Example:
 
@@ -177,16 +195,19 @@ class SpringLoss(LatentLoss):
 
     default_weight = 0.1
 
-    def __init__(self, period: float = 2 * math.pi, reduction: str = "normalized", name: str = "spring"):
+    def __init__(
+        self, period: float = 2 * math.pi, reduction: str = "normalized", name: str = "spring", order: int = 1
+    ):
         super().__init__(name)
+        self.order = _checks.positive_int("SpringLoss", "order", order)
         self.period = _checks.positive_float("SpringLoss", "period", period)
         self.form = _checks.option("SpringLoss", "reduction", reduction, REDUCTIONS)
 
     def call(self, values):
-        return spring_loss(values, self.period, self.form)
+        return spring_loss(values, self.period, self.form, self.order)
 
     def get_config(self):
-        return {**super().get_config(), "period": self.period, "reduction": self.form}
+        return {**super().get_config(), "period": self.period, "reduction": self.form, "order": self.order}
 
 
 @keras.saving.register_keras_serializable(package="torusae")

@@ -1,0 +1,459 @@
+"""Losses that make points uniform on the whole torus, and others that see one circle: each exact, without samples.
+
+All are 1 where a batch lies in one point and `1 / batch` on average for independent uniform points, so that they can be
+read and weighted alike.
+"""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+from torusae._checks import Tensor
+from torusae.angles import integer_vectors, primitive_directions, wrap_angles
+from torusae.losses.base import LatentLoss, batch_size, sort_rows
+
+_BLOCK_PAIRS = 1 << 20  # pairs of points held at once: 4 MB an array
+_SAME_POINT = 1e-6  # turns: a few roundings of a float32 angle
+
+
+def _angles(owner: str, angles: Tensor) -> Tensor:
+    return _checks.float_tensor(owner, "angles", angles, 2, "(batch, dim)")
+
+
+def circular_wasserstein_loss(angles: Tensor) -> Tensor:
+    """Squared 2-Wasserstein distance of a batch to the uniform circle, over its largest value, mean over the circles.
+
+    A global pull where the spring is a local one: it moves a whole crowd across a circle.
+
+    Formula, with the angles of a circle in turns, sorted: `v_s = u_s - (s - ½) / S`, `W = 12 Var(v) + 1 / S²`. The
+    variance is the least over all rotations of the circle.
+
+    Angles are in radians; any real value is accepted and read modulo 2π.
+
+    Args:
+        angles: Float tensor `(batch, dim)`.
+
+    Returns:
+        Scalar tensor, float32 (float64 for float64 input): `1 / batch²` = evenly spaced, `1 / batch` = independent
+        uniform points on average, 1 = all in one point.
+
+    Raises:
+        TypeError: If `angles` are not floating-point numbers.
+        ValueError: If `angles` are not of rank 2.
+
+    Notes:
+        Cost `O(dim batch log batch)`, one sort.
+
+    Example:
+
+    >>> import keras, torusae
+    >>> float(torusae.circular_wasserstein_loss(keras.ops.zeros((4, 1))))
+    1.0
+
+    Reference:
+        Bonet et al. (2023), Spherical Sliced-Wasserstein, arXiv:2206.08780, proposition 1.
+    """
+    angles = _angles("circular_wasserstein_loss", angles)
+    size = batch_size(angles)
+    u = sort_rows(wrap_angles(angles)) / (2 * math.pi)  # (dim, batch)
+    s = ops.cumsum(ops.ones_like(u), axis=-1)
+    v = u - (s - 0.5) / size
+    return 12 * ops.mean(ops.var(v, axis=-1)) + 1 / size**2
+
+
+def sliced_loss(angles: Tensor, directions: Tensor, loss: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+    """A loss of single circles along integer directions of the torus: `mean over k of loss(k·φ)`.
+
+    Points are uniform on the torus if and only if `k·φ` is uniform on the circle for every primitive integer vector
+    `k`, as Cramér and Wold's theorem says of real directions in the plane.
+
+    Args:
+        angles: Float tensor `(batch, dim)`, radians.
+        directions: Integer tensor or array `(num_directions, dim)`, no row of zeros, for example
+            `primitive_directions(dim)`.
+        loss: Function from angles `(batch, num_directions)` to a scalar that is a mean over its columns. Defaults to
+            `None`, `circular_wasserstein_loss`.
+
+    Returns:
+        Scalar tensor.
+
+    Raises:
+        TypeError: If `directions` are not integers.
+        ValueError: If a shape does not fit or a direction is zero.
+
+    Example:
+
+    >>> import keras, torusae
+    >>> angles = keras.ops.convert_to_tensor([[0.0, 0.0], [3.14159265, 3.14159265]])
+    >>> round(float(torusae.sliced_loss(angles, [[1, 0], [1, -1]])), 4)
+    0.625
+
+    Reference:
+        Cuesta-Albertos, Fraiman & Ransford (2007) for projections; Weyl (1916) for integer directions.
+    """
+    angles = _angles("sliced_loss", angles)
+    if not ops.is_tensor(directions):
+        directions = np.asarray(directions)
+        if directions.ndim == 2 and not np.all(np.any(directions != 0, axis=-1)):
+            row = int(np.argmin(np.any(directions != 0, axis=-1)))
+            raise ValueError(f"sliced_loss: `directions` must hold no row of zeros. Received: zeros in row {row}.")
+    if "int" not in str(directions.dtype):
+        raise TypeError(
+            f"sliced_loss: `directions` must be integers, else k·φ jumps where an angle passes π. "
+            f"Received: dtype={directions.dtype}. Use torusae.primitive_directions(dim)."
+        )
+    if len(directions.shape) != 2 or directions.shape[1] != angles.shape[1]:
+        raise ValueError(
+            f"sliced_loss: `directions` must have shape (num_directions, {angles.shape[1]}). "
+            f"Received: directions.shape={tuple(directions.shape)}."
+        )
+    k = ops.cast(ops.convert_to_tensor(directions), angles.dtype)
+    return (loss or circular_wasserstein_loss)(ops.matmul(wrap_angles(angles), ops.transpose(k)))
+
+
+def diaphony_loss(angles: Tensor, order: int | None = None, interactions: int | None = None) -> Tensor:
+    """Squared diaphony of a batch on the torus, over its largest value: a kernel discrepancy, the same after any shift.
+
+    Formula: `F² = Σ_{k≠0} w_k |mean e^{ik·φ}|² / Σ_{k≠0} w_k`, `w_k = Π_j max(1, |k_j|)⁻²`, over all integer vectors
+    `k`. Summed in closed form over all pairs of points, with `u` in turns and `B(d) = 2π² ({d}² - {d} + 1/6)`:
+    `F² = mean_{s,t} [Π_j (1 + B(u_sj - u_tj)) - 1] / [(1 + π²/3)^dim - 1]`.
+
+    Angles are in radians; any real value is accepted and read modulo 2π.
+
+    Args:
+        angles: Float tensor `(batch, dim)`.
+        order: `None` for the closed form, else an integer, at least 1: only the `k` with entries up to it, at a cost
+            linear in the batch. Defaults to `None`.
+        interactions: `None` for every `k`, else an integer, at least 1: only the `k` with so many entries that are not
+            zero. From about six circles on, nearly all weight lies on `k` with many such entries, and single angles and
+            pairs need `interactions=2`. Defaults to `None`.
+
+    Returns:
+        Scalar tensor, float32 (float64 for float64 input): `1 / batch` for independent uniform points on average, 1 =
+        all in one point.
+
+    Raises:
+        TypeError: If `angles` are not floating-point numbers, or `order` or `interactions` not integers.
+        ValueError: If `angles` are not of rank 2, `order` or `interactions` is below 1, or they ask for more than
+            2**16 vectors `k`.
+
+    Notes:
+        Cost of the closed form `O(batch² dim interactions)`, in blocks, so that memory does not grow with `batch²`;
+        it has first derivatives only. Cost with an `order`: `O(batch · number of k)`.
+
+    Example:
+
+    >>> import keras, torusae
+    >>> float(torusae.diaphony_loss(keras.ops.zeros((4, 2)), order=3))
+    1.0
+
+    Reference:
+        Zinterhof (1976), Über einige Abschätzungen bei der Approximation von Funktionen mit Gleichverteilungsmethoden.
+    """
+    angles = _angles("diaphony_loss", angles)
+    dim = angles.shape[1]
+    if interactions is not None:
+        interactions = min(_checks.positive_int("diaphony_loss", "interactions", interactions), dim)
+    if order is None:
+        return _pair_diaphony(angles, interactions or dim)
+    k, weights = _frequencies(dim, _checks.positive_int("diaphony_loss", "order", order), interactions or dim)
+    phases = ops.matmul(wrap_angles(angles), ops.convert_to_tensor(k.T, dtype=angles.dtype))  # (batch, number of k)
+    squares = ops.square(ops.mean(ops.cos(phases), axis=0)) + ops.square(ops.mean(ops.sin(phases), axis=0))
+    return ops.sum(ops.convert_to_tensor(weights, dtype=angles.dtype) * squares)
+
+
+@lru_cache(maxsize=32)
+def _frequencies(dim: int, order: int, interactions: int) -> tuple[np.ndarray, np.ndarray]:
+    """The vectors `k`, one of `k` and `-k`, and their weights with sum 1."""
+    k = integer_vectors(dim, order, interactions, most=1 << 16)
+    weights = 1.0 / np.prod(np.maximum(1, np.abs(k)), axis=1, dtype="float64") ** 2
+    return k, weights / weights.sum()
+
+
+def _pair_diaphony(angles: Tensor, interactions: int) -> Tensor:
+    """The closed form. Value and gradient are summed up block by block, outside of what the backend differentiates."""
+    dim = angles.shape[1]
+    size = batch_size(angles)
+    u = ops.stop_gradient(wrap_angles(angles) / (2 * math.pi))
+    value, slope = _pair_sums(u, interactions)
+    largest = sum(math.comb(dim, m) * (math.pi**2 / 3) ** m for m in range(1, interactions + 1))
+    scale = 1 / (largest * size**2)
+    slope = slope * scale / (2 * math.pi)
+    # The term is zero, its gradient is the slope.
+    return value * scale + ops.sum(slope * (angles - ops.stop_gradient(angles)))
+
+
+def _pair_sums(u: Tensor, interactions: int) -> tuple[Tensor, Tensor]:
+    """The kernel summed over all pairs, and the derivative of the sum for every point, `(batch, dim)`."""
+    size = u.shape[0]
+    if isinstance(size, int) and size * size <= _BLOCK_PAIRS:
+        values, slope = _block_sums(u, u, interactions)
+        return ops.sum(values), slope
+    # Rows in blocks; the last one is filled up with rows whose results are dropped.
+    dim = u.shape[1]
+    rows = max(1, _BLOCK_PAIRS // size) if isinstance(size, int) else 64
+    count = ops.shape(u)[0]
+    num_blocks = (count + rows - 1) // rows
+    padded = ops.concatenate([u, ops.zeros((rows, dim), dtype=u.dtype)], axis=0)
+
+    def block(index, sums):
+        value, slope = sums
+        start = index * rows
+        # The last block begins earlier instead of reaching past the end, and skips what was counted.
+        values, slopes = _block_sums(ops.slice(padded, (start, 0), (rows, dim)), u, interactions)
+        inside = ops.cast(ops.arange(rows) + start < count, u.dtype)
+        slopes = slopes * inside[:, None]
+        return value + ops.sum(values * inside), ops.slice_update(slope, (start, 0), slopes)
+
+    start = (ops.zeros((), dtype=u.dtype), ops.zeros_like(padded))
+    value, slope = ops.fori_loop(0, num_blocks, block, start)
+    return value, slope[: size if isinstance(size, int) else count]
+
+
+def _block_sums(rows: Tensor, u: Tensor, interactions: int) -> tuple[Tensor, Tensor]:
+    """For some rows: the kernel summed over all partners, `(rows,)`, and its derivative, `(rows, dim)`, twice counted.
+
+    The kernel is the sum of the elementary symmetric polynomials `E_1..E_m` of `B_1..B_dim`; its derivative for `B_j`
+    is that of the other circles, `e_r = E_r - B_j e_{r-1}`.
+    """
+    dim = u.shape[1]
+    bernoulli, slopes = [], []
+    for j in range(dim):
+        d = rows[:, None, j] - u[None, :, j]
+        d = d - ops.round(d)
+        distance = ops.abs(d)
+        bernoulli.append(2 * math.pi**2 * (distance * distance - distance + 1 / 6))
+        # Where two points are one, every point and itself among them, the kernel has a kink: 0 lies in the middle of
+        # its slopes. Compared with a bound, since a compiler may round one angle in two ways.
+        slope = 2 * math.pi**2 * (2 * d - ops.sign(d))
+        slopes.append(ops.where(distance < _SAME_POINT, ops.zeros_like(d), slope))
+    E = [1.0] + [0.0] * interactions
+    for b in bernoulli:
+        E = [1.0] + [E[m] + b * E[m - 1] for m in range(1, interactions + 1)]
+    derivatives = []
+    for b, slope in zip(bernoulli, slopes, strict=True):
+        others = total = 1.0
+        for m in range(1, interactions):
+            others = E[m] - b * others
+            total = total + others
+        # Each pair stands twice in the sum over all pairs, as (s, t) and (t, s).
+        derivatives.append(2 * ops.sum(slope * total, axis=1))
+    return ops.sum(sum(E[1:]), axis=1), ops.stack(derivatives, axis=1)
+
+
+def product_moment_loss(angles: Tensor) -> Tensor:
+    """How far the circles of a torus are from independent in their first moments.
+
+    For independent variables the mean of a product is the product of the means: the paper's own proposal, on the cosine
+    and sine of every pair of circles. It sees no other dependence, and no circle that is not uniform.
+
+    Formula: mean over pairs of circles of `2 Σ_{f,g ∈ {cos, sin}} (mean f(φ_i) g(φ_j) - mean f(φ_i) mean g(φ_j))²`.
+
+    Angles are in radians; any real value is accepted.
+
+    Args:
+        angles: Float tensor `(batch, dim)`.
+
+    Returns:
+        Scalar tensor between 0 and 1: about `2 / batch` for independent uniform points, 1 where `φ_j = ±φ_i`; 0 at
+        `dim` 1.
+
+    Raises:
+        TypeError: If `angles` are not floating-point numbers.
+        ValueError: If `angles` are not of rank 2.
+
+    Notes:
+        Cost `O(batch dim²)`.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> turn = np.linspace(0, 2 * np.pi, 8, endpoint=False, dtype="float32")
+    >>> round(float(torusae.product_moment_loss(np.stack([turn, turn], axis=1))), 4)
+    1.0
+
+    Reference:
+        Mikulski & Duda (2019), arXiv:1903.12286, section 5.
+    """
+    angles = _angles("product_moment_loss", angles)
+    dim = angles.shape[1]
+    if dim == 1:
+        return ops.sum(angles) * 0.0
+    waves = ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=1)  # (batch, 2 * dim)
+    size = batch_size(angles)
+    mean = ops.mean(waves, axis=0, keepdims=True)
+    centred = waves - mean
+    covariance = ops.matmul(ops.transpose(centred), centred) / size
+    circle = np.arange(2 * dim) % dim
+    between = ops.convert_to_tensor(circle[:, None] != circle[None, :], dtype=angles.dtype)
+    # Every pair of circles stands twice in the matrix.
+    return ops.sum(ops.square(covariance) * between) / (dim * (dim - 1) / 2)
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class CircularWassersteinLoss(LatentLoss):
+    """Circular Wasserstein distance to uniform as an object. See `circular_wasserstein_loss`.
+
+    Args:
+        name: String. Defaults to `"circular_wasserstein"`.
+
+    Example:
+
+    >>> import keras, torusae
+    >>> float(torusae.CircularWassersteinLoss()(keras.ops.zeros((4, 1))))
+    1.0
+
+    Reference:
+        Bonet et al. (2023), arXiv:2206.08780, proposition 1.
+    """
+
+    default_weight = 30.0
+
+    def __init__(self, name: str = "circular_wasserstein"):
+        super().__init__(name)
+
+    def call(self, values):
+        return circular_wasserstein_loss(values)
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class SlicedLoss(LatentLoss):
+    """A loss of single circles along random primitive integer directions, drawn anew for each batch. See `sliced_loss`.
+
+    Args:
+        loss: A `LatentLoss` on angles, normalized. Defaults to `None`, `CircularWassersteinLoss()`.
+        num_directions: Integer, at least 1, directions for a batch, drawn with replacement. Defaults to `32`.
+        order: Integer, at least 1, the largest entry of a direction. Defaults to `2`.
+        interactions: Integer, at least 1, or `None`: the most entries that are not zero. Defaults to `3`.
+        seed: Integer or `None`, seed of the directions. Defaults to `None`.
+        name: String. Defaults to `"sliced"`.
+
+    Raises:
+        TypeError: If `loss` is not a `LatentLoss`, or a number not an integer.
+        ValueError: If `loss` does not read angles or a number is below 1.
+
+    Example:
+
+    >>> import keras, torusae
+    >>> loss = torusae.SlicedLoss(torusae.SpringLoss(), num_directions=4, seed=0)
+    >>> float(loss(keras.ops.zeros((8, 3))))
+    8.0
+    """
+
+    default_weight = 30.0
+
+    def __init__(
+        self,
+        loss: LatentLoss | None = None,
+        num_directions: int = 32,
+        order: int = 2,
+        interactions: int | None = 3,
+        seed: int | None = None,
+        name: str = "sliced",
+    ):
+        super().__init__(name)
+        self.loss = CircularWassersteinLoss() if loss is None else loss
+        if not isinstance(self.loss, LatentLoss):
+            raise TypeError(f"SlicedLoss: `loss` must be a LatentLoss such as SpringLoss(). Received: loss={loss!r}.")
+        if self.loss.part != "angles":
+            raise ValueError(
+                f"SlicedLoss: `loss` must read angles, as SpringLoss() does. Received: {self.loss.name!r}, which reads "
+                f"{self.loss.part!r}."
+            )
+        self.num_directions = _checks.positive_int("SlicedLoss", "num_directions", num_directions)
+        self.order = _checks.positive_int("SlicedLoss", "order", order)
+        self.interactions = interactions and _checks.positive_int("SlicedLoss", "interactions", interactions)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, values):
+        values = _angles("SlicedLoss", values)
+        table = primitive_directions(values.shape[1], self.order, self.interactions)
+        rows = keras.random.randint((self.num_directions,), 0, len(table), seed=self.seed_generator)
+        directions = ops.take(ops.convert_to_tensor(table, dtype="int32"), rows, axis=0)
+        return sliced_loss(values, directions, self.loss)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "loss": keras.saving.serialize_keras_object(self.loss),
+            "num_directions": self.num_directions,
+            "order": self.order,
+            "interactions": self.interactions,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the loss that `get_config` describes."""
+        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class DiaphonyLoss(LatentLoss):
+    """Squared diaphony as an object. See `diaphony_loss`.
+
+    Args:
+        order: Integer or `None`. Defaults to `None`, the closed form over all pairs of points.
+        interactions: Integer or `None`. Defaults to `None`.
+        name: String. Defaults to `"diaphony"`.
+
+    Raises:
+        TypeError: If `order` or `interactions` is not an integer.
+        ValueError: If `order` or `interactions` is below 1.
+
+    Example:
+
+    >>> import keras, torusae
+    >>> float(torusae.DiaphonyLoss(order=2)(keras.ops.zeros((4, 3))))
+    1.0
+
+    Reference:
+        Zinterhof (1976).
+    """
+
+    default_weight = 300.0
+
+    def __init__(self, order: int | None = None, interactions: int | None = None, name: str = "diaphony"):
+        super().__init__(name)
+        self.order = None if order is None else _checks.positive_int("DiaphonyLoss", "order", order)
+        self.interactions = (
+            None if interactions is None else _checks.positive_int("DiaphonyLoss", "interactions", interactions)
+        )
+
+    def call(self, values):
+        return diaphony_loss(values, self.order, self.interactions)
+
+    def get_config(self):
+        return {**super().get_config(), "order": self.order, "interactions": self.interactions}
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class ProductMomentLoss(LatentLoss):
+    """Dependence of the circles in their first moments, as an object. See `product_moment_loss`.
+
+    Args:
+        name: String. Defaults to `"product_moment"`.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> float(torusae.ProductMomentLoss()(np.zeros((4, 2), "float32")))
+    0.0
+
+    Reference:
+        Mikulski & Duda (2019), arXiv:1903.12286, section 5.
+    """
+
+    default_weight = 30.0
+
+    def __init__(self, name: str = "product_moment"):
+        super().__init__(name)
+
+    def call(self, values):
+        return product_moment_loss(values)
