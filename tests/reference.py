@@ -9,6 +9,7 @@ import itertools
 import math
 
 import numpy as np
+import scipy.optimize
 import scipy.stats
 
 TAU = 2 * math.pi
@@ -155,3 +156,72 @@ def morph_path(start, end, k, num_steps):
         polar = list(zip(radii, angles, strict=True))
         rows.append([r * math.cos(a) for r, a in polar] + [r * math.sin(a) for r, a in polar])
     return np.array(rows)
+
+
+def mth_neighbour_springs(angles, order):
+    """Σ of squared ways from each angle of a circle to its `order`-th neighbour, walked gap by gap; normalized."""
+    batch, dim = angles.shape
+    total = 0.0
+    for i in range(dim):
+        phi = sorted(wrap(float(a)) for a in angles[:, i])
+        gaps = [phi[s + 1] - phi[s] for s in range(batch - 1)] + [phi[0] + TAU - phi[-1]]
+        total += sum(sum(gaps[(s + m) % batch] for m in range(order)) ** 2 for s in range(batch))
+    return total * batch / (dim * order**2 * TAU**2)
+
+
+def diaphony(angles, interactions):
+    """Zinterhof's F² over its largest value: the product kernel over all pairs, every subset of circles by itself."""
+    batch, dim = angles.shape
+
+    def bernoulli(a, b):
+        d = ((a - b) / TAU) % 1.0
+        return 2 * math.pi**2 * (d * d - d + 1 / 6)
+
+    subsets = [c for m in range(1, interactions + 1) for c in itertools.combinations(range(dim), m)]
+    total = 0.0
+    for s in range(batch):
+        for t in range(batch):
+            total += sum(math.prod(bernoulli(angles[s, j], angles[t, j]) for j in subset) for subset in subsets)
+    return total / batch**2 / sum((math.pi**2 / 3) ** len(subset) for subset in subsets)
+
+
+def finite_diaphony(angles, order, interactions):
+    """Σ w_k |mean e^{ik·φ}|² / Σ w_k over all k with entries up to `order`, both of k and -k."""
+    batch, dim = angles.shape
+    total = weights = 0.0
+    for k in itertools.product(range(-order, order + 1), repeat=dim):
+        if not 0 < sum(n != 0 for n in k) <= interactions:
+            continue
+        weight = math.prod(max(1, abs(n)) ** -2.0 for n in k)
+        mean = sum(cmath.exp(1j * sum(n * float(a) for n, a in zip(k, row, strict=True))) for row in angles) / batch
+        total += weight * abs(mean) ** 2
+        weights += weight
+    return total / weights
+
+
+def circular_wasserstein(angles, grid=400):
+    """12 W2² of each circle to uniform, the mean: the best assignment of copies of the points to a grid of the circle.
+
+    Within a grid's cell the uniform mass lies 1 / (12 grid²) further from its point.
+    """
+    batch, dim = angles.shape
+    costs = []
+    for i in range(dim):
+        points = np.repeat(angles[:, i] / TAU, grid // batch)
+        cells = (np.arange(len(points)) + 0.5) / len(points)
+        arcs = (points[:, None] - cells[None, :] + 0.5) % 1.0 - 0.5
+        rows, columns = scipy.optimize.linear_sum_assignment(arcs**2)
+        costs.append(12 * ((arcs[rows, columns] ** 2).mean() + 1 / (12 * len(points) ** 2)))
+    return float(np.mean(costs))
+
+
+def product_moment(angles):
+    """The mean over pairs of circles of 2 Σ (mean fg - mean f mean g)², f and g cosine and sine."""
+    dim = angles.shape[1]
+    total = 0.0
+    for i, j in itertools.combinations(range(dim), 2):
+        for f, g in itertools.product((math.cos, math.sin), repeat=2):
+            a, b = [f(x) for x in angles[:, i]], [g(x) for x in angles[:, j]]
+            product = sum(x * y for x, y in zip(a, b, strict=True)) / len(a)
+            total += 2 * (product - sum(a) / len(a) * sum(b) / len(b)) ** 2
+    return total / (dim * (dim - 1) / 2)
