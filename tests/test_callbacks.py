@@ -11,7 +11,7 @@ WIDTH = 3
 
 
 def latent_model(latent=None, nested=False):
-    latent = latent or torusae.TorusLatent(2, name="torus")
+    latent = latent or torusae.TorusLatent(2, "paper", name="torus")
     if nested:
         middle = keras.Sequential([keras.Input((WIDTH,)), latent], name="middle")
         latent = keras.Sequential([keras.Input((WIDTH,)), middle], name="outer")
@@ -54,7 +54,7 @@ def batches_of(x, size=16):
 @pytest.mark.parametrize("eager", [False, True], ids=["compiled", "eager"])
 def test_history_holds_every_term_of_both_data_sets(data, nested, eager):
     x, x_val = data
-    latent = torusae.TorusLatent(2)
+    latent = torusae.TorusLatent(2, "paper")
     model = latent_model(latent, nested)
     model.run_eagerly = eager
     logger = torusae.LatentLogger()
@@ -83,7 +83,7 @@ class Spy(keras.callbacks.Callback):
 
 def test_logs_of_batches(data):
     x, _ = data
-    latent = torusae.TorusLatent(2)
+    latent = torusae.TorusLatent(2, "paper")
     model, spy = latent_model(latent), Spy()
     model.fit(x, x, batch_size=16, shuffle=False, verbose=0, callbacks=[torusae.LatentLogger(every=2), spy])
     assert ["spring" in logs for logs in spy.batches] == [True, False, True]
@@ -93,7 +93,7 @@ def test_logs_of_batches(data):
 
 def test_evaluate_measures_and_predict_does_not(data):
     x, _ = data
-    latent = torusae.TorusLatent(2)
+    latent = torusae.TorusLatent(2, "paper")
     model, logger = latent_model(latent), torusae.LatentLogger()
     plain = model.evaluate(x, x, verbose=0)  # compiled before the logger comes
     loss = model.evaluate(x, x, batch_size=16, verbose=0, callbacks=[logger])
@@ -108,7 +108,7 @@ def test_evaluate_measures_and_predict_does_not(data):
 
 def test_a_model_fitted_before_its_first_logger(data):
     x, x_val = data
-    latent = torusae.TorusLatent(2)
+    latent = torusae.TorusLatent(2, "paper")
     model = latent_model(latent)
     options = {"batch_size": 16, "shuffle": False, "verbose": 0, "validation_data": (x_val, x_val)}
     assert set(model.fit(x, x, **options).history) == {"loss", "val_loss"}
@@ -126,7 +126,7 @@ def test_a_model_fitted_before_its_first_logger(data):
 
 def test_one_logger_in_two_models_that_share_a_layer(data):
     x, _ = data
-    latent, logger = torusae.TorusLatent(2), torusae.LatentLogger()
+    latent, logger = torusae.TorusLatent(2, "paper"), torusae.LatentLogger()
     first, second = latent_model(latent), latent_model(latent)
     options = {"batch_size": 16, "shuffle": False, "verbose": 0}
     second.fit(x, x, **options)  # compiled without recording
@@ -146,7 +146,7 @@ def test_a_second_fit_with_a_logger_does_not_compile_again(data):
 
 def test_validation_now_and_then(data):
     x, x_val = data
-    latent = torusae.TorusLatent(2)
+    latent = torusae.TorusLatent(2, "paper")
     history = (
         latent_model(latent)
         .fit(
@@ -170,7 +170,7 @@ def test_validation_now_and_then(data):
 def test_several_latent_layers_have_prefixes(data):
     x, _ = data
     inputs = keras.Input((WIDTH,))
-    codes = [torusae.TorusLatent(dim, name=name)(inputs) for dim, name in ((1, "phase"), (2, "pose"))]
+    codes = [torusae.TorusLatent(dim, "paper", name=name)(inputs) for dim, name in ((1, "phase"), (2, "pose"))]
     model = keras.Model(inputs, keras.layers.Dense(WIDTH)(keras.layers.Concatenate()(codes)))
     model.compile(keras.optimizers.SGD(0.0), "mse")
     history = model.fit(x, x, batch_size=40, verbose=0, callbacks=[torusae.LatentLogger()]).history
@@ -186,8 +186,8 @@ class Branches(keras.Model):
 
     def __init__(self):
         super().__init__()
-        self.by_name = {"a": torusae.TorusLatent(1, name="a")}
-        self.listed = [keras.layers.Identity(), torusae.TorusLatent(1, name="b")]
+        self.by_name = {"a": torusae.TorusLatent(1, "paper", name="a")}
+        self.listed = [keras.layers.Identity(), torusae.TorusLatent(1, "paper", name="b")]
         self.out = keras.layers.Dense(WIDTH)
 
     def call(self, x):
@@ -225,7 +225,7 @@ def test_the_autoencoder_logs_by_itself(data):
     histories = []
     for callbacks in ([], [torusae.LatentLogger()]):
         keras.utils.set_random_seed(1)
-        model = torusae.TorusAutoencoder.from_shape((WIDTH,), dim=1)
+        model = torusae.TorusAutoencoder.from_shape((WIDTH,), dim=1, losses="paper")
         model.compile("adam", "mse")
         histories.append(model.fit(x, validation_data=x_val, verbose=0, callbacks=callbacks).history)
     assert histories[0] == histories[1]

@@ -83,7 +83,7 @@ def policy(request):
     indirect=["policy"],
 )
 def test_any_model_trains(kind, policy, loss, samples):
-    latent = torusae.TorusLatent(2)
+    latent = torusae.TorusLatent(2, "paper")
     model = host_model(kind, latent)
     # SGD: Adam would move a weight of any gradient, rounding noise included.
     model.compile(keras.optimizers.SGD(0.01), loss)
@@ -109,7 +109,7 @@ if keras.backend.backend() != "torch":  # torch.compile takes minutes and is not
 @pytest.mark.parametrize("options", COMPILED, ids=str)
 def test_total_is_the_weighted_sum_of_the_pure_functions(options, samples):
     """Also tells that the losses count once, with their weights, however the step is compiled."""
-    latent = torusae.TorusLatent(2, loss_weights={"spring": 0.5, "quantile": 3})
+    latent = torusae.TorusLatent(2, "paper", loss_weights={"spring": 0.5, "quantile": 3})
     model = host_model("functional", latent)
     output = model.predict(samples, verbose=0)
     code = to_tensor(keras.Model(model.inputs, latent.output).predict(samples, verbose=0))
@@ -127,7 +127,7 @@ def test_total_is_the_weighted_sum_of_the_pure_functions(options, samples):
 
 
 def test_add_loss_holds_each_weighted_term():
-    latent = torusae.TorusLatent(1, loss_weights={"spring": 2.0, "quantile": 0.0})
+    latent = torusae.TorusLatent(1, "paper", loss_weights={"spring": 2.0, "quantile": 0.0})
     latent(np.ones((4, 3), "float32"), training=True)
     # Four equal angles: the normalized spring loss is the batch size.
     np.testing.assert_allclose([float(to_numpy(loss)) for loss in latent.losses], [8.0, 0.0], rtol=1e-6)
@@ -217,14 +217,26 @@ def test_losses_by_name_list_and_default():
     assert torusae.TorusLatent(2, losses=[]).latent_losses == []
     assert torusae.TorusLatent(2).losses_argument == torusae.Torus(2).default_losses
     layer = torusae.TorusLatent(2, losses=[torusae.SpringLoss(), RadiusLoss()], loss_weights={"spring": 7})
-    assert layer.loss_weights == {"spring": 7.0, "radius": 4.0}
+    assert layer.loss_weights["spring"] == 7.0
+    # A default weight rises to the loss's own.
+    assert [float(to_numpy(layer.loss_weights["radius"](step))) for step in (0, 1000, 2000, 9000)] == [0, 1, 4, 4]
 
 
 def test_a_custom_loss_counts():
-    latent = torusae.TorusLatent(1, losses=[RadiusLoss()])
+    latent = torusae.TorusLatent(1, losses=[RadiusLoss()], loss_weights={"radius": 4.0})
     code = latent(np.ones((4, 3), "float32"), training=True)
     radii, _ = torusae.to_polar(code)
     np.testing.assert_allclose(float(to_numpy(latent.losses[0])), 4 * to_numpy(radii).mean(), rtol=1e-6)
+
+
+def test_default_weights_rise_and_are_relative_to_the_scale_of_the_models_loss():
+    latent = torusae.TorusLatent(1, losses=[RadiusLoss()], loss_scale=5.0)
+    x = np.ones((4, 3), "float32")
+    latent(x)
+    latent.iterations.assign(1000)  # half way, so a quarter of the weight
+    radii, _ = torusae.to_polar(latent(x, training=True))
+    expected = 5.0 * 4.0 / 4 * to_numpy(radii).mean()
+    np.testing.assert_allclose(float(to_numpy(latent.losses[0])), expected, rtol=1e-6)
 
 
 def test_a_scheduled_weight_follows_the_step():
@@ -255,12 +267,13 @@ def test_a_scheduled_weight_follows_the_step():
         ({"loss_weights": {"sprig": 1.0}}, ValueError, r"Received: loss_weights='sprig'. Did you mean 'spring'\?"),
         ({"loss_weights": {"spring": -1.0}}, ValueError, r"loss_weights\['spring'\]` must be finite and not negative"),
         ({"loss_weights": {"spring": float("nan")}}, ValueError, "finite and not negative. Received: .*nan"),
+        ({"loss_scale": 0.0}, ValueError, r"`loss_scale` must be finite and positive"),
         ({"loss_weights": {"spring": "1"}}, TypeError, r"must be a number. Received: loss_weights\['spring'\]='1'"),
     ],
 )
 def test_wrong_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
-        torusae.TorusLatent(**{"dim": 2, **arguments})
+        torusae.TorusLatent(**{"dim": 2, "losses": "paper", **arguments})
 
 
 class WrongPart(RadiusLoss):

@@ -128,6 +128,49 @@ def test_joint_losses_see_what_the_spring_does_not(name, loss):
     assert float(loss(to_tensor(tied))) > 3 * float(loss(to_tensor(apart)))
 
 
+def moments_by_loops(angles, k):
+    return np.array([np.exp(1j * (angles @ row)).mean() for row in k])
+
+
+def test_memory_is_a_running_mean_that_is_shrunk_where_it_is_noise():
+    k = [(0, 1), (1, 0), (1, -1), (1, 1)]  # order 1: all weights are 1/4
+    loss = torusae.DiaphonyLoss(order=1, memory=40)
+    batches = [points(10, 2, seed, spread=2.0) for seed in (1, 2)] + [points(50, 2, 3)]
+    state, running = to_tensor(np.zeros(loss.state_shape(2))), np.zeros(4, complex)
+    for angles in batches:
+        share = min(1, len(angles) / 40)
+        running = (1 - share) * running + share * moments_by_loops(angles, k)
+        noise = share / (2 - share) / len(angles)
+        shrunk = np.maximum(0, 1 - 2 * noise / np.abs(running) ** 2)
+
+        def value(a, state=state):
+            return loss.call_with_state(a, state)[0]
+
+        result, slope = gradient(value, angles, compile=True)
+        np.testing.assert_allclose(result, (shrunk * np.abs(running) ** 2).mean(), rtol=1e-4)
+        # Σ w g ∂|m|² at M, as for a batch whose moments are M: 2 Σ w g Re(conj(M) ∂m).
+        waves = 1j * np.exp(1j * angles @ np.array(k).T) / len(angles)  # ∂m_k by k·φ of each point
+        expected = 2 * np.real(np.conj(running) * shrunk / 4 * waves) @ np.array(k)
+        np.testing.assert_allclose(slope, expected, atol=2e-5 * np.abs(expected).max())
+        state = loss.call_with_state(to_tensor(angles), state)[1]
+    np.testing.assert_allclose(to_numpy(state), [running.real, running.imag], atol=1e-6)
+
+
+def test_a_layer_remembers_in_training_alone_and_in_its_file(tmp_path):
+    x = np.random.default_rng(0).normal(size=(32, 5)).astype("float32")
+    loss = torusae.DiaphonyLoss(order=2, memory=128)
+    model = keras.Sequential([keras.Input((5,)), torusae.TorusLatent(2, [loss]), keras.layers.Dense(5)])
+    model.compile("adam", "mse")
+    remembered = model.layers[0].loss_states["diaphony"]
+    model.evaluate(x, x, verbose=0)
+    assert not to_numpy(remembered).any()
+    model.fit(x, x, verbose=0)
+    assert to_numpy(remembered).any()
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(to_numpy(again.layers[0].loss_states["diaphony"]), to_numpy(remembered))
+
+
 def test_product_moment_at_dim_1_is_zero():
     value, slope = gradient(torusae.product_moment_loss, points(5, 1))
     assert value == 0
@@ -148,7 +191,7 @@ def test_sliced_directions_are_drawn_anew_and_from_the_seed():
         torusae.CircularWassersteinLoss(),
         torusae.SlicedLoss(torusae.SpringLoss(order=2), num_directions=5, order=1, interactions=None, seed=4),
         torusae.DiaphonyLoss(),
-        torusae.DiaphonyLoss(order=3, interactions=2),
+        torusae.DiaphonyLoss(order=3, interactions=2, decay=1.0, memory=512),
         torusae.ProductMomentLoss(),
         torusae.SpringLoss(order=4),
     ],
@@ -183,6 +226,8 @@ def test_layer_trains_with_joint_losses(loss):
         (lambda a: torusae.diaphony_loss(a, order=0), "`order` must be at least 1"),
         (lambda a: torusae.diaphony_loss(a, interactions=0), "`interactions` must be at least 1"),
         (lambda a: torusae.diaphony_loss(a, order=40), "more than 65536"),
+        (lambda a: torusae.diaphony_loss(a, decay=1.0), "closed form has `decay` 2"),
+        (lambda a: torusae.DiaphonyLoss(memory=100), "Give an order"),
         (lambda a: torusae.diaphony_loss(a[0]), "must have shape"),
         (lambda a: torusae.spring_loss(a, order=0), "`order` must be at least 1"),
         (lambda a: torusae.SlicedLoss(torusae.QuantileLoss()), "must read angles"),

@@ -16,7 +16,7 @@ DIGIT = {"digit_loss", "digit_accuracy"}
 def tiny_model(heads=None, latent=None, shape=SHAPE):
     encoder = torusae.dense_encoder(shape, units=(6,))
     decoder = torusae.dense_decoder(shape, 2, units=(6,))
-    return torusae.TorusAutoencoder(encoder, decoder, latent or torusae.TorusLatent(1), heads)
+    return torusae.TorusAutoencoder(encoder, decoder, latent or torusae.TorusLatent(1, "paper"), heads)
 
 
 def digit_head(**kwargs):
@@ -75,7 +75,7 @@ def test_one_step_of_sgd_is_the_formulas_gradient(weighted):
     """R + |R| Σ w L with the factor held constant: checked in the weights after one step, and in the history."""
     x, y = samples(), labels()
     weights = np.linspace(0, 2, 20).astype("float32") if weighted else None
-    latent = torusae.TorusLatent(1, loss_weights={"spring": 0.3, "quantile": 0.7})
+    latent = torusae.TorusLatent(1, "paper", loss_weights={"spring": 0.3, "quantile": 0.7})
     model = tiny_model({"digit": digit_head(weight=0.2)}, latent)
     kernel = model.latent.linear_maps[1].kernel
     start = to_numpy(kernel).copy()
@@ -108,10 +108,10 @@ def test_one_step_of_sgd_is_the_formulas_gradient(weighted):
 def test_the_ratio_of_gradients_does_not_know_the_scale_of_the_data():
     """Data ten times as large: all gradients grow a hundredfold, so that a rate of a hundredth takes the same step."""
     x, steps = samples(), []
-    first = tiny_model(latent=torusae.TorusLatent(1, loss_weights={"spring": 1.0}))
+    first = tiny_model(latent=torusae.TorusLatent(1, "paper", loss_weights={"spring": 1.0}))
     start = to_numpy(first.latent.linear_maps[0].kernel).copy()
     for scale in (1.0, 10.0):
-        latent = torusae.TorusLatent(1, loss_weights={"spring": 1.0})
+        latent = torusae.TorusLatent(1, "paper", loss_weights={"spring": 1.0})
         inputs, codes = keras.Input(SHAPE), keras.Input((2,))
         encoder = keras.Model(inputs, first.encoder(keras.layers.Rescaling(1 / scale)(inputs)))
         decoder = keras.Model(codes, keras.layers.Rescaling(scale)(first.decoder(codes)))
@@ -343,7 +343,7 @@ def test_metrics_by_output_and_several_heads():
         "size": torusae.Head("number", 2, weight=0.0, units=(6,)),
         "phase": torusae.Head("angle", units=(6,)),
     }
-    model = tiny_model(heads)
+    model = tiny_model(heads, torusae.TorusLatent(1, "paper", {"spring": 0.1, "quantile": 3.0}))
     model.compile("sgd", "mse", metrics={"reconstruction": ["mae"], "digit": ["sparse_categorical_accuracy"]})
     y = {
         "digit": labels(),
@@ -465,7 +465,9 @@ def test_a_morph_begins_and_ends_with_the_reconstructions(trained):
 
 
 def test_from_shape():
-    model = torusae.TorusAutoencoder.from_shape((4,), 2, {"digit": digit_head()}, loss_weights={"spring": 0.5})
+    model = torusae.TorusAutoencoder.from_shape(
+        (4,), 2, {"digit": digit_head()}, losses="paper", loss_weights={"spring": 0.5}
+    )
     assert model.sample_shape == (4,)
     assert model.latent.dim == 2
     assert model.latent.loss_weights["spring"] == 0.5

@@ -133,7 +133,7 @@ def test_weights_alone(tmp_path):
 def test_any_model_with_a_torus_round_trips(kind, tmp_path, rng):
     x = rng.uniform(size=(16, 5)).astype("float32")
     schedule = keras.optimizers.schedules.PolynomialDecay(0.0, 4, 0.02)
-    model = host_model(kind, torusae.TorusLatent(2, loss_weights={"spring": schedule}))
+    model = host_model(kind, torusae.TorusLatent(2, "paper", loss_weights={"spring": schedule}))
     model.compile("adam", "mse")
     model.fit(x, x, batch_size=8, shuffle=False, verbose=0)
     model.save(tmp_path / "model.keras")

@@ -162,7 +162,7 @@ def test_a_space_of_ones_own_must_say_what_it_does():
         (
             lambda: torusae.Torus(1).preset("papers"),
             ValueError,
-            "`losses` must be one of ['paper', 'none']. Received: losses='papers'. Did you mean 'paper'?",
+            "`losses` must be one of ['uniform', 'paper', 'none']. Received: losses='papers'. Did you mean 'paper'?",
         ),
         (
             lambda: torusae.Torus(1).part(np.zeros((1, 2), "float32"), "radius"),

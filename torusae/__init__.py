@@ -11,7 +11,7 @@ from torusae.angles import (
     wrap_angles,
 )
 from torusae.callbacks import LatentLogger
-from torusae.layers import CircularEmbedding, Latent, Polar, TorusLatent
+from torusae.layers import CircularEmbedding, Latent, Polar, TorusLatent, WeightRamp
 from torusae.losses import (
     AngularLoss,
     CircularWassersteinLoss,
@@ -63,6 +63,7 @@ __all__ = [
     "Torus",
     "TorusAutoencoder",
     "TorusLatent",
+    "WeightRamp",
     "__version__",
     "angle_difference",
     "angular_loss",

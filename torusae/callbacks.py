@@ -60,7 +60,7 @@ class LatentLogger(keras.callbacks.Callback):
     >>> x = np.zeros((8, 4), "float32")
     >>> history = model.fit(x, x, verbose=0, callbacks=[torusae.LatentLogger()]).history
     >>> sorted(history)
-    ['kuiper', 'loss', 'quantile', 'spring']
+    ['diaphony', 'kuiper', 'loss', 'quantile']
     """
 
     def __init__(self, every: int = 10):

@@ -14,6 +14,44 @@ from torusae.losses import LatentLoss
 from torusae.spaces import Space, Torus
 
 
+@keras.saving.register_keras_serializable(package="torusae")
+class WeightRamp(keras.optimizers.schedules.LearningRateSchedule):
+    """A loss weight that rises with the training step and then stays: `weight · min(1, step / steps)^power`.
+
+    An encoder first has to learn what the data hold. With the full weight from the first step, points freeze where the
+    first steps left them, and the reconstruction stays worse for the whole training.
+
+    Args:
+        weight: Float, not negative, the weight in the end.
+        steps: Integer, at least 1, training steps until then. Defaults to `2000`.
+        power: Positive float. Defaults to `2.0`: the weight grows by the same factor whenever the steps double.
+
+    Raises:
+        TypeError: If an argument is not a number.
+        ValueError: If an argument is out of its range.
+
+    Example:
+
+    >>> import torusae
+    >>> ramp = torusae.WeightRamp(8.0, steps=100)
+    >>> [float(ramp(step)) for step in (0, 50, 100, 1000)]
+    [0.0, 2.0, 8.0, 8.0]
+    """
+
+    def __init__(self, weight: float, steps: int = 2000, power: float = 2.0):
+        self.weight = _checks.positive_float("WeightRamp", "weight", weight, zero_allowed=True)
+        self.steps = _checks.positive_int("WeightRamp", "steps", steps)
+        self.power = _checks.positive_float("WeightRamp", "power", power)
+
+    def __call__(self, step):
+        share = ops.minimum(ops.cast(step, "float32") / self.steps, 1.0)
+        return self.weight * ops.power(share, self.power)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {"weight": self.weight, "steps": self.steps, "power": self.power}
+
+
 def _float32_by_default(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Angles of half precision tie: under a mixed policy these layers still compute in float32 (float64 stays)."""
     if kwargs.get("dtype") is None:
@@ -109,8 +147,13 @@ class Latent(keras.layers.Layer):
             the quantile loss of Mikulski & Duda alone, `"none"` no loss. `None` is the preset that the space
             recommends. Defaults to `None`.
         loss_weights: Dict from a loss's name to its weight, a float or a
-            `keras.optimizers.schedules.LearningRateSchedule` over training steps. A loss that is not named has its
-            class's `default_weight`. Defaults to `None`.
+            `keras.optimizers.schedules.LearningRateSchedule` over training steps; added to a model by this layer, the
+            loss counts with just this weight. A loss that is not named has `WeightRamp(loss.default_weight)`, which is
+            relative to the model's own loss. Defaults to `None`.
+        loss_scale: Positive float, the size that the model's own loss has at the end of training, which the default
+            weights are multiplied with. Mean squared error and binary cross-entropy of data between 0 and 1 need no
+            other; a sum over 784 pixels needs 784 times as much. `TorusAutoencoder` knows its reconstruction loss and
+            uses that. Defaults to `0.1`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
     Call arguments:
@@ -144,6 +187,7 @@ class Latent(keras.layers.Layer):
         space: Space,
         losses: str | Sequence[LatentLoss] | None = None,
         loss_weights: Mapping[str, Any] | None = None,
+        loss_scale: float = 0.1,
         **kwargs,
     ):
         super().__init__(**_float32_by_default(kwargs))
@@ -153,7 +197,10 @@ class Latent(keras.layers.Layer):
         self.space = space
         self.losses_argument = space.default_losses if losses is None else losses
         self.latent_losses = self._resolve_losses(owner, self.losses_argument)
-        self.loss_weights = self._resolve_weights(owner, loss_weights or {})
+        self.loss_scale = _checks.positive_float(owner, "loss_scale", loss_scale)
+        self.given_weights = self._checked_weights(owner, loss_weights or {})
+        defaults = {loss.name: WeightRamp(loss.default_weight) for loss in self.latent_losses}
+        self.loss_weights: dict[str, Any] = {**defaults, **self.given_weights}
         self.linear_maps = [keras.layers.Dense(size, name=name, dtype=self.dtype_policy) for name, size in space.maps]
         # Keras must see the state of random numbers in a layer, else JAX can't hand it through a compiled step.
         self.loss_seeds = [loss.seed_generator for loss in self.latent_losses if loss.seed_generator is not None]
@@ -182,14 +229,14 @@ class Latent(keras.layers.Layer):
             )
         return losses
 
-    def _resolve_weights(self, owner, weights) -> dict[str, Any]:
-        resolved: dict[str, Any] = {loss.name: loss.default_weight for loss in self.latent_losses}
+    def _checked_weights(self, owner, weights) -> dict[str, Any]:
+        checked = {}
         for name, weight in weights.items():
-            _checks.option(owner, "loss_weights", name, resolved)
+            _checks.option(owner, "loss_weights", name, [loss.name for loss in self.latent_losses])
             if not isinstance(weight, keras.optimizers.schedules.LearningRateSchedule):
                 weight = _checks.positive_float(owner, f"loss_weights[{name!r}]", weight, zero_allowed=True)
-            resolved[name] = weight
-        return resolved
+            checked[name] = weight
+        return checked
 
     def build(self, features_shape):
         if len(features_shape) != 2:
@@ -201,6 +248,18 @@ class Latent(keras.layers.Layer):
             linear.build(features_shape)
         # Replicas of a distributed run take the same steps, and what they record adds up.
         self.iterations = self._counter("iterations", (), "int32", "only_first_replica")
+        self.loss_states = {
+            loss.name: self.add_weight(
+                name=f"{loss.name}_state",
+                shape=shape,
+                dtype="float32",
+                initializer="zeros",
+                trainable=False,
+                aggregation="mean",
+            )
+            for loss in self.latent_losses
+            if (shape := loss.state_shape(self.space.part_size(loss.part))) is not None
+        }
         self.recorded_terms = self._counter("recorded_terms", (len(self.latent_losses) + 1,))
         self.recorded_monitor = self._counter("recorded_monitor", self.space.monitor_shape)
 
@@ -214,10 +273,11 @@ class Latent(keras.layers.Layer):
         # Where a model's own `call` hands on no `training`, its layers are told nothing, not even in `fit`.
         training = training is None or training
         if training or self.records_testing:
-            terms = self.terms(code)
+            terms = self.terms(code, training)
             if training:
                 for name, term in terms.items():
-                    self.add_loss(term * self.weight_now(name))
+                    scale = 1.0 if name in self.given_weights else self.loss_scale
+                    self.add_loss(term * self.weight_now(name) * scale)
                 self.iterations.assign_add(1)
             if self.records_testing or self.records_training:
                 self._record(code, terms)
@@ -231,11 +291,19 @@ class Latent(keras.layers.Layer):
         """The code of `features`, without losses: the linear maps side by side."""
         return ops.concatenate([linear(features) for linear in self.linear_maps], axis=-1)
 
-    def terms(self, code: Tensor) -> dict[str, Tensor]:
-        """The losses of a batch of codes by name, each a scalar tensor, not weighted."""
+    def terms(self, code: Tensor, training: bool = False) -> dict[str, Tensor]:
+        """The losses of a batch of codes by name, each a scalar tensor, not weighted; training renews their memory."""
         parts = {name: self.space.part(code, name) for name in {loss.part for loss in self.latent_losses}}
-        # float32: TensorFlow can't sum losses of different dtypes.
-        return {loss.name: ops.cast(loss(parts[loss.part]), "float32") for loss in self.latent_losses}
+        terms = {}
+        for loss in self.latent_losses:
+            state = self.loss_states.get(loss.name)
+            if training and state is not None:
+                term, memory = loss.call_with_state(parts[loss.part], state.value)
+                state.assign(memory)
+            else:
+                term = loss(parts[loss.part])
+            terms[loss.name] = ops.cast(term, "float32")  # TensorFlow can't sum losses of different dtypes
+        return terms
 
     def weight_now(self, name: str) -> Any:
         """The weight of a term at the present training step, a float or a scalar tensor."""
@@ -260,14 +328,18 @@ class Latent(keras.layers.Layer):
         return {**means, **_floats(self.space.read_monitor(self.recorded_monitor.value))}
 
     def save_own_variables(self, store):
-        """Saves the step that schedules count from; records belong to one run and are not kept."""
+        """Saves the step that schedules count from and what losses remember; records of a run are not kept."""
         if self.built:
             store["iterations"] = ops.convert_to_numpy(self.iterations)
+            for name, state in self.loss_states.items():
+                store[f"state_{name}"] = ops.convert_to_numpy(state)
 
     def load_own_variables(self, store):
         """Loads what `save_own_variables` saved."""
         if self.built:
             self.iterations.assign(np.asarray(store["iterations"]))
+            for name, state in self.loss_states.items():
+                state.assign(np.asarray(store[f"state_{name}"]))
         else:
             super().load_own_variables(store)  # fails with Keras' advice where the file holds anything
 
@@ -276,9 +348,10 @@ class Latent(keras.layers.Layer):
         losses = self.losses_argument
         if not isinstance(losses, str):
             losses = [keras.saving.serialize_keras_object(loss) for loss in self.latent_losses]
-        weights = {name: keras.saving.serialize_keras_object(weight) for name, weight in self.loss_weights.items()}
+        weights = {name: keras.saving.serialize_keras_object(weight) for name, weight in self.given_weights.items()}
         space = keras.saving.serialize_keras_object(self.space)
-        return {**super().get_config(), "space": space, "losses": losses, "loss_weights": weights}
+        arguments = {"space": space, "losses": losses, "loss_weights": weights, "loss_scale": self.loss_scale}
+        return {**super().get_config(), **arguments}
 
     @classmethod
     def from_config(cls, config):
@@ -306,6 +379,7 @@ class TorusLatent(Latent):
         dim: Integer, at least 1, the number of circles.
         losses: As in `Latent`. Defaults to `None`, the recommended preset.
         loss_weights: As in `Latent`. Defaults to `None`.
+        loss_scale: As in `Latent`. Defaults to `0.1`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
     Call arguments:
@@ -330,8 +404,8 @@ class TorusLatent(Latent):
         Mikulski & Duda (2019), arXiv:1903.12286, section 2.
     """
 
-    def __init__(self, dim: int, losses=None, loss_weights=None, **kwargs):
-        super().__init__(Torus(dim), losses, loss_weights, **kwargs)
+    def __init__(self, dim: int, losses=None, loss_weights=None, loss_scale=0.1, **kwargs):
+        super().__init__(Torus(dim), losses, loss_weights, loss_scale, **kwargs)
         self.dim = int(dim)
 
     def get_config(self):

@@ -64,7 +64,7 @@ class TorusAutoencoder(keras.Model):
     >>> x = np.zeros((8, 4), "float32")
     >>> history = model.fit(x, verbose=0).history
     >>> sorted(history)
-    ['kuiper', 'loss', 'quantile', 'reconstruction', 'spring']
+    ['diaphony', 'kuiper', 'loss', 'quantile', 'reconstruction']
     >>> model.encode(x, verbose=0).shape
     (8, 2)
 
@@ -278,7 +278,7 @@ class TorusAutoencoder(keras.Model):
         )
         track("reconstruction", reconstruction)
         relative = ops.zeros_like(reconstruction)
-        for name, term in self.latent.terms(y_pred["code"]).items():
+        for name, term in self.latent.terms(y_pred["code"], training).items():
             track(name, term)
             relative = relative + self.latent.weight_now(name) * replica_mean(term)
         for name, head in self.heads.items():

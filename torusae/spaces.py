@@ -9,13 +9,25 @@ from keras import ops
 from torusae import _checks, morph
 from torusae._checks import Tensor
 from torusae.angles import angle_difference, squared_radii, to_cartesian, to_polar
-from torusae.losses import LatentLoss, QuantileLoss, SpringLoss
+from torusae.losses import DiaphonyLoss, LatentLoss, QuantileLoss, SpringLoss
 from torusae.metrics import arc_counts, kuiper_of_counts
 
 _MONITOR_ARCS = 32  # arcs that the live Kuiper statistic counts angles in: a step of 0.03, a few numbers per circle
 
 # Far below the square of any arc's rounding, far above the subnormal numbers that XLA and TensorFlow flush to zero.
 _MIN_SQUARED_DISTANCE = 1e-30
+
+
+_MEMORY = 8192  # points: enough to see moments of 0.02, few enough to follow an encoder that learns
+
+
+def _frequencies_for(dim: int) -> dict[str, int]:
+    """As many frequencies of the torus as a training step hardly notices: some hundreds, of pairs at high dim."""
+    if dim <= 3:
+        return {"order": 4, "interactions": 3}
+    if dim <= 16:
+        return {"order": 3 if dim <= 8 else 2, "interactions": 2}
+    return {"order": 1, "interactions": 2 if dim <= 64 else 1}
 
 
 class Space:
@@ -46,6 +58,10 @@ class Space:
     def part(self, code: Tensor, name: str) -> Tensor:
         """The part of a code that a loss reads."""
         raise NotImplementedError
+
+    def part_size(self, name: str) -> int:
+        """The number of columns of a part."""
+        return self.part(keras.KerasTensor((None, self.code_size), dtype="float32"), name).shape[1]
 
     def coordinates(self, code: Tensor) -> Tensor:
         """The coordinates that heads and plots read, `(batch, num_coordinates)`."""
@@ -110,6 +126,7 @@ class Torus(Space):
     parts = ("angles", "radii", "squared_radii")
     radius_mean = 1.0
     radius_stddev = 0.1
+    default_losses = "uniform"
 
     def __init__(self, dim: int):
         self.dim = _checks.positive_int("Torus", "dim", dim)
@@ -120,11 +137,18 @@ class Torus(Space):
         return f"Torus({self.dim})"
 
     def preset(self, name):
-        """The losses that go by a name: `"paper"` is the spring and the quantile loss alone; `"none"` is no loss."""
-        _checks.option("Torus", "losses", name, ("paper", "none"))
+        """The losses that go by a name.
+
+        `"uniform"`, the default, makes points uniform on the whole torus: diaphony and the quantile loss. `"paper"` is
+        the spring and the quantile loss alone, which see one circle at a time; `"none"` is no loss.
+        """
+        _checks.option("Torus", "losses", name, ("uniform", "paper", "none"))
         if name == "none":
             return []
-        return [SpringLoss(), QuantileLoss(self.radius_mean, self.radius_stddev, squared=True)]
+        radii = QuantileLoss(self.radius_mean, self.radius_stddev, squared=True)
+        if name == "paper":
+            return [SpringLoss(), radii]
+        return [DiaphonyLoss(**_frequencies_for(self.dim), memory=_MEMORY), radii]
 
     def part(self, code, name):
         """`"angles"`, `"radii"` or `"squared_radii"` of a code, each `(batch, dim)`."""

@@ -57,8 +57,8 @@ class LatentLoss(keras.losses.Loss):
     part = "angles"
     """What the loss reads of a code: for `Torus`, `"angles"`, `"radii"` or `"squared_radii"`."""
 
-    default_weight: float = 1.0
-    """The weight that `Latent` gives the term unless `loss_weights` says otherwise."""
+    default_weight = 1.0
+    """The weight, relative to the reconstruction, that the term rises to unless `loss_weights` says otherwise."""
 
     seed_generator: keras.random.SeedGenerator | None = None
     """Where a loss that draws random numbers takes them from; `Latent` tracks it, so that it works compiled."""
@@ -80,6 +80,14 @@ class LatentLoss(keras.losses.Loss):
 
     def call(self, values: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the loss of `values`, `(batch, dim)`, a scalar tensor."""
+        raise NotImplementedError
+
+    def state_shape(self, dim: int) -> tuple[int, ...] | None:
+        """The shape of what the loss remembers from batch to batch, for values of `dim` columns; `None` is nothing."""
+        return None
+
+    def call_with_state(self, values: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the loss of `values` given what is remembered, which begins as zeros, and what to remember next."""
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:

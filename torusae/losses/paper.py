@@ -193,7 +193,7 @@ class SpringLoss(LatentLoss):
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 2.
     """
 
-    default_weight = 0.1
+    default_weight = 1.0
 
     def __init__(
         self, period: float = 2 * math.pi, reduction: str = "normalized", name: str = "spring", order: int = 1
@@ -244,7 +244,7 @@ class QuantileLoss(LatentLoss):
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 3 to 5 and footnote 1 (`squared`).
     """
 
-    default_weight = 3.0
+    default_weight = 30.0
 
     def __init__(
         self,

@@ -18,6 +18,8 @@ from torusae.angles import integer_vectors, primitive_directions, wrap_angles
 from torusae.losses.base import LatentLoss, batch_size, sort_rows
 
 _BLOCK_PAIRS = 1 << 20  # pairs of points held at once: 4 MB an array
+_NOISE_FLOOR = 2.0  # in mean squares of pure noise: one moment of uniform points in seven gets through, much shrunk
+_TINY = 1e-12  # far below the squared noise of any batch
 _SAME_POINT = 1e-6  # turns: a few roundings of a float32 angle
 
 
@@ -116,11 +118,13 @@ def sliced_loss(angles: Tensor, directions: Tensor, loss: Callable[[Tensor], Ten
     return (loss or circular_wasserstein_loss)(ops.matmul(wrap_angles(angles), ops.transpose(k)))
 
 
-def diaphony_loss(angles: Tensor, order: int | None = None, interactions: int | None = None) -> Tensor:
+def diaphony_loss(
+    angles: Tensor, order: int | None = None, interactions: int | None = None, decay: float = 2.0
+) -> Tensor:
     """Squared diaphony of a batch on the torus, over its largest value: a kernel discrepancy, the same after any shift.
 
-    Formula: `F² = Σ_{k≠0} w_k |mean e^{ik·φ}|² / Σ_{k≠0} w_k`, `w_k = Π_j max(1, |k_j|)⁻²`, over all integer vectors
-    `k`. Summed in closed form over all pairs of points, with `u` in turns and `B(d) = 2π² ({d}² - {d} + 1/6)`:
+    Formula: `F² = Σ_{k≠0} w_k |mean e^{ik·φ}|² / Σ_{k≠0} w_k`, `w_k = Π_j max(1, |k_j|)^-decay`, over all integer
+    vectors `k`. Summed in closed form over all pairs of points, with `u` in turns and `B(d) = 2π² ({d}² - {d} + 1/6)`:
     `F² = mean_{s,t} [Π_j (1 + B(u_sj - u_tj)) - 1] / [(1 + π²/3)^dim - 1]`.
 
     Angles are in radians; any real value is accepted and read modulo 2π.
@@ -132,6 +136,8 @@ def diaphony_loss(angles: Tensor, order: int | None = None, interactions: int | 
         interactions: `None` for every `k`, else an integer, at least 1: only the `k` with so many entries that are not
             zero. From about six circles on, nearly all weight lies on `k` with many such entries, and single angles and
             pairs need `interactions=2`. Defaults to `None`.
+        decay: Float, not negative, how fast the weights fall with the entries of `k`. The smaller, the more the loss
+            sees of small gaps. Other than 2 needs an `order`. Defaults to `2.0`, the diaphony of Zinterhof.
 
     Returns:
         Scalar tensor, float32 (float64 for float64 input): `1 / batch` for independent uniform points on average, 1 =
@@ -139,8 +145,8 @@ def diaphony_loss(angles: Tensor, order: int | None = None, interactions: int | 
 
     Raises:
         TypeError: If `angles` are not floating-point numbers, or `order` or `interactions` not integers.
-        ValueError: If `angles` are not of rank 2, `order` or `interactions` is below 1, or they ask for more than
-            2**16 vectors `k`.
+        ValueError: If `angles` are not of rank 2, `order` or `interactions` is below 1, they ask for more than
+            2**16 vectors `k`, or `decay` is negative, or not 2 without an `order`.
 
     Notes:
         Cost of the closed form `O(batch² dim interactions)`, in blocks, so that memory does not grow with `batch²`;
@@ -149,7 +155,7 @@ def diaphony_loss(angles: Tensor, order: int | None = None, interactions: int | 
     Example:
 
     >>> import keras, torusae
-    >>> float(torusae.diaphony_loss(keras.ops.zeros((4, 2)), order=3))
+    >>> round(float(torusae.diaphony_loss(keras.ops.zeros((4, 2)), order=3)), 4)
     1.0
 
     Reference:
@@ -159,19 +165,37 @@ def diaphony_loss(angles: Tensor, order: int | None = None, interactions: int | 
     dim = angles.shape[1]
     if interactions is not None:
         interactions = min(_checks.positive_int("diaphony_loss", "interactions", interactions), dim)
+    decay = _checked_decay("diaphony_loss", decay, order)
     if order is None:
         return _pair_diaphony(angles, interactions or dim)
-    k, weights = _frequencies(dim, _checks.positive_int("diaphony_loss", "order", order), interactions or dim)
+    order = _checks.positive_int("diaphony_loss", "order", order)
+    k, weights = _frequencies(dim, order, interactions or dim, decay)
+    return _weighted_squares(_moments(angles, k), weights)
+
+
+def _checked_decay(owner: str, decay: float, order: int | None) -> float:
+    decay = _checks.positive_float(owner, "decay", decay, zero_allowed=True)
+    if order is None and decay != 2:
+        raise ValueError(f"{owner}: the closed form has `decay` 2. Received: decay={decay}, order=None. Give an order.")
+    return decay
+
+
+def _moments(angles: Tensor, k: np.ndarray) -> Tensor:
+    """`mean e^{ik·φ}` of a batch for some vectors, real parts over imaginary ones, `(2, number of k)`."""
     phases = ops.matmul(wrap_angles(angles), ops.convert_to_tensor(k.T, dtype=angles.dtype))  # (batch, number of k)
-    squares = ops.square(ops.mean(ops.cos(phases), axis=0)) + ops.square(ops.mean(ops.sin(phases), axis=0))
-    return ops.sum(ops.convert_to_tensor(weights, dtype=angles.dtype) * squares)
+    return ops.stack([ops.mean(ops.cos(phases), axis=0), ops.mean(ops.sin(phases), axis=0)])
+
+
+def _weighted_squares(moments: Tensor, weights: np.ndarray) -> Tensor:
+    """`Σ_k w_k |moment_k|²`."""
+    return ops.sum(ops.convert_to_tensor(weights, dtype=moments.dtype) * ops.square(moments))
 
 
 @lru_cache(maxsize=32)
-def _frequencies(dim: int, order: int, interactions: int) -> tuple[np.ndarray, np.ndarray]:
+def _frequencies(dim: int, order: int, interactions: int, decay: float) -> tuple[np.ndarray, np.ndarray]:
     """The vectors `k`, one of `k` and `-k`, and their weights with sum 1."""
     k = integer_vectors(dim, order, interactions, most=1 << 16)
-    weights = 1.0 / np.prod(np.maximum(1, np.abs(k)), axis=1, dtype="float64") ** 2
+    weights = np.prod(np.maximum(1, np.abs(k)), axis=1, dtype="float64") ** -decay
     return k, weights / weights.sum()
 
 
@@ -396,41 +420,92 @@ class SlicedLoss(LatentLoss):
 
 @keras.saving.register_keras_serializable(package="torusae")
 class DiaphonyLoss(LatentLoss):
-    """Squared diaphony as an object. See `diaphony_loss`.
+    """Squared diaphony as an object, with a memory of the last batches. See `diaphony_loss`.
+
+    A batch of 128 points can't tell a uniform torus from one that is uneven by `1 / sqrt(128)`, and a loss of the batch
+    alone pulls at that noise, the more the smaller the batch. With a memory of `N` points, the moments are running
+    means over batches of size `S`, `M <- (1 - a) M + a m` with `a = S / N`, and each is shrunk as Wiener's filter
+    shrinks a noisy signal, by `g = max(0, 1 - 2 v / |M|²)`, where `v = a / ((2 - a) S)` is the mean of `|M|²` for
+    independent uniform points. The value is `Σ w g |M|²`, near 0 for these; the gradient, `Σ w g ∂|m|² at M`, has the
+    size of the memoryless one. A latent layer keeps `M`; called by itself or in evaluation, the loss is that of the
+    batch.
 
     Args:
         order: Integer or `None`. Defaults to `None`, the closed form over all pairs of points.
         interactions: Integer or `None`. Defaults to `None`.
+        decay: Float, not negative; other than 2 it needs an `order`. Defaults to `2.0`.
+        memory: Integer, at least 0, `N`; above 0 it needs an `order`. Defaults to `0`.
         name: String. Defaults to `"diaphony"`.
 
     Raises:
-        TypeError: If `order` or `interactions` is not an integer.
-        ValueError: If `order` or `interactions` is below 1.
+        TypeError: If `order`, `interactions` or `memory` is not an integer.
+        ValueError: If `order` or `interactions` is below 1, `decay` or `memory` below 0, or `memory` or a `decay` other
+            than 2 lacks an `order`.
 
     Example:
 
     >>> import keras, torusae
-    >>> float(torusae.DiaphonyLoss(order=2)(keras.ops.zeros((4, 3))))
+    >>> round(float(torusae.DiaphonyLoss(order=2)(keras.ops.zeros((4, 3)))), 4)
     1.0
 
     Reference:
-        Zinterhof (1976).
+        Zinterhof (1976). The memory is a torusae choice.
     """
 
-    default_weight = 300.0
+    default_weight = 1000.0
 
-    def __init__(self, order: int | None = None, interactions: int | None = None, name: str = "diaphony"):
+    def __init__(
+        self,
+        order: int | None = None,
+        interactions: int | None = None,
+        decay: float = 2.0,
+        memory: int = 0,
+        name: str = "diaphony",
+    ):
         super().__init__(name)
         self.order = None if order is None else _checks.positive_int("DiaphonyLoss", "order", order)
         self.interactions = (
             None if interactions is None else _checks.positive_int("DiaphonyLoss", "interactions", interactions)
         )
+        self.decay = _checked_decay("DiaphonyLoss", decay, order)
+        self.memory = _checks.positive_int("DiaphonyLoss", "memory", memory, least=0)
+        if self.memory and self.order is None:
+            raise ValueError(
+                f"DiaphonyLoss: a `memory` keeps the moments of a finite number of frequencies. Received: "
+                f"memory={memory}, order=None. Give an order, for example DiaphonyLoss(order=4, memory={memory})."
+            )
 
     def call(self, values):
-        return diaphony_loss(values, self.order, self.interactions)
+        return diaphony_loss(values, self.order, self.interactions, self.decay)
+
+    def state_shape(self, dim):
+        return (2, len(self._frequencies(dim)[0])) if self.memory else None
+
+    def call_with_state(self, values, state):
+        values = _angles("DiaphonyLoss", values)
+        k, weights = self._frequencies(values.shape[1])
+        share = batch_size(values) / self.memory
+        share = min(1.0, share) if isinstance(share, float) else ops.minimum(1.0, share)
+        moments = (1 - share) * state + share * ops.cast(_moments(values, k), state.dtype)
+        squares = ops.sum(ops.square(moments), axis=0)
+        noise = share / ((2 - share) * batch_size(values))
+        shrink = ops.stop_gradient(ops.relu(1 - _NOISE_FLOOR * noise / ops.maximum(squares, _TINY)))
+        value = ops.sum(ops.convert_to_tensor(weights, dtype=moments.dtype) * shrink * squares)
+        constant = ops.stop_gradient(value)
+        # This batch is but a share of the mean: the gradient is divided by it, the value is not.
+        return constant + (value - constant) / share, ops.stop_gradient(moments)
+
+    def _frequencies(self, dim):
+        return _frequencies(dim, self.order, min(self.interactions or dim, dim), self.decay)
 
     def get_config(self):
-        return {**super().get_config(), "order": self.order, "interactions": self.interactions}
+        return {
+            **super().get_config(),
+            "order": self.order,
+            "interactions": self.interactions,
+            "decay": self.decay,
+            "memory": self.memory,
+        }
 
 
 @keras.saving.register_keras_serializable(package="torusae")
