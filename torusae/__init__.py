@@ -3,6 +3,7 @@
 from torusae import datasets, plots
 from torusae.angles import angle_difference, split_code, squared_radii, to_cartesian, to_polar, wrap_angles
 from torusae.callbacks import LatentLogger
+from torusae.densities import TorusKernelDensity, VonMisesMixture
 from torusae.layers import CircularEmbedding, Latent, Polar, TorusLatent
 from torusae.losses import (
     AngularLoss,
@@ -42,7 +43,9 @@ __all__ = [
     "SpringLoss",
     "Torus",
     "TorusAutoencoder",
+    "TorusKernelDensity",
     "TorusLatent",
+    "VonMisesMixture",
     "__version__",
     "angle_difference",
     "angular_loss",
