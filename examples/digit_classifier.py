@@ -39,10 +39,11 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def build() -> keras.Model:
+def build(initializer: str = "glorot_uniform") -> keras.Model:
     """The classifier: images `(28, 28, 1)` in [0, 1] to probabilities of the ten digits."""
     layers = keras.layers
-    options = {"padding": "same", "activation": "relu", "data_format": "channels_last"}
+    first = {"kernel_initializer": initializer}
+    options = {"padding": "same", "activation": "relu", "data_format": "channels_last", **first}
     pool = {"padding": "same", "data_format": "channels_last"}
     return keras.Sequential(
         [
@@ -55,8 +56,8 @@ def build() -> keras.Model:
             layers.MaxPooling2D(2, **pool),
             layers.Flatten(data_format="channels_last"),
             # Bounded, and without units that are always zero: their mean and covariance are well conditioned.
-            layers.Dense(64, activation="tanh", name="features"),
-            layers.Dense(10, activation="softmax", name="digit"),
+            layers.Dense(64, activation="tanh", name="features", **first),
+            layers.Dense(10, activation="softmax", name="digit", **first),
         ],
         name="digit_classifier",
     )
@@ -83,8 +84,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
     y_train = data.y_train[: args.samples]
     print(f"Data: {data.source}\nTraining on {len(x_train)} digits, testing on {len(x_test)}.")
 
-    model = build()
-    trainer = keras.Model(model.inputs, model.outputs[0])  # has the optimizer, which the file is to be without
+    trainer = build()
     steps = max(1, args.epochs * math.ceil(len(x_train) / args.batch_size))
     learning_rate = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps, alpha=0.01)
     trainer.compile(keras.optimizers.Adam(learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -93,6 +93,10 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         print(f"Epoch {epoch + 1} of {args.epochs}: training accuracy {history['accuracy'][0]:.4f}")
     results = trainer.evaluate(x_test, data.y_test, batch_size=512, verbose=0, return_dict=True)
     args.output.parent.mkdir(parents=True, exist_ok=True)
+    # A copy without the optimizer. In files of newer versions of Keras, other initializers have arguments that older
+    # versions can't read.
+    model = build("zeros")
+    model.set_weights(trainer.get_weights())
     model.save(args.output)
     print(f"Test accuracy {results['accuracy']:.4f}, loss {results['loss']:.4f}")
     print(f"The model is in {args.output.resolve()}, {args.output.stat().st_size / 1000:.0f} kB")
