@@ -5,19 +5,27 @@ import json
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "examples" / "mnist.py"
+import torusae
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 FIGURES = ["angles", "history", "morphs", "occupancy", "radii", "reconstructions", "samples", "spring"]
+
+
+def example(name):
+    """An example as a module."""
+    spec = importlib.util.spec_from_file_location(f"{name}_example", EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture
 def mnist():
     """examples/mnist.py as a module."""
-    spec = importlib.util.spec_from_file_location("mnist_example", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return example("mnist")
 
 
 def test_results_are_not_overwritten(mnist, tmp_path):
@@ -55,3 +63,27 @@ def test_a_small_run_and_its_redrawing(mnist, tmp_path, capsys):
     # The loaded model computes the same sums, perhaps in other batches: float32 rounding.
     for name, value in table.items():
         assert again[name] == pytest.approx(value, rel=1e-3, abs=1e-3), name
+
+
+def test_the_classifier_trains_and_writes_a_file_that_loads(tmp_path, capsys):
+    script = example("digit_classifier")
+    file = tmp_path / "new" / "classifier.keras"
+    small = ["--bundled", "--samples", "256", "--epochs", "1", "--output", str(file)]
+    results = script.main(small)
+    assert f"Test accuracy {results['accuracy']:.4f}" in capsys.readouterr().out
+    assert 0.1 < results["accuracy"] <= 1
+    assert file.stat().st_size < 400_000
+    assert not torusae.datasets.load_digit_classifier(file).compiled
+    with pytest.raises(SystemExit, match=r"exists already.*--overwrite"):
+        script.main(small)
+
+
+def test_shifts_keep_digits_whole():
+    script = example("digit_classifier")
+    x = np.zeros((200, 28, 28, 1), "float32")
+    x[:, 10, 20] = 1
+    moved = script.shifted(x, np.random.default_rng(0))
+    assert moved.shape == x.shape
+    row, column = np.argwhere(moved[..., 0])[:, 1:].T
+    assert sorted(set(row)) == [8, 9, 10, 11, 12]
+    assert sorted(set(column)) == [18, 19, 20, 21, 22]

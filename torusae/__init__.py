@@ -11,6 +11,7 @@ from torusae.angles import (
     wrap_angles,
 )
 from torusae.callbacks import LatentLogger
+from torusae.densities import TorusKernelDensity, VonMisesMixture
 from torusae.layers import CircularEmbedding, Latent, Polar, TorusLatent, WeightRamp
 from torusae.losses import (
     AngularLoss,
@@ -62,7 +63,9 @@ __all__ = [
     "SpringLoss",
     "Torus",
     "TorusAutoencoder",
+    "TorusKernelDensity",
     "TorusLatent",
+    "VonMisesMixture",
     "WeightRamp",
     "__version__",
     "angle_difference",

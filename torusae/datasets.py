@@ -1,4 +1,4 @@
-"""Small data whose true angles are known, and MNIST from wherever it is at hand.
+"""Small data whose true angles are known, MNIST from wherever it is at hand, and a classifier of its digits.
 
 Everything is made by NumPy from the caller's seed: the same seed gives the same data on every backend. Angles are in
 radians, `[-π, π)`.
@@ -126,6 +126,68 @@ def load_mnist(path: str | os.PathLike[str] | None = None, download: bool = True
     resource = importlib.resources.files("torusae").joinpath("data/mnist_subset.npz")
     arrays = _read_npz(io.BytesIO(resource.read_bytes()), "the bundled subset")
     return _mnist(arrays, "the subset bundled with torusae", "; ".join(missed))
+
+
+def load_digit_classifier(path: str | os.PathLike[str] | None = None) -> keras.Model:
+    """A small trained classifier of MNIST's digits, for measuring how good generated digits are.
+
+    Its layer `"features"`, 64 units with tanh, is what a Fréchet distance between real and generated digits compares:
+    `keras.Model(classifier.inputs, classifier.get_layer("features").output)`. The classifier that comes with torusae
+    names 99.24 % of MNIST's 10000 test digits correctly; `examples/digit_classifier.py` trained it, on all of the
+    training digits.
+
+    Args:
+        path: A `.keras` file as `examples/digit_classifier.py` writes it. Defaults to `None`, the one that comes with
+            torusae.
+
+    Returns:
+        Keras model, not compiled, from images `(batch, 28, 28, 1)` in [0, 1] to probabilities `(batch, 10)`. It reads
+        the channel last, also where `keras.config.image_data_format()` is `"channels_first"`.
+
+    Raises:
+        TypeError: If `path` is not a path.
+        FileNotFoundError: If there is no file at `path`.
+        ValueError: If the model in the file does not map `(batch, 28, 28, 1)` to `(batch, 10)`, or has no layer
+            `"features"`.
+
+    Example:
+
+    >>> import torusae.datasets
+    >>> classifier = torusae.datasets.load_digit_classifier()
+    >>> classifier.output_shape, classifier.get_layer("features").output.shape
+    ((None, 10), (None, 64))
+
+    Reference:
+        The architecture and the training are torusae choices. Heusel et al. (2017), arXiv:1706.08500, for the distance
+        between features.
+    """
+    owner = "load_digit_classifier"
+    if path is None:
+        resource = importlib.resources.files("torusae").joinpath("data/digit_classifier.keras")
+        with importlib.resources.as_file(resource) as bundled:
+            return keras.saving.load_model(bundled, compile=False)
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{owner}: `path` must be a path to a .keras file or None. Received: path={path!r}.")
+    file = Path(path).expanduser()
+    if not file.is_file():
+        found = "a folder" if file.is_dir() else "nothing"
+        raise FileNotFoundError(
+            f"{owner}: `path` must be a .keras file. Found {found} at {file}. "
+            f"Leave `path` out to use the classifier that comes with torusae."
+        )
+    model = keras.saving.load_model(file, compile=False)
+    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if shapes != ((None, 28, 28, 1), (None, 10)):
+        raise ValueError(
+            f"{owner}: the model must map images (None, 28, 28, 1) to (None, 10). Found: {shapes[0]} to {shapes[1]} in "
+            f"{file}. Train one with examples/digit_classifier.py."
+        )
+    if "features" not in [layer.name for layer in model.layers]:
+        raise ValueError(
+            f"{owner}: the model must have a layer named 'features'. Found: {[layer.name for layer in model.layers]} "
+            f"in {file}. Train one with examples/digit_classifier.py."
+        )
+    return model
 
 
 def _mnist(arrays: tuple[np.ndarray, ...], where: str, note: str = "") -> Mnist:

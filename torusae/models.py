@@ -10,10 +10,11 @@ from keras import ops
 
 from torusae import _checks, morph
 from torusae._checks import Tensor
+from torusae.densities import TorusKernelDensity, VonMisesMixture
 from torusae.layers import Latent, TorusLatent
 from torusae.losses import replica_mean
 from torusae.networks import Head, autoencoder_networks
-from torusae.spaces import Space
+from torusae.spaces import Space, Torus
 
 
 class _Monitor(keras.metrics.Metric):
@@ -110,6 +111,7 @@ class TorusAutoencoder(keras.Model):
         self.trackers = {name: keras.metrics.Mean(name=name) for name in names}
         self.monitor = _Monitor(latent.space)
         self.reconstruction_loss: Any = None
+        self.density: Any = None  # set by fit_density
 
     @classmethod
     def from_shape(
@@ -527,9 +529,14 @@ class TorusAutoencoder(keras.Model):
         return self.decode(self.encode(x, batch_size, verbose), batch_size, verbose)
 
     def sample(
-        self, num_samples: int, seed: Any = None, batch_size: int | None = None, verbose: Any = "auto"
+        self,
+        num_samples: int,
+        seed: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        density: str = "prior",
     ) -> np.ndarray:
-        """Decodes codes drawn from the latent space's prior.
+        """Decodes codes drawn from the latent space's prior, or from the density that `fit_density` fitted.
 
         Args:
             num_samples: Integer, at least 1.
@@ -537,11 +544,78 @@ class TorusAutoencoder(keras.Model):
                 Defaults to `None`, a random seed.
             batch_size: Integer. Defaults to `None`, Keras' 32.
             verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
+            density: `"prior"` or `"fitted"`. Defaults to `"prior"`.
 
         Returns:
             NumPy array `(num_samples, *sample_shape)`.
+
+        Raises:
+            ValueError: If `density` is `"fitted"` and `fit_density` was not called.
         """
-        return self.decode(ops.convert_to_numpy(self.latent.space.sample(num_samples, seed)), batch_size, verbose)
+        _checks.option("TorusAutoencoder.sample", "density", density, ("prior", "fitted"))
+        if density == "fitted" and self.density is None:
+            raise ValueError(
+                "TorusAutoencoder.sample: density='fitted' needs a fitted density. Received: a model without one. "
+                "Call fit_density(x) with the training data first, or sample from the prior."
+            )
+        source = self.latent.space if density == "prior" else self.density
+        return self.decode(ops.convert_to_numpy(source.sample(num_samples, seed)), batch_size, verbose)
+
+    def fit_density(
+        self,
+        x: Any,
+        density: Any = "mixture",
+        seed: int | None = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+    ) -> Any:
+        """Fits a density to the codes of samples, for `sample(..., density="fitted")`; it is saved with the model.
+
+        Samples of the prior look like data only as far as the data fill the torus, which they do less with every
+        circle. After further training of the model, fit it again.
+
+        Args:
+            x: Samples `(num, *sample_shape)`, or anything that `predict` accepts: best the training data.
+            density: `"mixture"` for `VonMisesMixture()`, `"kernel"` for `TorusKernelDensity()`, or an object like
+                these, with `fit(codes)` and `sample(num_samples, seed)`. Defaults to `"mixture"`.
+            seed: Integer, seed of the density where `density` is a name. Defaults to `None`, a random seed.
+            batch_size: Integer. Defaults to `None`, Keras' 32.
+            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
+
+        Returns:
+            The fitted density, also the model's attribute `density`.
+
+        Raises:
+            TypeError: If `density` is neither a name nor an object with `fit` and `sample`.
+            ValueError: If the latent space is not a `Torus`, or the name is not known.
+
+        Example:
+
+        >>> import numpy as np, torusae
+        >>> model = torusae.TorusAutoencoder.from_shape((4,), dim=2)
+        >>> x = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
+        >>> model.fit_density(x, torusae.VonMisesMixture(3, seed=0), verbose=0)
+        VonMisesMixture(3 components, dim 2)
+        >>> model.sample(5, seed=0, density="fitted", verbose=0).shape
+        (5, 4)
+        """
+        owner = "TorusAutoencoder.fit_density"
+        if type(self.latent.space) is not Torus:
+            raise ValueError(
+                f"{owner}: the latent space must be a Torus. Received: {self.latent.space!r}. Its own prior is what "
+                f"sample(num_samples) draws from."
+            )
+        if isinstance(density, str):
+            named = {"mixture": VonMisesMixture, "kernel": TorusKernelDensity}
+            density = named[_checks.option(owner, "density", density, named)](seed=seed)
+        if isinstance(density, type) or not all(callable(getattr(density, name, None)) for name in ("fit", "sample")):
+            raise TypeError(
+                f"{owner}: `density` must be 'mixture', 'kernel' or an object such as VonMisesMixture(20). "
+                f"Received: density={density!r}."
+            )
+        density.fit(self.encode(x, batch_size, verbose))
+        self.density = density
+        return density
 
     def morph(
         self,
@@ -589,9 +663,11 @@ class TorusAutoencoder(keras.Model):
     # Saving
 
     def get_config(self):
-        """Returns the constructor's arguments."""
+        """Returns the constructor's arguments and the fitted density, if there is one."""
         parts = {"encoder": self.encoder, "decoder": self.decoder, "latent": self.latent, "heads": self.heads}
         config = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
+        if self.density is not None:
+            config["density"] = keras.saving.serialize_keras_object(self.density)
         return {"name": self.name, "trainable": self.trainable, **config}
 
     @classmethod
@@ -601,8 +677,10 @@ class TorusAutoencoder(keras.Model):
         for name in ("encoder", "decoder", "latent", "heads"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         trainable = config.pop("trainable", True)
+        density = config.pop("density", None)  # files without one lack the key
         model = cls(**config)
         model.trainable = trainable
+        model.density = keras.saving.deserialize_keras_object(density)
         return model
 
     def get_compile_config(self):
