@@ -31,7 +31,7 @@ from torusae.losses import (
     sliced_loss,
     spring_loss,
 )
-from torusae.metrics import cell_occupancy, kuiper_statistic, max_moment
+from torusae.metrics import cell_occupancy, frechet_distance, kuiper_statistic, max_moment
 from torusae.models import TorusAutoencoder
 from torusae.morph import morph_paths, shortest_winding, two_way_windings, windings
 from torusae.networks import (
@@ -79,6 +79,7 @@ __all__ = [
     "dense_decoder",
     "dense_encoder",
     "diaphony_loss",
+    "frechet_distance",
     "kuiper_statistic",
     "max_moment",
     "morph_paths",

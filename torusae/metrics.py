@@ -162,3 +162,52 @@ def max_moment(angles: Tensor, order: int = 3) -> float:
         if k > (0,) * dim:  # k and -k have the same modulus
             largest = max(largest, abs(np.exp(1j * (angles @ np.array(k))).mean()))
     return float(largest)
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    """Fréchet distance of two sets of feature vectors, each taken for normal: 0 where means and covariances agree.
+
+    Formula: `|μ_a - μ_b|² + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^½)`.
+
+    Args:
+        a: Float tensor `(num_a, num_features)`, at least two rows. Below some ten rows for each feature the covariance,
+            and with it the distance, is poorly known.
+        b: Float tensor `(num_b, num_features)`, at least two rows.
+
+    Returns:
+        Float, not negative, in the square of the features' unit.
+
+    Raises:
+        TypeError: If an argument does not hold floating-point numbers.
+        ValueError: If an argument is not of rank 2, has fewer than two rows, holds NaN or infinity, or the numbers of
+            features differ.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> square = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    >>> round(torusae.frechet_distance(square, square + [3.0, 4.0]), 6)
+    25.0
+
+    Reference:
+        Dowson & Landau (1982); Heusel et al. (2017), arXiv:1706.08500, for features of images.
+    """
+    moments = []
+    for name, features in (("a", a), ("b", b)):
+        features = _checks.float_tensor("frechet_distance", name, features, 2, "(num, num_features)")
+        features = ops.convert_to_numpy(features).astype("float64")
+        if len(features) < 2:
+            raise ValueError(f"frechet_distance: `{name}` must hold at least two rows. Received: {len(features)}.")
+        _checks.finite_array("frechet_distance", name, features)
+        moments.append((features.mean(axis=0), np.atleast_2d(np.cov(features.T))))
+    (mean_a, cov_a), (mean_b, cov_b) = moments
+    if mean_a.shape != mean_b.shape:
+        raise ValueError(
+            f"frechet_distance: `a` and `b` must have as many features. Received: {len(mean_a)} and {len(mean_b)}."
+        )
+    # The eigenvalues of Σ_a Σ_b are those of the symmetric Σ_a^½ Σ_b Σ_a^½.
+    values, vectors = np.linalg.eigh(cov_a)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
+    distance = np.sum((mean_a - mean_b) ** 2) + np.trace(cov_a) + np.trace(cov_b) - 2 * cross
+    return float(max(distance, 0.0))
