@@ -217,9 +217,7 @@ def test_losses_by_name_list_and_default():
     assert torusae.TorusLatent(2, losses=[]).latent_losses == []
     assert torusae.TorusLatent(2).losses_argument == torusae.Torus(2).default_losses
     layer = torusae.TorusLatent(2, losses=[torusae.SpringLoss(), RadiusLoss()], loss_weights={"spring": 7})
-    assert layer.loss_weights["spring"] == 7.0
-    # A default weight rises to the loss's own.
-    assert [float(to_numpy(layer.loss_weights["radius"](step))) for step in (0, 1000, 2000, 9000)] == [0, 1, 4, 4]
+    assert layer.loss_weights == {"spring": 7.0, "radius": 4.0}
 
 
 def test_a_custom_loss_counts():
@@ -233,10 +231,32 @@ def test_default_weights_rise_and_are_relative_to_the_scale_of_the_models_loss()
     latent = torusae.TorusLatent(1, losses=[RadiusLoss()], loss_scale=5.0)
     x = np.ones((4, 3), "float32")
     latent(x)
-    latent.iterations.assign(1000)  # half way, so a quarter of the weight
+    weights = []
+    for step in (0, 1000, 2000, 9000):
+        latent.iterations.assign(step)
+        weights.append(float(to_numpy(latent.weight_now("radius"))))
+    assert weights == [0.0, 0.5, 4.0, 4.0]  # the cube of the step, until step 2000
+    latent.iterations.assign(1000)
     radii, _ = torusae.to_polar(latent(x, training=True))
-    expected = 5.0 * 4.0 / 4 * to_numpy(radii).mean()
+    expected = 5.0 * 0.5 * to_numpy(radii).mean()
     np.testing.assert_allclose(float(to_numpy(latent.losses[0])), expected, rtol=1e-6)
+
+
+def test_default_weights_rise_until_60_percent_of_the_training(tmp_path):
+    x = np.random.default_rng(0).normal(size=(40, 5)).astype("float32")
+    host = keras.Sequential([keras.Input((5,)), torusae.TorusLatent(2), keras.layers.Dense(5)])
+    host.compile("adam", "mse")
+    assert int(host.layers[0].ramp_steps) == 2000
+    host.fit(x, x, batch_size=8, epochs=4, callbacks=[torusae.LatentLogger()], verbose=0)
+    assert int(host.layers[0].ramp_steps) == 12  # of 20 steps
+    model = torusae.TorusAutoencoder.from_shape((5,), 2)
+    model.compile("adam", "mse")
+    model.fit(x, batch_size=8, epochs=3, validation_split=0.2, verbose=0)
+    assert int(model.latent.ramp_steps) == 7  # of 12 steps
+    model.fit(x, batch_size=8, epochs=9, verbose=0)
+    assert int(model.latent.ramp_steps) == 7  # the ramp is over
+    model.save(tmp_path / "model.keras")
+    assert int(keras.models.load_model(tmp_path / "model.keras").latent.ramp_steps) == 7
 
 
 def test_a_scheduled_weight_follows_the_step():

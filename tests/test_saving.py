@@ -78,6 +78,7 @@ def test_what_a_file_holds(tmp_path):
         *(f"decoder/layers/dense{n}/vars/{i}" for i in (0, 1) for n in ("", "_1")),
         *(f"latent/linear_maps/dense{n}/vars/{i}" for i in (0, 1) for n in ("", "_1")),
         "latent/vars/iterations",
+        "latent/vars/ramp_steps",
         *(f"heads/head/hidden/dense/vars/{i}" for i in (0, 1)),
         *(f"heads/head/output_layer/vars/{i}" for i in (0, 1)),
     }

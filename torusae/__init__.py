@@ -12,7 +12,7 @@ from torusae.angles import (
 )
 from torusae.callbacks import LatentLogger
 from torusae.densities import TorusKernelDensity, VonMisesMixture
-from torusae.layers import CircularEmbedding, Latent, Polar, TorusLatent, WeightRamp
+from torusae.layers import CircularEmbedding, Latent, Polar, TorusLatent
 from torusae.losses import (
     AngularLoss,
     CircularWassersteinLoss,
@@ -66,7 +66,6 @@ __all__ = [
     "TorusKernelDensity",
     "TorusLatent",
     "VonMisesMixture",
-    "WeightRamp",
     "__version__",
     "angle_difference",
     "angular_loss",

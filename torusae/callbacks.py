@@ -99,8 +99,11 @@ class LatentLogger(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._fitting = True
+        steps = self.params.get("steps")
         for layer in self.layers:
             layer.records_training = True
+            if steps:
+                layer.plan(steps * self.params["epochs"])
 
     def on_train_end(self, logs=None):
         self._fitting = False

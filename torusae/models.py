@@ -1,5 +1,6 @@
 """`TorusAutoencoder`: encoder, latent space, decoder and heads as one Keras model."""
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -385,6 +386,9 @@ class TorusAutoencoder(keras.Model):
                 f"Received: class_weight={class_weight!r}. Give sample_weight."
             )
         self._check_data("fit", x, y, needs_labels=True)
+        steps = kwargs.get("steps_per_epoch") or _num_batches(x, batch_size or 32, validation_split)
+        if steps:
+            self.latent.plan(steps * max(1, epochs - kwargs.get("initial_epoch", 0)))
         if _is_array(validation_data):
             validation_data = (validation_data, None)
         if isinstance(validation_data, (tuple, list)):
@@ -742,6 +746,16 @@ def _shapes_agree(shape: Sequence[int | None], expected: Sequence[int]) -> bool:
 def _is_array(value: Any) -> bool:
     """Whether data are an array or tensor that lies in memory as a whole, and not a stream of batches."""
     return hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__getitem__")
+
+
+def _num_batches(x: Any, batch_size: int, validation_split: float) -> int | None:
+    """Batches of an epoch, where the data know their number."""
+    if _is_array(x):
+        return math.ceil(int(len(x) * (1 - validation_split)) / batch_size)
+    try:
+        return len(x)
+    except TypeError:  # a generator, or a tf.data.Dataset of unknown length
+        return None
 
 
 def _host_array(value: Any) -> np.ndarray:
