@@ -360,8 +360,8 @@ def test_object_ignores_y_true_and_returns_a_scalar(loss, rng):
     ("loss", "part", "weight"),
     [
         (torusae.SpringLoss(), "angles", 1.0),
-        (torusae.QuantileLoss(), "radii", 30.0),
-        (torusae.QuantileLoss(squared=True), "squared_radii", 30.0),
+        (torusae.QuantileLoss(), "radii", 60.0),
+        (torusae.QuantileLoss(squared=True), "squared_radii", 60.0),
     ],
 )
 def test_objects_say_what_they_read_and_weigh(loss, part, weight):

@@ -169,7 +169,15 @@ def test_max_moment_does_not_depend_on_rotations(seed):
     assert torusae.max_moment(angles + rng.uniform(-3, 3, (1, 2)), 2) == pytest.approx(before, abs=1e-5)
 
 
-METRICS = [torusae.kuiper_statistic, torusae.cell_occupancy, torusae.max_moment]
+METRICS = [
+    torusae.kuiper_statistic,
+    torusae.cell_occupancy,
+    torusae.max_moment,
+    torusae.rayleigh_statistic,
+    torusae.watson_statistic,
+    torusae.diaphony,
+]
+PAIRS = [torusae.moment_spectrum, torusae.direction_kuiper]
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -178,7 +186,7 @@ def test_metrics_take_tensors_and_arrays_alike(rng, metric):
     assert np.array_equal(metric(to_tensor(angles)), metric(angles))
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", METRICS + PAIRS)
 def test_metrics_refuse_what_is_not_angles(metric):
     name = metric.__name__
     for array, error, message in [
@@ -191,7 +199,7 @@ def test_metrics_refuse_what_is_not_angles(metric):
             metric(array)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", [*METRICS, *PAIRS, torusae.circular_correlation, torusae.kolmogorov_smirnov])
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_metrics_name_the_count_and_the_place_of_numbers_that_are_not_finite(metric, bad):
     angles = np.zeros((6, 3), "float32")
@@ -212,7 +220,7 @@ def test_metrics_refuse_options_out_of_range():
             "`cells`=8 at dim 9 makes 134217728 cells, more than 16777216",
         ),
         (lambda: torusae.max_moment(angles, order=0), ValueError, "`order` must be at least 1. Received: order=0"),
-        (lambda: torusae.max_moment(np.zeros((2, 9))), ValueError, "`order`=3 at dim 9 asks for 7**9 vectors"),
+        (lambda: torusae.max_moment(np.zeros((2, 9))), ValueError, "`dim`=9, `order`=3 and `interactions`=9 ask for"),
     ]:
         with pytest.raises(error, match=re.escape(message)):
             call()
@@ -233,9 +241,86 @@ def test_frechet_distance_of_known_normals():
 
 def test_frechet_distance_of_bad_input():
     good = np.zeros((5, 2), "float32")
-    with pytest.raises(ValueError, match=r"`a` must hold at least two rows. Received: 1"):
+    with pytest.raises(ValueError, match=r"`a` must hold at least 2 rows. Received: a.shape=\(1, 2\)"):
         torusae.frechet_distance(good[:1], good)
     with pytest.raises(ValueError, match=r"as many features. Received: 2 and 1"):
         torusae.frechet_distance(good, good[:, :1])
     with pytest.raises(ValueError, match=r"`b` must hold finite numbers only. Received: nan at position \(0, 0\)"):
         torusae.frechet_distance(good, good * np.nan)
+
+
+def test_rayleigh_watson_and_the_spectrum_match_their_definitions(rng):
+    angles = rng.vonmises(0.4, 1.0, (50, 2))
+    means = [sum(np.exp(1j * a) for a in angles[:, i]) / 50 for i in range(2)]
+    np.testing.assert_allclose(torusae.rayleigh_statistic(angles), np.abs(means), rtol=1e-6)
+    # U² = n ∫ (F_n - F - mean of it)², by a sum over a fine grid of the circle.
+    grid = (np.arange(200_000) + 0.5) / 200_000
+    for i, value in enumerate(torusae.watson_statistic(angles)):
+        turns = np.sort((angles[:, i] / TAU) % 1)
+        gap = np.searchsorted(turns, grid, side="right") / 50 - grid
+        assert value == pytest.approx(50 * gap.var(), rel=1e-4)
+    k, moduli = torusae.moment_spectrum(angles, 2)
+    for row, modulus in zip(k, moduli, strict=True):
+        expected = abs(sum(np.exp(1j * (row[0] * a + row[1] * b)) for a, b in angles) / 50)
+        assert modulus == pytest.approx(expected, abs=1e-6)
+    assert moduli.max() == torusae.max_moment(angles, 2)
+
+
+@pytest.mark.parametrize("interactions", [None, 1, 2])
+def test_diaphony_matches_the_loop(rng, interactions):
+    angles = rng.uniform(-9, 9, (12, 3))
+    expected = math.sqrt(reference.diaphony(angles, interactions or 3))
+    # float32 holds an angle of 9 to 5e-7.
+    assert torusae.diaphony(angles, interactions) == pytest.approx(expected, rel=1e-5)
+
+
+def test_diaphony_of_a_draw_is_near_that_of_all(rng):
+    angles = uniform(rng, 3000, 2) * 0.8
+    drawn = torusae.diaphony(angles, max_points=1000, seed=3)
+    assert drawn == torusae.diaphony(angles, max_points=1000, seed=3)
+    assert drawn == pytest.approx(torusae.diaphony(angles), rel=0.2)
+
+
+def test_direction_kuiper_is_kuiper_along_each_direction(rng):
+    angles = uniform(rng, 40, 3)
+    directions, statistics = torusae.direction_kuiper(angles, order=2, interactions=3)
+    assert np.array_equal(directions, torusae.primitive_directions(3, 2, 3))
+    for k, value in list(zip(directions, statistics, strict=True))[::7]:
+        assert value == pytest.approx(torusae.kuiper_statistic((angles @ k)[:, None])[0], abs=1e-5)
+
+
+def test_kolmogorov_smirnov_is_scipys(rng):
+    radii = rng.normal(1.02, 0.1, (60, 2))
+    expected = [scipy.stats.kstest(radii[:, i], scipy.stats.norm(1, 0.1).cdf).statistic for i in range(2)]
+    np.testing.assert_allclose(torusae.kolmogorov_smirnov(radii), expected, atol=1e-6)
+
+
+def test_circular_correlation_matches_the_sum_over_pairs(rng):
+    first = rng.vonmises(0, 1, 30)
+    angles = np.stack([first, 0.5 - first + rng.vonmises(0, 5, 30), rng.uniform(-3, 3, 30)], axis=1)
+    expected = np.zeros((3, 3))
+    for i in range(3):
+        for j in range(3):
+            a, b = (np.sin(angles[:, n, None] - angles[None, :, n]) for n in (i, j))
+            expected[i, j] = (a * b).sum() / math.sqrt((a * a).sum() * (b * b).sum())
+    np.testing.assert_allclose(torusae.circular_correlation(angles), expected, atol=1e-6)
+    with pytest.raises(ValueError, match="must hold at least 2 rows"):
+        torusae.circular_correlation(angles[:1])
+
+
+@pytest.mark.parametrize(
+    ("statistic", "expected"),
+    [
+        (lambda a: torusae.rayleigh_statistic(a).mean(), 0.8862 / math.sqrt(200)),
+        (lambda a: torusae.watson_statistic(a).mean(), 1 / 12),
+        (lambda a: torusae.moment_spectrum(a, 2)[1].mean(), 0.8862 / math.sqrt(200)),
+        (lambda a: torusae.diaphony(a) ** 2, 1 / 200),
+        (lambda a: torusae.direction_kuiper(a)[1].mean(), 1.2533 / math.sqrt(200)),
+        (lambda a: torusae.kolmogorov_smirnov(scipy.stats.norm(1, 0.1).ppf(a / TAU + 0.5)).mean(), 0.8687 / 200**0.5),
+    ],
+    ids=["rayleigh", "watson", "spectrum", "diaphony", "kuiper", "kolmogorov"],
+)
+def test_independent_uniform_points_give_what_is_stated(rng, statistic, expected):
+    values = [statistic(uniform(rng, 200, 3)) for _ in range(120)]
+    # Four standard errors, and 4 % for the terms of higher order in 1 / sqrt(num) that the limits leave out.
+    assert abs(np.mean(values) - expected) < 4 * np.std(values) / math.sqrt(120) + 0.04 * expected

@@ -31,7 +31,19 @@ from torusae.losses import (
     sliced_loss,
     spring_loss,
 )
-from torusae.metrics import cell_occupancy, frechet_distance, kuiper_statistic, max_moment
+from torusae.metrics import (
+    cell_occupancy,
+    circular_correlation,
+    diaphony,
+    direction_kuiper,
+    frechet_distance,
+    kolmogorov_smirnov,
+    kuiper_statistic,
+    max_moment,
+    moment_spectrum,
+    rayleigh_statistic,
+    watson_statistic,
+)
 from torusae.models import TorusAutoencoder
 from torusae.morph import morph_paths, shortest_winding, two_way_windings, windings
 from torusae.networks import (
@@ -71,22 +83,28 @@ __all__ = [
     "angular_loss",
     "autoencoder_networks",
     "cell_occupancy",
+    "circular_correlation",
     "circular_wasserstein_loss",
     "conv_decoder",
     "conv_encoder",
     "datasets",
     "dense_decoder",
     "dense_encoder",
+    "diaphony",
     "diaphony_loss",
+    "direction_kuiper",
     "frechet_distance",
+    "kolmogorov_smirnov",
     "kuiper_statistic",
     "max_moment",
+    "moment_spectrum",
     "morph_paths",
     "normal_quantiles",
     "plots",
     "primitive_directions",
     "product_moment_loss",
     "quantile_loss",
+    "rayleigh_statistic",
     "shortest_winding",
     "sliced_loss",
     "split_code",
@@ -95,6 +113,7 @@ __all__ = [
     "to_cartesian",
     "to_polar",
     "two_way_windings",
+    "watson_statistic",
     "windings",
     "wrap_angles",
 ]

@@ -148,7 +148,7 @@ class Torus(Space):
         radii = QuantileLoss(self.radius_mean, self.radius_stddev, squared=True)
         if name == "paper":
             return [SpringLoss(), radii]
-        return [DiaphonyLoss(**_frequencies_for(self.dim), memory=_MEMORY), radii]
+        return [DiaphonyLoss(**_frequencies_for(self.dim), decay=1.0, memory=_MEMORY), radii]
 
     def part(self, code, name):
         """`"angles"`, `"radii"` or `"squared_radii"` of a code, each `(batch, dim)`."""

@@ -452,7 +452,7 @@ class DiaphonyLoss(LatentLoss):
         Zinterhof (1976). The memory is a torusae choice.
     """
 
-    default_weight = 1000.0
+    default_weight = 2000.0
 
     def __init__(
         self,
