@@ -172,6 +172,7 @@ class Latent(keras.layers.Layer):
         defaults = {loss.name: loss.default_weight for loss in self.latent_losses}
         self.loss_weights: dict[str, Any] = {**defaults, **self.given_weights}
         self.linear_maps = [keras.layers.Dense(size, name=name, dtype=self.dtype_policy) for name, size in space.maps]
+        self.code_seed = keras.random.SeedGenerator() if space.is_stochastic else None
         # Keras must see the state of random numbers in a layer, else JAX can't hand it through a compiled step.
         self.loss_seeds = [loss.seed_generator for loss in self.latent_losses if loss.seed_generator is not None]
         # Set by LatentLogger. Without it nothing is recorded, and a step costs nothing more.
@@ -241,11 +242,12 @@ class Latent(keras.layers.Layer):
         )
 
     def call(self, features, training=None):
-        code = self.project(features)
+        projection = self.project(features)
+        code = self.code(projection, training)
         # Where a model's own `call` hands on no `training`, its layers are told nothing, not even in `fit`.
         training = training is None or training
         if training or self.records_testing:
-            terms = self.terms(code, training)
+            terms = self.terms(projection, training)
             if training:
                 for name, term in terms.items():
                     scale = 1.0 if name in self.given_weights else self.loss_scale
@@ -260,12 +262,16 @@ class Latent(keras.layers.Layer):
         return (features_shape[0], self.space.code_size)
 
     def project(self, features: Tensor) -> Tensor:
-        """The code of `features`, without losses: the linear maps side by side."""
+        """What the linear maps make of `features`, side by side: the code itself where nothing is random."""
         return ops.concatenate([linear(features) for linear in self.linear_maps], axis=-1)
 
-    def terms(self, code: Tensor, training: bool = False) -> dict[str, Tensor]:
-        """The losses of a batch of codes by name, each a scalar tensor, not weighted; training renews their memory."""
-        parts = {name: self.space.part(code, name) for name in {loss.part for loss in self.latent_losses}}
+    def code(self, projection: Tensor, training: bool | None = False) -> Tensor:
+        """The code of a projection; in training it is drawn, in a space of posteriors."""
+        return self.space.code(projection, self.code_seed if training else None)
+
+    def terms(self, projection: Tensor, training: bool = False) -> dict[str, Tensor]:
+        """The losses of a batch of projections by name, scalar tensors, not weighted; training renews their memory."""
+        parts = {name: self.space.part(projection, name) for name in {loss.part for loss in self.latent_losses}}
         terms = {}
         for loss in self.latent_losses:
             state = self.loss_states.get(loss.name)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks, morph
+from torusae import _checks
 from torusae._checks import Tensor
 from torusae.densities import TorusKernelDensity, VonMisesMixture
 from torusae.layers import Latent, TorusLatent
@@ -116,15 +116,19 @@ class TorusAutoencoder(keras.Model):
 
     @classmethod
     def from_shape(
-        cls, input_shape: Sequence[int], dim: int = 3, heads: Mapping[str, Head] | None = None, **latent_arguments: Any
+        cls,
+        input_shape: Sequence[int],
+        dim: int | Space = 3,
+        heads: Mapping[str, Head] | None = None,
+        **latent_arguments: Any,
     ) -> "TorusAutoencoder":
         """A model for samples of a shape: convolutions for images in [0, 1], dense layers for vectors.
 
         Args:
             input_shape: Shape of one sample, for example `x.shape[1:]`.
-            dim: Integer, number of circles. Defaults to `3`.
+            dim: Integer, number of circles, or a `Space` such as `Torus(3) * Gaussian(4)`. Defaults to `3`.
             heads: As in the constructor. Defaults to `None`.
-            **latent_arguments: Passed to `TorusLatent` (`losses`, `loss_weights`).
+            **latent_arguments: Passed to `TorusLatent` or `Latent` (`losses`, `loss_weights`).
 
         Returns:
             `TorusAutoencoder`, not compiled.
@@ -135,7 +139,7 @@ class TorusAutoencoder(keras.Model):
         >>> torusae.TorusAutoencoder.from_shape((28, 28, 1), dim=3).latent.dim
         3
         """
-        latent = TorusLatent(dim, **latent_arguments)
+        latent = Latent(dim, **latent_arguments) if isinstance(dim, Space) else TorusLatent(dim, **latent_arguments)
         return cls(*autoencoder_networks(input_shape, latent.space.code_size), latent, heads)
 
     def _build_and_check(self):
@@ -168,21 +172,26 @@ class TorusAutoencoder(keras.Model):
                 f"Received: decoder output shape {tuple(output.shape[1:])}. "
                 f"torusae.autoencoder_networks({self.sample_shape}, {code_size}) makes a pair that fits."
             )
-        taken = {"reconstruction", "code", "loss"}
+        taken = {"reconstruction", "code", "posterior", "loss"}
         coordinates = self.latent.space.coordinates(keras.KerasTensor((None, code_size), dtype="float32"))
         for name, head in self.heads.items():
             if not isinstance(head, Head):
                 raise TypeError(f"{owner}: heads[{name!r}] must be a torusae Head. Received: {head!r}.")
             if name in taken:
                 raise ValueError(f"{owner}: `heads` can't have the name {name!r}, which the model uses itself.")
+            if not all(self.latent.space.is_circular):
+                head.is_circular = self.latent.space.is_circular
             head(coordinates)
         self.built = True
 
     def call(self, x, training=None):
         self._check_samples("TorusAutoencoder", "x", x)
-        code = self.latent.project(self.encoder(x, training=training))
+        projection = self.latent.project(self.encoder(x, training=training))
+        code = self.latent.code(projection, training)
         coordinates = self.latent.space.coordinates(code)
         outputs = {name: head(coordinates, training=training) for name, head in self.heads.items()}
+        if self.latent.space.is_stochastic:
+            outputs["posterior"] = projection
         return {"reconstruction": self.decoder(code, training=training), "code": code, **outputs}
 
     # Training
@@ -281,7 +290,7 @@ class TorusAutoencoder(keras.Model):
         )
         track("reconstruction", reconstruction)
         relative = ops.zeros_like(reconstruction)
-        for name, term in self.latent.terms(y_pred["code"], training).items():
+        for name, term in self.latent.terms(y_pred.get("posterior", y_pred["code"]), training).items():
             track(name, term)
             relative = relative + self.latent.weight_now(name) * replica_mean(term)
         for name, head in self.heads.items():
@@ -659,7 +668,7 @@ class TorusAutoencoder(keras.Model):
             pair.append(sample)
         first, last = self.encode(np.stack(pair), verbose=0)
         if windings is None:
-            windings = morph.two_way_windings(first, last)
+            windings = self.latent.space.two_way_windings(first, last)
         paths = ops.convert_to_numpy(self.latent.space.paths(first, last, windings, num_steps))
         samples = self.decode(paths.reshape(-1, paths.shape[-1]), batch_size, verbose)
         return samples.reshape(*paths.shape[:2], *self.sample_shape)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from torusae import _checks
@@ -239,6 +240,8 @@ class Head(keras.layers.Layer):
         num_outputs: Integer, the number of classes, or of label columns. Defaults to `1`.
         weight: Float, not negative, weight of the loss beside the reconstruction. Defaults to `1.0`.
         units: Sizes of the hidden dense layers. Defaults to `(64, 64)`: three dense layers with the output.
+        is_circular: Booleans, which coordinates are angles; `None` means all. A model fills it in from its latent
+            space. Defaults to `None`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`).
 
     Call arguments:
@@ -264,7 +267,13 @@ class Head(keras.layers.Layer):
     """
 
     def __init__(
-        self, task: str, num_outputs: int = 1, weight: float = 1.0, units: Sequence[int] = (64, 64), **kwargs: Any
+        self,
+        task: str,
+        num_outputs: int = 1,
+        weight: float = 1.0,
+        units: Sequence[int] = (64, 64),
+        is_circular: Sequence[bool] | None = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.task = _checks.option("Head", "task", task, _TASKS)
@@ -272,6 +281,7 @@ class Head(keras.layers.Layer):
         self.weight = _checks.positive_float("Head", "weight", weight, zero_allowed=True)
         self.units = tuple(_checks.positive_int("Head", "units", size) for size in units)
         self.embedding = CircularEmbedding()
+        self.is_circular = None if is_circular is None else tuple(is_circular)
         self.hidden = [keras.layers.Dense(size, activation="relu") for size in self.units]
         # An angle comes out as a point in the plane: no output is far from its neighbour across the seam.
         size = 2 * self.num_outputs if task == "angle" else self.num_outputs
@@ -283,19 +293,29 @@ class Head(keras.layers.Layer):
                 f"Head: coordinates must have shape (batch, num_coordinates). "
                 f"Received: shape={tuple(coordinates_shape)}. For a single sample use coordinates[None, :]."
             )
-        shape = self.embedding.compute_output_shape(coordinates_shape)
+        shape = (coordinates_shape[0], coordinates_shape[1] + sum(self.is_circular or (True,) * coordinates_shape[1]))
         for layer in (*self.hidden, self.output_layer):
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
 
     def call(self, coordinates):
-        x = self.embedding(coordinates)
+        x = self._embed(coordinates)
         for layer in self.hidden:
             x = layer(x)
         outputs = self.output_layer(x)
         if self.task == "classes":
             return ops.softmax(outputs, axis=-1)
         return to_polar(outputs)[1] if self.task == "angle" else outputs
+
+    def _embed(self, coordinates):
+        """Points on the unit circle for angles, other coordinates as they are."""
+        if self.is_circular is None:
+            return self.embedding(coordinates)
+        circular = np.array(self.is_circular)
+        parts = [ops.take(coordinates, np.flatnonzero(~circular).tolist(), axis=-1)]
+        if circular.any():
+            parts.insert(0, self.embedding(ops.take(coordinates, np.flatnonzero(circular).tolist(), axis=-1)))
+        return ops.concatenate(parts, axis=-1)
 
     @property
     def score_name(self) -> str:
@@ -367,4 +387,5 @@ class Head(keras.layers.Layer):
             "num_outputs": self.num_outputs,
             "weight": self.weight,
             "units": list(self.units),
+            **({} if self.is_circular is None else {"is_circular": list(self.is_circular)}),
         }

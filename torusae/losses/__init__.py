@@ -2,6 +2,18 @@
 
 from torusae.losses.angular import AngularLoss, angular_loss
 from torusae.losses.base import LatentLoss, replica_mean
+from torusae.losses.gaussian import (
+    CramerWoldLoss,
+    GaussianDistanceLoss,
+    KLLoss,
+    MMDLoss,
+    SlicedWassersteinLoss,
+    cramer_wold_loss,
+    gaussian_distance_loss,
+    kl_loss,
+    maximum_mean_discrepancy,
+    sliced_wasserstein_loss,
+)
 from torusae.losses.paper import (
     QuantileLoss,
     SpringLoss,
@@ -23,19 +35,29 @@ from torusae.losses.torus import (
 __all__ = [
     "AngularLoss",
     "CircularWassersteinLoss",
+    "CramerWoldLoss",
     "DiaphonyLoss",
+    "GaussianDistanceLoss",
+    "KLLoss",
     "LatentLoss",
+    "MMDLoss",
     "ProductMomentLoss",
     "QuantileLoss",
     "SlicedLoss",
+    "SlicedWassersteinLoss",
     "SpringLoss",
     "angular_loss",
     "circular_wasserstein_loss",
+    "cramer_wold_loss",
     "diaphony_loss",
+    "gaussian_distance_loss",
+    "kl_loss",
+    "maximum_mean_discrepancy",
     "normal_quantiles",
     "product_moment_loss",
     "quantile_loss",
     "replica_mean",
     "sliced_loss",
+    "sliced_wasserstein_loss",
     "spring_loss",
 ]

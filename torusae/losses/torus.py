@@ -336,7 +336,7 @@ class CircularWassersteinLoss(LatentLoss):
         Bonet et al. (2023), arXiv:2206.08780, proposition 1.
     """
 
-    default_weight = 30.0
+    default_weight = 150.0
 
     def __init__(self, name: str = "circular_wasserstein"):
         super().__init__(name)
@@ -369,7 +369,7 @@ class SlicedLoss(LatentLoss):
     8.0
     """
 
-    default_weight = 30.0
+    default_weight = 1000.0
 
     def __init__(
         self,
