@@ -12,6 +12,7 @@ from torusae.angles import (
 )
 from torusae.callbacks import LatentLogger
 from torusae.densities import TorusKernelDensity, VonMisesMixture
+from torusae.diagnostics import Diagnosis, Problem, diagnose
 from torusae.layers import CircularEmbedding, Latent, Polar, TorusLatent
 from torusae.losses import (
     AngularLoss,
@@ -75,6 +76,7 @@ __all__ = [
     "CircularEmbedding",
     "CircularWassersteinLoss",
     "CramerWoldLoss",
+    "Diagnosis",
     "DiaphonyLoss",
     "Gaussian",
     "GaussianDistanceLoss",
@@ -85,6 +87,7 @@ __all__ = [
     "LatentLoss",
     "MMDLoss",
     "Polar",
+    "Problem",
     "Product",
     "ProductMomentLoss",
     "QuantileLoss",
@@ -110,6 +113,7 @@ __all__ = [
     "datasets",
     "dense_decoder",
     "dense_encoder",
+    "diagnose",
     "diaphony",
     "diaphony_loss",
     "direction_kuiper",

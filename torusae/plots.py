@@ -17,6 +17,7 @@ import numpy as np
 
 from torusae import _checks
 from torusae._checks import Tensor
+from torusae.diagnostics import Diagnosis
 from torusae.losses import spring_loss
 from torusae.metrics import _angle_array, cell_occupancy
 
@@ -1004,4 +1005,67 @@ def plot_history(history: Any) -> Figure:
         axes.grid(True, color="0.9", linewidth=0.6)
     ordered = [handles[label] for label in ("training", "validation") if label in handles]
     figure.legend(handles=ordered, loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def plot_diagnosis(diagnosis: Diagnosis) -> Figure:
+    """What `diagnose` looked at: angles and radii beside their priors, the largest moments, the circles' correlations.
+
+    Args:
+        diagnosis: What `diagnose` returned.
+
+    Returns:
+        `matplotlib.figure.Figure`. The title holds the names of the problems.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+
+    Example:
+
+    >>> import torusae
+    >>> codes = torusae.Torus(2).sample(1000, seed=0)
+    >>> figure = torusae.plots.plot_diagnosis(torusae.diagnose(codes))
+    >>> figure.get_suptitle()
+    '1000 points on 2 circles: nothing wrong found'
+    """
+    owner = "plot_diagnosis"
+    num, dim = diagnosis.angles.shape
+    figure = _figure(owner, 11, 7.5)
+    angles_axis, radii_axis, moments_axis, ties_axis = figure.subplots(2, 2).flat
+    shown = min(dim, 8)  # more lines than this can't be told apart
+    edges = np.linspace(-math.pi, math.pi, 33)
+    for i in range(shown):
+        shares = np.histogram(diagnosis.angles[:, i], edges)[0] / num / (edges[1] - edges[0])
+        angles_axis.stairs(shares, edges, label=_phi(i))
+    angles_axis.axhline(1 / (2 * math.pi), color="black", linestyle=":", label="uniform")
+    _pi_axis(angles_axis.xaxis, "angle, rad")
+    angles_axis.set_ylabel("density, 1/rad")
+    angles_axis.set_ylim(bottom=0)
+    angles_axis.legend(fontsize=8, ncols=2)
+    top = max(2.0, float(diagnosis.radii.max()))
+    for i in range(shown):
+        bins, name = np.linspace(0, top, 80), f"r{_subscript(i + 1)}"
+        radii_axis.hist(diagnosis.radii[:, i], bins, density=True, histtype="step", label=name)
+    r = np.linspace(0, top, 400)
+    radii_axis.plot(r, np.exp(-((r - 1) ** 2) / 0.02) / math.sqrt(0.02 * math.pi), "k:", label="N(1, 0.1)")
+    radii_axis.set_xlabel("radius")
+    radii_axis.set_ylabel("density")
+    radii_axis.legend(fontsize=8, ncols=2)
+    k, moduli = diagnosis.statistics["directions"], diagnosis.statistics["moments"]
+    largest = np.argsort(-moduli)[:10]
+    names = [", ".join(f"{n}{_phi(j)}" for j, n in enumerate(row) if n) for row in k[largest]]
+    moments_axis.barh(range(len(largest)), moduli[largest], color="tab:blue", label="measured")
+    moments_axis.set_yticks(range(len(largest)), names, fontsize=8)
+    moments_axis.invert_yaxis()
+    moments_axis.axvline(diagnosis.statistics["expected moment"], color="black", linestyle=":", label="uniform, mean")
+    moments_axis.set_xlabel("|mean exp(i k·φ)|, the ten largest")
+    moments_axis.legend(fontsize=8, loc="lower right")
+    image = ties_axis.imshow(diagnosis.statistics["correlation"], cmap="RdBu_r", vmin=-1, vmax=1)
+    ticks = range(0, dim, max(1, dim // 8))
+    ties_axis.set_xticks(ticks, [_phi(i) for i in ticks])
+    ties_axis.set_yticks(ticks, [_phi(i) for i in ticks])
+    figure.colorbar(image, ax=ties_axis, label="circular correlation (Fisher & Lee)")
+    found = ", ".join(dict.fromkeys(problem.name for problem in diagnosis.problems)) or "nothing wrong found"
+    remark = f"; the first {shown} circles are drawn" if shown < dim else ""
+    figure.suptitle(f"{num} points on {dim} circle{'s' if dim > 1 else ''}: {found}{remark}")
     return figure
