@@ -324,3 +324,44 @@ def test_independent_uniform_points_give_what_is_stated(rng, statistic, expected
     values = [statistic(uniform(rng, 200, 3)) for _ in range(120)]
     # Four standard errors, and 4 % for the terms of higher order in 1 / sqrt(num) that the limits leave out.
     assert abs(np.mean(values) - expected) < 4 * np.std(values) / math.sqrt(120) + 0.04 * expected
+
+
+def streamed(metric, angles, size=16):
+    """The metric's result after the angles came in batches, as Keras gives them."""
+    for start in range(0, len(angles), size):
+        metric.update_state(to_tensor(angles[start : start + size]))
+    return float(to_numpy(metric.result()))
+
+
+def test_streamed_metrics_are_those_of_all_points(rng):
+    angles = rng.vonmises(0.3, 0.5, (75, 2))
+    # Each of the two points that set the statistic may lie up to one arc from its arc's edge.
+    kuiper = torusae.kuiper_statistic(angles).max()
+    assert kuiper - 2 / 256 <= streamed(torusae.KuiperStatistic(2, num_arcs=256), angles) <= kuiper + 1e-5
+    moment = torusae.max_moment(angles, 2)
+    assert streamed(torusae.LargestMoment(2, order=2), angles) == pytest.approx(moment, abs=1e-5)
+    expected = torusae.cell_occupancy(angles, 4)["kl"]
+    assert streamed(torusae.CellDivergence(2, cells=4), angles) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "metric", [torusae.KuiperStatistic(2, 8), torusae.LargestMoment(2, 1, None), torusae.CellDivergence(2, 3)]
+)
+def test_streamed_metrics_reset_serialize_and_name_bad_input(metric, rng):
+    angles = uniform(rng, 20, 2)
+    before = streamed(metric, angles)
+    again = type(metric).from_config(metric.get_config())
+    assert streamed(again, angles) == before
+    metric.reset_state()
+    assert float(to_numpy(metric.result())) == 0
+    metric.update_state(None, to_tensor(angles))  # y_true and y_pred, as Keras calls it
+    assert float(to_numpy(metric.result())) == pytest.approx(before, abs=1e-6)
+    with pytest.raises(ValueError, match="must have 2 columns"):
+        metric.update_state(to_tensor(angles[:, :1]))
+    with pytest.raises(ValueError, match="takes no `sample_weight`"):
+        metric.update_state(to_tensor(angles), sample_weight=np.ones(20))
+
+
+def test_too_many_cells_to_stream():
+    with pytest.raises(ValueError, match="`cells`=8 at dim 7 makes 2097152 cells"):
+        torusae.CellDivergence(7)

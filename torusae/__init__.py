@@ -12,7 +12,7 @@ from torusae.angles import (
 )
 from torusae.callbacks import LatentLogger
 from torusae.densities import TorusKernelDensity, VonMisesMixture
-from torusae.diagnostics import Diagnosis, Problem, diagnose
+from torusae.diagnostics import diagnose
 from torusae.layers import CircularEmbedding, Latent, Polar, TorusLatent
 from torusae.losses import (
     AngularLoss,
@@ -33,6 +33,9 @@ from torusae.losses import (
     spring_loss,
 )
 from torusae.metrics import (
+    CellDivergence,
+    KuiperStatistic,
+    LargestMoment,
     cell_occupancy,
     circular_correlation,
     diaphony,
@@ -73,21 +76,22 @@ from torusae.losses import (
 
 __all__ = [
     "AngularLoss",
+    "CellDivergence",
     "CircularEmbedding",
     "CircularWassersteinLoss",
     "CramerWoldLoss",
-    "Diagnosis",
     "DiaphonyLoss",
     "Gaussian",
     "GaussianDistanceLoss",
     "Head",
     "KLLoss",
+    "KuiperStatistic",
+    "LargestMoment",
     "Latent",
     "LatentLogger",
     "LatentLoss",
     "MMDLoss",
     "Polar",
-    "Problem",
     "Product",
     "ProductMomentLoss",
     "QuantileLoss",

@@ -187,7 +187,7 @@ class MMDLoss(LatentLoss):
     """
 
     part = "normal"
-    default_weight = 1.0
+    default_weight = 10.0
 
     def __init__(
         self,
@@ -288,7 +288,7 @@ class SlicedWassersteinLoss(LatentLoss):
     """
 
     part = "normal"
-    default_weight = 1.0
+    default_weight = 10.0
 
     def __init__(self, num_directions: int = 50, seed: int | None = None, name: str = "sliced_wasserstein"):
         super().__init__(name)
@@ -406,7 +406,7 @@ class CramerWoldLoss(LatentLoss):
     """
 
     part = "normal"
-    default_weight = 10.0
+    default_weight = 100.0
 
     def __init__(self, name: str = "cramer_wold"):
         super().__init__(name)
@@ -579,7 +579,7 @@ class GaussianDistanceLoss(LatentLoss):
     """
 
     part = "normal"
-    default_weight = 1.0
+    default_weight = 10.0
 
     def __init__(self, name: str = "radius_distance"):
         super().__init__(name)
