@@ -66,18 +66,65 @@ def quantile_cases():
         yield f"{dtype}_128x3", radii, {"dtype": dtype}, EXACT, f"rounded to {dtype}, so with ties"
 
 
+def torus_cases():
+    """Yields loss, arguments, name, angles, origin: the losses on the whole torus, whose value is all there is."""
+    sizes = [(1, 1), (2, 3), (3, 8), (24, 3), (64, 2)]
+    losses = [
+        ("circular_wasserstein", {}),
+        ("diaphony", {}),
+        ("diaphony", {"interactions": 2}),
+        ("diaphony", {"order": 2, "interactions": 2, "decay": 1.0}),
+        ("product_moment", {}),
+        ("spring", {"order": 2}),
+    ]
+    for loss, options in losses:
+        label = "_".join([loss, *(f"{name}{value:g}" for name, value in options.items())])
+        for batch, dim in sizes:
+            angles = reference.TAU * (reference.kronecker(batch, dim) - 0.5)
+            yield loss, options, f"{label}/{batch}x{dim}", angles, "angles 2π (reference.kronecker - 1/2)"
+        far = 100 * (reference.kronecker(12, 2) - 0.5)
+        yield loss, options, f"{label}/far_12x2", far, "8 turns either way"
+
+
+def torus_loss(loss, options, angles):
+    """A loss on the torus by the loops of reference.py."""
+    dim = angles.shape[1]
+    if loss == "spring":
+        return reference.mth_neighbour_springs(angles, options["order"])
+    if loss == "circular_wasserstein":
+        return reference.circular_wasserstein_closed(angles)
+    if loss == "product_moment":
+        return reference.product_moment(angles) if dim > 1 else 0.0
+    if "order" in options:
+        return reference.finite_diaphony(angles, options["order"], options["interactions"], options["decay"])
+    return reference.diaphony(angles, min(options.get("interactions", dim), dim))
+
+
+def slopes(function, angles, step=1e-5):
+    """The gradient by central differences in float64, good to about 1e-9 of a value of one."""
+    gradient = np.zeros_like(angles)
+    for index in np.ndindex(angles.shape):
+        ends = []
+        for sign in (1, -1):
+            moved = angles.copy()
+            moved[index] += sign * step
+            ends.append(function(moved))
+        gradient[index] = (ends[0] - ends[1]) / (2 * step)
+    return gradient
+
+
 def make():
     """All arrays of the file, and the metadata."""
     arrays, cases = {}, {}
 
-    def add(name, read, exact, compute, entry):
+    def add(name, read, exact, compute, entry, reductions=("sum", "normalized")):
         entry |= {"inputs": "stored", "crc32": zlib.crc32(read.tobytes()), "shape": read.shape}
         if read.size <= MOST_ENTRIES:
             arrays[f"{name}/inputs"] = read
         else:
             entry["inputs"] = entry["origin"]
         value, slope = {}, {}
-        for reduction in ("sum", "normalized"):
+        for reduction in reductions:
             value[reduction], slope[reduction] = compute(exact, reduction)
         entry["stride"] = stride = -(-read.size // MOST_ENTRIES)
         for reduction in value:
@@ -115,6 +162,17 @@ def make():
             entry |= {"mean": mean, "stddev": stddev, "origin": origin + (", squared" if squared else "")}
             label = "quantile_squared" if squared else "quantile"
             add(f"{label}/{name}", read, read.astype("float64"), compute, entry)
+
+    for loss, options, name, angles, origin in torus_cases():
+        read = reference.round_to(angles, "float32")
+        exact = read.astype("float64")
+
+        def compute(x, reduction, loss=loss, options=options):
+            return torus_loss(loss, options, x), slopes(lambda a: torus_loss(loss, options, a), x)
+
+        entry = {"loss": loss, "options": options, "dtype": "float32", "rtol": FAR if "far" in name else EXACT}
+        entry |= {"equation": "as the docstring defines it", "origin": origin + "; gradient by central differences"}
+        add(name, read, exact, compute, entry, reductions=("normalized",))
 
     metadata = {
         "made by": "make_golden.py: float64 loops of reference.py over the inputs as rounded to their dtype",

@@ -185,14 +185,14 @@ def diaphony(angles, interactions):
     return total / batch**2 / sum((math.pi**2 / 3) ** len(subset) for subset in subsets)
 
 
-def finite_diaphony(angles, order, interactions):
+def finite_diaphony(angles, order, interactions, decay=2.0):
     """Σ w_k |mean e^{ik·φ}|² / Σ w_k over all k with entries up to `order`, both of k and -k."""
     batch, dim = angles.shape
     total = weights = 0.0
     for k in itertools.product(range(-order, order + 1), repeat=dim):
         if not 0 < sum(n != 0 for n in k) <= interactions:
             continue
-        weight = math.prod(max(1, abs(n)) ** -2.0 for n in k)
+        weight = math.prod(max(1, abs(n)) ** -decay for n in k)
         mean = sum(cmath.exp(1j * sum(n * float(a) for n, a in zip(k, row, strict=True))) for row in angles) / batch
         total += weight * abs(mean) ** 2
         weights += weight
@@ -213,6 +213,18 @@ def circular_wasserstein(angles, grid=400):
         rows, columns = scipy.optimize.linear_sum_assignment(arcs**2)
         costs.append(12 * ((arcs[rows, columns] ** 2).mean() + 1 / (12 * len(points) ** 2)))
     return float(np.mean(costs))
+
+
+def circular_wasserstein_closed(angles):
+    """12 W2² of each circle to uniform, the mean: Bonet et al. (2023), proposition 1, term by term."""
+    batch, dim = angles.shape
+    total = 0.0
+    for i in range(dim):
+        u = sorted((float(a) / TAU) % 1.0 for a in angles[:, i])
+        squares, mean = sum(x * x for x in u) / batch, sum(u) / batch
+        ranks = sum((batch + 1 - 2 * (s + 1)) * x for s, x in enumerate(u)) / batch**2
+        total += 12 * (squares - mean**2 + ranks + 1 / 12)
+    return total / dim
 
 
 def product_moment(angles):

@@ -67,19 +67,18 @@ def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "s
     angles = _checks.float_tensor("spring_loss", "angles", angles, 2, "(batch, dim)")
     dim = angles.shape[1]
     phi = sort_rows(wrap_angles(angles, period))  # (batch, dim) -> (dim, batch)
-    # In turns, so that evenly spaced angles give 1 without the rounding of period².
-    u = phi / period
+    # In turns, so that evenly spaced angles give 1 without the rounding of period²; a gap of neighbours is exact, and
+    # would not be as a difference of turns.
     if order == 1:
-        gaps = u[:, 1:] - u[:, :-1]
-        closing_gaps = u[:, :1] + 1 - u[:, -1:]
+        gaps = (phi[:, 1:] - phi[:, :-1]) / period
+        closing_gaps = (phi[:, 0] + period - phi[:, -1]) / period
         loss = ops.sum(ops.square(closing_gaps)) + ops.sum(ops.square(gaps))
     else:
-        size = batch_size(angles)
-        neighbours = ops.roll(u, -order, axis=-1)
         # How often the way to the m-th neighbour, s + m, passes the cut: a turn for each time.
-        s = ops.cumsum(ops.ones_like(u), axis=-1) - 1
-        turns = ops.floor((s + order + 0.5) / size)
-        loss = ops.sum(ops.square(neighbours + turns - u))
+        s = ops.cumsum(ops.ones_like(phi), axis=-1) - 1
+        turns = ops.floor((s + order + 0.5) / batch_size(angles))
+        ways = (ops.roll(phi, -order, axis=-1) - phi) / period + turns
+        loss = ops.sum(ops.square(ways))
     if reduction == "normalized":
         return loss * batch_size(angles) / (dim * order**2)
     return loss * period**2

@@ -242,8 +242,8 @@ def _pair_sums(u: Tensor, interactions: int) -> tuple[Tensor, Tensor]:
 def _block_sums(rows: Tensor, u: Tensor, interactions: int) -> tuple[Tensor, Tensor]:
     """For some rows: the kernel summed over all partners, `(rows,)`, and its derivative, `(rows, dim)`, twice counted.
 
-    The kernel is the sum of the elementary symmetric polynomials `E_1..E_m` of `B_1..B_dim`; its derivative for `B_j`
-    is that of the other circles, `e_r = E_r - B_j e_{r-1}`.
+    The kernel is a sum of elementary symmetric polynomials of `B_1..B_dim`; its derivative for `B_j` is a sum of those
+    of the other circles.
     """
     dim = u.shape[1]
     bernoulli, slopes = [], []
@@ -256,18 +256,36 @@ def _block_sums(rows: Tensor, u: Tensor, interactions: int) -> tuple[Tensor, Ten
         # its slopes. Compared with a bound, since a compiler may round one angle in two ways.
         slope = 2 * math.pi**2 * (2 * d - ops.sign(d))
         slopes.append(ops.where(distance < _SAME_POINT, ops.zeros_like(d), slope))
+    values, derivatives = (_whole_product if interactions == dim else _low_order)(bernoulli, interactions)
+    # Each pair stands twice in the sum over all pairs, as (s, t) and (t, s).
+    sums = [2 * ops.sum(slope * others, axis=1) for slope, others in zip(slopes, derivatives, strict=True)]
+    return ops.sum(values, axis=1), ops.stack(sums, axis=1)
+
+
+def _whole_product(bernoulli: list[Tensor], interactions: int) -> tuple[Tensor, list[Tensor]]:
+    """`Π (1 + B_j) - 1`, and for each circle the product over the others."""
+    before, after = [1.0], [1.0]
+    for b in bernoulli[:-1]:
+        before.append(before[-1] * (1 + b))
+    for b in reversed(bernoulli[1:]):
+        after.append(after[-1] * (1 + b))
+    others = [left * right for left, right in zip(before, reversed(after), strict=True)]
+    return before[-1] * (1 + bernoulli[-1]) - 1, others
+
+
+def _low_order(bernoulli: list[Tensor], interactions: int) -> tuple[Tensor, list[Tensor]]:
+    """The elementary symmetric polynomials `E_1 + ... + E_m`, and for each circle `1 + ... + e_{m-1}` of the others."""
     E = [1.0] + [0.0] * interactions
     for b in bernoulli:
         E = [1.0] + [E[m] + b * E[m - 1] for m in range(1, interactions + 1)]
     derivatives = []
-    for b, slope in zip(bernoulli, slopes, strict=True):
+    for b in bernoulli:
         others = total = 1.0
         for m in range(1, interactions):
-            others = E[m] - b * others
+            others = E[m] - b * others  # e_m = E_m - B_j e_{m-1}
             total = total + others
-        # Each pair stands twice in the sum over all pairs, as (s, t) and (t, s).
-        derivatives.append(2 * ops.sum(slope * total, axis=1))
-    return ops.sum(sum(E[1:]), axis=1), ops.stack(derivatives, axis=1)
+        derivatives.append(total)
+    return sum(E[1:]), derivatives
 
 
 def product_moment_loss(angles: Tensor) -> Tensor:
