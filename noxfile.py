@@ -79,8 +79,24 @@ def examples(session: nox.Session, backend: str) -> None:
     """Run every example, made small."""
     install(session, backend)
     with tempfile.TemporaryDirectory() as folder:
-        small = ["--bundled", "--epochs", "1", "--samples", "600", "--output", str(Path(folder, "out"))]
-        session.run("python", "examples/mnist.py", *small, env=environment(backend))
+        small = ["--bundled", "--epochs", "1", "--samples", "600", "--output"]
+        scripts = {
+            "mnist.py": [*small, str(Path(folder, "mnist"))],
+            "digit_classifier.py": [*small, str(Path(folder, "classifier.keras"))],
+            "compare.py": [*small, str(Path(folder, "compare")), "--seeds", "0"],
+            "no_tuning.py": ["--bundled", "--steps", "20", "--output", str(Path(folder, "no_tuning.json"))],
+            "benchmarks/power.py": [
+                "--batch-sizes",
+                "64",
+                "--batches",
+                "10",
+                "--output",
+                str(Path(folder, "power.json")),
+            ],
+        }
+        session.install(*groups("examples"))
+        for script, options in scripts.items():
+            session.run("python", f"examples/{script}", *options, env=environment(backend))
 
 
 @nox.session(default=False)

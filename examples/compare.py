@@ -172,9 +172,10 @@ def measure(model: torusae.TorusAutoencoder, x: np.ndarray, x_train: np.ndarray,
         numbers["empty cells"] = occupancy["empty"]
         numbers["largest |mean exp(ik.angles)|, k up to 3"] = torusae.max_moment(angles)
     if isinstance(space, torusae.Torus):
-        model.fit_density(x_train, seed=seed, batch_size=1000, verbose=0)
-        fitted = model.sample(len(x), seed, batch_size=1000, verbose=0, density="fitted")
-        numbers["Fréchet distance of samples, fitted density"] = judge.distance(fitted)
+        for density in ("mixture", "kernel"):
+            model.fit_density(x_train, density, seed=seed, batch_size=1000, verbose=0)
+            fitted = model.sample(len(x), seed, batch_size=1000, verbose=0, density="fitted")
+            numbers[f"Fréchet distance of samples, fitted {density}"] = judge.distance(fitted)
     images = interpolations(model, codes, seed)
     numbers["Fréchet distance of midpoints"] = judge.distance(images["middle"])
     numbers["confident steps of paths"] = float((judge(images["steps"])[1] > CONFIDENT).mean())

@@ -87,3 +87,28 @@ def test_shifts_keep_digits_whole():
     row, column = np.argwhere(moved[..., 0])[:, 1:].T
     assert sorted(set(row)) == [8, 9, 10, 11, 12]
     assert sorted(set(column)) == [18, 19, 20, 21, 22]
+
+
+def test_compare_goes_on_where_it_stopped_and_refuses_other_settings(tmp_path, capsys):
+    compare = example("compare")
+    options = ["--bundled", "--samples", "300", "--epochs", "1", "--systems", "torus, paper", "--output", str(tmp_path)]
+    compare.main([*options, "--seeds", "0"])
+    stored = (tmp_path / "runs.json").read_text()
+    table = compare.main([*options, "--seeds", "0"])
+    assert (tmp_path / "runs.json").read_text() == stored  # nothing was trained again
+    assert table["torus, paper"]["MSE"][1] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"runs.json", "table.md", "table.json", "compare.png"}
+    assert "| MSE |" in (tmp_path / "table.md").read_text()
+    with pytest.raises(SystemExit, match="Name another --output"):
+        compare.main([*options, "--batch-size", "64"])
+
+
+def test_compare_names_the_systems_that_it_knows(capsys):
+    with pytest.raises(SystemExit):
+        example("compare").main(["--systems", "torus, papr"])
+    assert "torus, paper" in capsys.readouterr().err
+
+
+def test_compare_wants_a_digit_classifier(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.keras"):
+        example("compare").main(["--bundled", "--classifier", "nowhere.keras", "--output", str(tmp_path)])

@@ -123,7 +123,7 @@ class Latent(keras.layers.Layer):
         loss_scale: Positive float, the size that the model's own loss has at the end of training, which the default
             weights are multiplied with. Mean squared error and binary cross-entropy of data between 0 and 1 need no
             other; a sum over 784 pixels needs 784 times as much. `TorusAutoencoder` knows its reconstruction loss and
-            uses that. Defaults to `0.05`.
+            uses that. Defaults to `0.01`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
     Call arguments:
@@ -157,7 +157,7 @@ class Latent(keras.layers.Layer):
         space: Space,
         losses: str | Sequence[LatentLoss] | None = None,
         loss_weights: Mapping[str, Any] | None = None,
-        loss_scale: float = 0.05,
+        loss_scale: float = 0.01,
         **kwargs,
     ):
         super().__init__(**_float32_by_default(kwargs))
@@ -368,7 +368,7 @@ class TorusLatent(Latent):
         dim: Integer, at least 1, the number of circles.
         losses: As in `Latent`. Defaults to `None`, the recommended preset.
         loss_weights: As in `Latent`. Defaults to `None`.
-        loss_scale: As in `Latent`. Defaults to `0.05`.
+        loss_scale: As in `Latent`. Defaults to `0.01`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
     Call arguments:
@@ -393,7 +393,7 @@ class TorusLatent(Latent):
         Mikulski & Duda (2019), arXiv:1903.12286, section 2.
     """
 
-    def __init__(self, dim: int, losses=None, loss_weights=None, loss_scale=0.05, **kwargs):
+    def __init__(self, dim: int, losses=None, loss_weights=None, loss_scale=0.01, **kwargs):
         super().__init__(Torus(dim), losses, loss_weights, loss_scale, **kwargs)
         self.dim = int(dim)
 
