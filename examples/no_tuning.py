@@ -2,8 +2,8 @@
 
     KERAS_BACKEND=jax python examples/no_tuning.py
 
-Each row trains `keras.Sequential([..., torusae.TorusLatent(dim), ...])` with `compile("adam", loss)` and `fit`, nothing
-else, and compares the diaphony of the codes with that of as many independent uniform points, `1 / sqrt(num)`: of the
+Each row trains `keras.Sequential([..., torusae.TorusLatent(dim), ...])` with Adam, a cosine decay of its rate, and
+`fit(..., callbacks=[torusae.LatentLogger()])`, which tells the layer how long the training is, nothing else. It compares the diaphony of the codes with that of as many independent uniform points, `1 / sqrt(num)`: of the
 training data, and of data that the model never saw. Needs scikit-learn for its digits: `pip install scikit-learn`.
 """
 
@@ -82,10 +82,13 @@ def main(argv: list[str] | None = None) -> list[dict]:
     ):
         keras.utils.set_random_seed(args.seed)
         model = host(x.shape[1], dim, activation)
-        model.compile("adam", loss)
-        epochs = max(1, round(args.steps / math.ceil(len(x) / batch_size)))
+        batches = math.ceil(len(x) / batch_size)
+        epochs = max(1, round(args.steps / batches))
+        rate = keras.optimizers.schedules.CosineDecay(2e-3, epochs * batches, alpha=0.01)
+        model.compile(keras.optimizers.Adam(rate), loss)
         start = time.perf_counter()
-        model.fit(x, x, batch_size=batch_size, epochs=epochs, verbose=0)
+        callbacks = [torusae.LatentLogger()]
+        model.fit(x, x, batch_size=batch_size, epochs=epochs, callbacks=callbacks, verbose=0)
         seconds = time.perf_counter() - start
         encoder = keras.Sequential(model.layers[:3])
         row = {"data and loss": name, "batch": batch_size, "epochs": epochs}
