@@ -3,7 +3,7 @@
     KERAS_BACKEND=jax python examples/no_tuning.py
 
 Each row trains `keras.Sequential([..., torusae.TorusLatent(dim), ...])` with Adam, a cosine decay of its rate, and
-`fit(..., callbacks=[torusae.LatentLogger()])`, which tells the layer how long the training is, nothing else. It compares
+`fit(..., callbacks=[torusae.LatentLogger()])`, which tells the layer how long the training is. Compared is
 the diaphony of the codes with that of as many independent uniform points, `1 / sqrt(num)`: of the training data, and of
 data that the model never saw. Needs scikit-learn for its digits: `pip install scikit-learn`.
 """
