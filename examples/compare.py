@@ -209,7 +209,8 @@ def as_markdown(table: dict, num_seeds: int) -> str:
 
 def draw(table: dict, dim: int):
     """One panel a number, one bar a system, the deviation over the seeds as a whisker."""
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
 
     panels = [
         ("MSE", "reconstruction MSE"),
@@ -220,7 +221,8 @@ def draw(table: dict, dim: int):
         ("confident steps of paths", f"share of path steps read with confidence > {CONFIDENT}"),
     ]
     panels = [panel for panel in panels if any(panel[0] in numbers for numbers in table.values())]
-    figure, axes = plt.subplots(2, math.ceil(len(panels) / 2), figsize=(13, 7), sharey=True, layout="constrained")
+    figure = Figure(figsize=(13, 7), layout="constrained")
+    axes = figure.subplots(2, math.ceil(len(panels) / 2), sharey=True)
     for axis, (name, label) in zip(axes.flat, panels, strict=False):
         for place, (system, numbers) in enumerate(table.items()):
             mean, spread = numbers.get(name, (0.0, 0.0))
@@ -231,8 +233,8 @@ def draw(table: dict, dim: int):
     axes.flat[0].invert_yaxis()
     for axis in list(axes.flat)[len(panels) :]:
         axis.set_visible(False)
-    handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in ("tab:blue", "tab:orange")]
-    figure.legend(handles, ["torus", "Gaussian"], loc="outside lower center", ncols=2)
+    handles = [Patch(color="tab:blue", label="torus"), Patch(color="tab:orange", label="Gaussian")]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     figure.suptitle(f"MNIST test digits, dim {dim}; whiskers: deviation over the seeds")
     return figure
 

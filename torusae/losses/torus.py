@@ -19,6 +19,7 @@ from torusae.losses.base import LatentLoss, batch_size, sort_rows
 
 _BLOCK_PAIRS = 1 << 20  # pairs of points held at once: 4 MB an array
 _NOISE_FLOOR = 2.0  # in mean squares of pure noise: one moment of uniform points in seven gets through, much shrunk
+_LEAST_SHARE = 1 / 64  # of a batch in the memory: what is older than this many steps says little of the encoder now
 _TINY = 1e-12  # far below the squared noise of any batch
 _SAME_POINT = 1e-6  # turns: a few roundings of a float32 angle
 
@@ -442,11 +443,11 @@ class DiaphonyLoss(LatentLoss):
 
     A batch of 128 points can't tell a uniform torus from one that is uneven by `1 / sqrt(128)`, and a loss of the batch
     alone pulls at that noise, the more the smaller the batch. With a memory of `N` points, the moments are running
-    means over batches of size `S`, `M <- (1 - a) M + a m` with `a = S / N`, and each is shrunk as Wiener's filter
-    shrinks a noisy signal, by `g = max(0, 1 - 2 v / |M|²)`, where `v = a / ((2 - a) S)` is the mean of `|M|²` for
-    independent uniform points. The value is `Σ w g |M|²`, near 0 for these; the gradient, `Σ w g ∂|m|² at M`, has the
-    size of the memoryless one. A latent layer keeps `M`; called by itself or in evaluation, the loss is that of the
-    batch.
+    means over batches of size `S`, `M <- (1 - a) M + a m` with `a = S / N`, at least 1/64, and each is shrunk as
+    Wiener's filter shrinks a noisy signal, by `g = max(0, 1 - 2 v / |M|²)`, where `v = a / ((2 - a) S)` is the mean of
+    `|M|²` for independent uniform points. The value is `Σ w g |M|²`, near 0 for these; the gradient, `Σ w g ∂|m|²` at
+    `M`, has the size of the memoryless one. A latent layer keeps `M`; called by itself or in evaluation, the loss is
+    that of the batch.
 
     Args:
         order: Integer or `None`. Defaults to `None`, the closed form over all pairs of points.
@@ -503,7 +504,10 @@ class DiaphonyLoss(LatentLoss):
         values = _angles("DiaphonyLoss", values)
         k, weights = self._frequencies(values.shape[1])
         share = batch_size(values) / self.memory
-        share = min(1.0, share) if isinstance(share, float) else ops.minimum(1.0, share)
+        if isinstance(share, float):
+            share = min(1.0, max(share, _LEAST_SHARE))
+        else:
+            share = ops.clip(share, _LEAST_SHARE, 1.0)
         moments = (1 - share) * state + share * ops.cast(_moments(values, k), state.dtype)
         squares = ops.sum(ops.square(moments), axis=0)
         noise = share / ((2 - share) * batch_size(values))
@@ -512,6 +516,10 @@ class DiaphonyLoss(LatentLoss):
         constant = ops.stop_gradient(value)
         # This batch is but a share of the mean: the gradient is divided by it, the value is not.
         return constant + (value - constant) / share, ops.stop_gradient(moments)
+
+    def share_of_first_moment(self, dim: int) -> float:
+        """What part of all weights lies on the moment `k = (1, 0, ...)`; the loss needs an `order`."""
+        return float(self._frequencies(dim)[1].max())
 
     def _frequencies(self, dim):
         return _frequencies(dim, self.order, min(self.interactions or dim, dim), self.decay)
