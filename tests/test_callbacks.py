@@ -204,6 +204,8 @@ def test_layers_are_found_in_containers(data):
     assert_logged(history, model.by_name["a"], [x], "a_")
     assert_logged(history, model.listed[1], [x], "b_")
     assert_logged(history, model.listed[1], [x_val], "val_b_")
+    # TensorFlow builds such a model within its first step, after the plan for the ramp was made.
+    assert int(model.listed[1].ramp_steps) == max(1, round(0.6 * len(x) / 40))
 
 
 def test_early_stopping_reads_what_is_logged(data):

@@ -175,6 +175,7 @@ class Latent(keras.layers.Layer):
         self.code_seed = keras.random.SeedGenerator() if space.is_stochastic else None
         # Keras must see the state of random numbers in a layer, else JAX can't hand it through a compiled step.
         self.loss_seeds = [loss.seed_generator for loss in self.latent_losses if loss.seed_generator is not None]
+        self._planned_ramp = _RAMP_STEPS
         # Set by LatentLogger. Without it nothing is recorded, and a step costs nothing more.
         self.records_training = False
         self.records_testing = False
@@ -219,8 +220,8 @@ class Latent(keras.layers.Layer):
             linear.build(features_shape)
         # Replicas of a distributed run take the same steps, and what they record adds up.
         self.iterations = self._counter("iterations", (), "int32", "only_first_replica")
-        self.ramp_steps = self._counter("ramp_steps", (), "int32", "only_first_replica")
-        self.ramp_steps.assign(_RAMP_STEPS)
+        # By its initializer: a model that is built within its first step must not assign it in every one.
+        self.ramp_steps = self._counter("ramp_steps", (), "int32", "only_first_replica", self._planned_ramp)
         self.loss_states = {
             loss.name: self.add_weight(
                 name=f"{loss.name}_state",
@@ -236,9 +237,10 @@ class Latent(keras.layers.Layer):
         self.recorded_terms = self._counter("recorded_terms", (len(self.latent_losses) + 1,))
         self.recorded_monitor = self._counter("recorded_monitor", self.space.monitor_shape)
 
-    def _counter(self, name, shape, dtype="float32", aggregation="sum"):
+    def _counter(self, name, shape, dtype="float32", aggregation="sum", value=0):
+        start = keras.initializers.Constant(value)
         return self.add_weight(
-            name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False, aggregation=aggregation
+            name=name, shape=shape, dtype=dtype, initializer=start, trainable=False, aggregation=aggregation
         )
 
     def call(self, features, training=None):
@@ -293,8 +295,9 @@ class Latent(keras.layers.Layer):
 
     def plan(self, num_steps: int) -> None:
         """Says how many steps the training will have, before the first: default weights rise over a share of them."""
-        if not int(ops.convert_to_numpy(self.iterations)):
-            self.ramp_steps.assign(max(1, round(_RAMP_SHARE * num_steps)))
+        self._planned_ramp = max(1, round(_RAMP_SHARE * num_steps))
+        if self.built and not int(ops.convert_to_numpy(self.iterations)):
+            self.ramp_steps.assign(self._planned_ramp)
 
     def _record(self, code, terms):
         self.recorded_terms.assign_add(ops.stack([*terms.values(), ops.ones((), dtype="float32")]))
