@@ -138,7 +138,7 @@ def test_the_prior_has_less_than_what_is_shifted_wide_or_flat(name):
         assert float(loss(to_tensor(ill.astype("float32")))) > healthy + 1e-3
 
 
-@pytest.mark.parametrize("batch", [1, 2, 5])
+@pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("loss", OBJECTS, ids=lambda loss: loss.name)
 def test_small_batches_and_equal_points_are_finite(loss, batch):
     for x in (values_of(batch), np.zeros((batch, 3), "float32")):

@@ -87,7 +87,7 @@ def test_blocks_make_no_difference(monkeypatch):
             np.testing.assert_allclose(part, expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("dim", [1, 2, 4])
+@pytest.mark.parametrize("dim", [1, 4])
 @pytest.mark.parametrize("name", UNIFORM_AT_ONE_OVER_BATCH)
 def test_one_point_gives_one(name, dim):
     loss = UNIFORM_AT_ONE_OVER_BATCH[name]
