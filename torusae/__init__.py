@@ -1,6 +1,6 @@
 """Latent spaces that are a torus, for Keras 3 on torch, JAX or TensorFlow."""
 
-from torusae import datasets, plots
+from torusae import datasets, distribution, plots
 from torusae.angles import (
     angle_difference,
     primitive_directions,
@@ -11,7 +11,7 @@ from torusae.angles import (
     wrap_angles,
 )
 from torusae.callbacks import LatentLogger
-from torusae.densities import TorusKernelDensity, VonMisesMixture
+from torusae.densities import TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
 from torusae.diagnostics import diagnose
 from torusae.layers import CircularEmbedding, Latent, Polar, TorusLatent
 from torusae.losses import (
@@ -103,6 +103,7 @@ __all__ = [
     "TorusAutoencoder",
     "TorusKernelDensity",
     "TorusLatent",
+    "TorusNeighborDensity",
     "VonMisesMixture",
     "__version__",
     "angle_difference",
@@ -121,6 +122,7 @@ __all__ = [
     "diaphony",
     "diaphony_loss",
     "direction_kuiper",
+    "distribution",
     "frechet_distance",
     "gaussian_distance_loss",
     "kl_loss",

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
+from torusae import _checks, distribution
 from torusae._checks import Tensor
 from torusae.angles import to_cartesian, to_polar
 from torusae.losses import LatentLoss
@@ -123,7 +123,9 @@ class Latent(keras.layers.Layer):
         loss_scale: Positive float, the size that the model's own loss has at the end of training, which the default
             weights are multiplied with. Mean squared error and binary cross-entropy of data between 0 and 1 need no
             other; a sum over 784 pixels needs 784 times as much. `TorusAutoencoder` knows its reconstruction loss and
-            uses that. Defaults to `0.01`.
+            uses that. Defaults to `0.02`.
+        gather: Boolean, whether the losses see the rows of all replicas of a distributed run, and not each replica's
+            own. With one replica, and on JAX, where a step has the whole batch, it does nothing. Defaults to `True`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
     Call arguments:
@@ -157,7 +159,8 @@ class Latent(keras.layers.Layer):
         space: Space,
         losses: str | Sequence[LatentLoss] | None = None,
         loss_weights: Mapping[str, Any] | None = None,
-        loss_scale: float = 0.01,
+        loss_scale: float = 0.02,
+        gather: bool = True,
         **kwargs,
     ):
         super().__init__(**_float32_by_default(kwargs))
@@ -168,6 +171,7 @@ class Latent(keras.layers.Layer):
         self.losses_argument = space.default_losses if losses is None else losses
         self.latent_losses = self._resolve_losses(owner, self.losses_argument)
         self.loss_scale = _checks.positive_float(owner, "loss_scale", loss_scale)
+        self.gather = bool(gather)
         self.given_weights = self._checked_weights(owner, loss_weights or {})
         defaults = {loss.name: loss.default_weight for loss in self.latent_losses}
         self.loss_weights: dict[str, Any] = {**defaults, **self.given_weights}
@@ -273,6 +277,8 @@ class Latent(keras.layers.Layer):
 
     def terms(self, projection: Tensor, training: bool = False) -> dict[str, Tensor]:
         """The losses of a batch of projections by name, scalar tensors, not weighted; training renews their memory."""
+        if self.gather and self.latent_losses:
+            projection = distribution.gather(projection)
         parts = {name: self.space.part(projection, name) for name in {loss.part for loss in self.latent_losses}}
         terms = {}
         for loss in self.latent_losses:
@@ -342,8 +348,14 @@ class Latent(keras.layers.Layer):
             losses = [keras.saving.serialize_keras_object(loss) for loss in self.latent_losses]
         weights = {name: keras.saving.serialize_keras_object(weight) for name, weight in self.given_weights.items()}
         space = keras.saving.serialize_keras_object(self.space)
-        arguments = {"space": space, "losses": losses, "loss_weights": weights, "loss_scale": self.loss_scale}
-        return {**super().get_config(), **arguments}
+        return {
+            **super().get_config(),
+            "space": space,
+            "losses": losses,
+            "loss_weights": weights,
+            "loss_scale": self.loss_scale,
+            "gather": self.gather,
+        }
 
     @classmethod
     def from_config(cls, config):
@@ -371,7 +383,8 @@ class TorusLatent(Latent):
         dim: Integer, at least 1, the number of circles.
         losses: As in `Latent`. Defaults to `None`, the recommended preset.
         loss_weights: As in `Latent`. Defaults to `None`.
-        loss_scale: As in `Latent`. Defaults to `0.01`.
+        loss_scale: As in `Latent`. Defaults to `0.02`.
+        gather: As in `Latent`. Defaults to `True`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
     Call arguments:
@@ -396,8 +409,8 @@ class TorusLatent(Latent):
         Mikulski & Duda (2019), arXiv:1903.12286, section 2.
     """
 
-    def __init__(self, dim: int, losses=None, loss_weights=None, loss_scale=0.01, **kwargs):
-        super().__init__(Torus(dim), losses, loss_weights, loss_scale, **kwargs)
+    def __init__(self, dim: int, losses=None, loss_weights=None, loss_scale=0.02, gather=True, **kwargs):
+        super().__init__(Torus(dim), losses, loss_weights, loss_scale, gather, **kwargs)
         self.dim = int(dim)
 
     def get_config(self):

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
+from torusae import _checks, distribution
 from torusae._checks import Tensor
-from torusae.densities import TorusKernelDensity, VonMisesMixture
+from torusae.densities import TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
 from torusae.layers import Latent, TorusLatent
 from torusae.losses import replica_mean
 from torusae.networks import Head, autoencoder_networks
@@ -185,6 +185,8 @@ class TorusAutoencoder(keras.Model):
         self.built = True
 
     def call(self, x, training=None):
+        if isinstance(x, Mapping):  # Keras looks at the first batch before any step
+            x, *_ = distribution.without_filling((x,))
         self._check_samples("TorusAutoencoder", "x", x)
         projection = self.latent.project(self.encoder(x, training=training))
         code = self.latent.code(projection, training)
@@ -289,32 +291,36 @@ class TorusAutoencoder(keras.Model):
             targets["reconstruction"], y_pred["reconstruction"], _weight_of("reconstruction", sample_weight)
         )
         track("reconstruction", reconstruction)
-        relative = ops.zeros_like(reconstruction)
+        total = distribution.share(reconstruction, size)
+        scale = ops.abs(distribution.mean(total))
+        relative = ops.zeros_like(total)
         for name, term in self.latent.terms(y_pred.get("posterior", y_pred["code"]), training).items():
             track(name, term)
-            relative = relative + self.latent.weight_now(name) * replica_mean(term)
+            relative = relative + self.latent.weight_now(name) * term
         for name, head in self.heads.items():
             if name in targets:
                 loss, score, mask = head.loss_and_score(targets[name], y_pred[name], _weight_of(name, sample_weight))
                 track(f"{name}_loss", loss, ops.sum(mask))
                 track(f"{name}_{head.score_name}", score, mask)
-                relative = relative + head.weight * loss
+                relative = relative + head.weight * distribution.share(loss, ops.sum(mask))
             elif training:
                 raise ValueError(self._no_labels("TorusAutoencoder", name, y))
         self.monitor.update_state(y_pred["code"])
         if training:
             self.latent.iterations.assign_add(1)
-        total = reconstruction + ops.stop_gradient(ops.abs(reconstruction)) * relative
+        total = total + scale * relative
         for extra in self.losses:  # regularizers of the user's own layers
             total = total + ops.cast(ops.sum(extra), "float32")
-        return total
+        return replica_mean(distribution.agree(total))
 
     def _reconstruction(self, target, output, sample_weight):
         if sample_weight is not None:
             # A loss of images has a value for each pixel, and Keras multiplies their last axis by the samples' weights.
             rank = len(self.reconstruction_loss.call(target, output).shape)
             sample_weight = ops.reshape(sample_weight, (-1,) + (1,) * max(rank - 1, 0))
-        return ops.cast(self.reconstruction_loss(target, output, sample_weight), "float32")
+        loss = ops.cast(self.reconstruction_loss(target, output, sample_weight), "float32")
+        # Keras gives each replica of TensorFlow its share of a loss; here it is shared out at the end, in one place.
+        return loss if distribution.num_replicas() == 1 else loss / replica_mean(ops.ones_like(loss))
 
     def _no_labels(self, owner, name, y) -> str:
         return (
@@ -400,13 +406,29 @@ class TorusAutoencoder(keras.Model):
             self.latent.plan(steps * max(1, epochs - kwargs.get("initial_epoch", 0)))
         if _is_array(validation_data):
             validation_data = (validation_data, None)
+        if validation_split and _is_array(x) and distribution.num_parts() > 1:
+            # Keras splits arrays only, and what has to be filled up is none.
+            start = int(len(x) * (1 - validation_split))
+            validation_data = _rows((x, y, sample_weight), slice(start, None))
+            x, y, sample_weight = _rows((x, y, sample_weight), slice(start))
+            validation_split = 0.0
         if isinstance(validation_data, (tuple, list)):
             self._check_data("fit, validation_data", *validation_data[:2])
             x_val, y_val, *weights = (*validation_data, None)[:3]
-            validation_data = (x_val, _weighed_targets(x_val, y_val, *weights), *validation_data[2:])
+            y_val = _weighed_targets(x_val, y_val, *weights)
+            validation_data = _filled_batches(
+                (x_val, y_val, *weights), kwargs.get("validation_batch_size") or batch_size
+            )
+            if validation_data is None:
+                validation_data = (x_val, y_val, *weights)
+        y = _weighed_targets(x, y, sample_weight)
+        if not validation_split:
+            filled = _filled_batches((x, y, sample_weight), batch_size, shuffle)
+            if filled is not None:
+                x, y, sample_weight, batch_size = filled, None, None, None
         return super().fit(
             x,
-            _weighed_targets(x, y, sample_weight),
+            y,
             batch_size,
             epochs,
             verbose,
@@ -422,12 +444,25 @@ class TorusAutoencoder(keras.Model):
         """Returns the loss and every metric, as `keras.Model.evaluate` does, after checking the data."""
         self._check_data("evaluate", x, y)
         y = _weighed_targets(x, y, sample_weight)
+        filled = _filled_batches((x, y, sample_weight), batch_size)
+        if filled is not None:
+            return super().evaluate(filled, verbose=verbose, **kwargs)
         return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
     def predict(self, x, batch_size=None, verbose="auto", **kwargs):
         """Returns a dict of every output as NumPy arrays, as `keras.Model.predict` does, after checking the data."""
         self._check_data("predict", x)
-        return super().predict(x, batch_size, verbose, **kwargs)
+        return _predict(super().predict, x, batch_size, verbose, **kwargs)
+
+    def train_step(self, *state_and_data):
+        """One step of training, on the rows of a batch that are not there to fill it up."""
+        *state, data = state_and_data
+        return super().train_step(*state, distribution.without_filling(data))
+
+    def test_step(self, *state_and_data):
+        """One step of evaluation, on the rows of a batch that are not there to fill it up."""
+        *state, data = state_and_data
+        return super().test_step(*state, distribution.without_filling(data))
 
     def _check_data(self, owner: str, x: Any, y: Any = None, needs_labels: bool = False) -> None:
         """Names what is wrong with arrays before anything is computed; what streams is looked at when it comes."""
@@ -503,7 +538,7 @@ class TorusAutoencoder(keras.Model):
             NumPy array `(num, 2 * dim)`.
         """
         self._check_data("encode", x)
-        return self._encoder_model.predict(x, batch_size=batch_size, verbose=verbose)
+        return _predict(self._encoder_model.predict, x, batch_size, verbose)
 
     def decode(self, codes: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
         """Samples that codes stand for, in batches, with a progress bar.
@@ -526,7 +561,7 @@ class TorusAutoencoder(keras.Model):
                 f"TorusAutoencoder.decode: `codes` must have shape (num, {size}). Received: codes.shape={codes.shape}."
             )
         _checks.finite_array("TorusAutoencoder.decode", "codes", codes)
-        return self._decoder_model.predict(codes, batch_size=batch_size, verbose=verbose)
+        return _predict(self._decoder_model.predict, codes, batch_size, verbose)
 
     def reconstruct(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
         """`decode(encode(x))`.
@@ -589,8 +624,9 @@ class TorusAutoencoder(keras.Model):
 
         Args:
             x: Samples `(num, *sample_shape)`, or anything that `predict` accepts: best the training data.
-            density: `"mixture"` for `VonMisesMixture()`, `"kernel"` for `TorusKernelDensity()`, or an object like
-                these, with `fit(codes)` and `sample(num_samples, seed)`. Defaults to `"mixture"`.
+            density: `"mixture"` for `VonMisesMixture()`, `"kernel"` for `TorusKernelDensity()`, `"neighbors"` for
+                `TorusNeighborDensity()`, which serves best from about eight circles on, or an object like these, with
+                `fit(codes)` and `sample(num_samples, seed)`. Defaults to `"mixture"`.
             seed: Integer, seed of the density where `density` is a name. Defaults to `None`, a random seed.
             batch_size: Integer. Defaults to `None`, Keras' 32.
             verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
@@ -619,12 +655,16 @@ class TorusAutoencoder(keras.Model):
                 f"sample(num_samples) draws from."
             )
         if isinstance(density, str):
-            named = {"mixture": VonMisesMixture, "kernel": TorusKernelDensity}
+            named = {
+                "mixture": VonMisesMixture,
+                "kernel": TorusKernelDensity,
+                "neighbors": TorusNeighborDensity,
+            }
             density = named[_checks.option(owner, "density", density, named)](seed=seed)
         if isinstance(density, type) or not all(callable(getattr(density, name, None)) for name in ("fit", "sample")):
             raise TypeError(
-                f"{owner}: `density` must be 'mixture', 'kernel' or an object such as VonMisesMixture(20). "
-                f"Received: density={density!r}."
+                f"{owner}: `density` must be 'mixture', 'kernel', 'neighbors' or an object such as "
+                f"VonMisesMixture(20). Received: density={density!r}."
             )
         density.fit(self.encode(x, batch_size, verbose))
         self.density = density
@@ -755,6 +795,40 @@ def _shapes_agree(shape: Sequence[int | None], expected: Sequence[int]) -> bool:
 def _is_array(value: Any) -> bool:
     """Whether data are an array or tensor that lies in memory as a whole, and not a stream of batches."""
     return hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__getitem__")
+
+
+def _rows(arrays: Any, rows: slice) -> Any:
+    """Some rows of every array of a structure."""
+    return keras.tree.map_structure(lambda array: None if array is None else array[rows], arrays)
+
+
+def _filled_batches(
+    arrays: tuple[Any, Any, Any], batch_size: int | None, shuffle: bool = False
+) -> distribution.FilledBatches | None:
+    """Samples, targets and weights in batches that `keras.distribution` can divide; `None` where it can as they are."""
+    x = arrays[0]
+    num_parts = distribution.num_parts()
+    batch_size = batch_size or 32
+    if not _is_array(x) or all(size % num_parts == 0 for size in (len(x), batch_size)):
+        return None
+    given = tuple(keras.tree.map_structure(_host_array, each) for each in arrays if each is not None)
+    return distribution.FilledBatches(given, batch_size, num_parts, shuffle)
+
+
+def _predict(predict: Any, x: Any, batch_size: int | None, verbose: Any, **kwargs: Any) -> Any:
+    """`predict(x)`, also where `keras.distribution` can't divide the last batch: rows are added and dropped again."""
+    num_parts = distribution.num_parts()
+    if num_parts == 1 or not _is_array(x):
+        return predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
+    batch_size = batch_size or 32
+    filling = np.repeat(_host_array(x[:1]), -len(x) % num_parts, axis=0)
+    outputs = predict(
+        np.concatenate([_host_array(x), filling]),
+        batch_size=batch_size + -batch_size % num_parts,
+        verbose=verbose,
+        **kwargs,
+    )
+    return keras.tree.map_structure(lambda output: output[: len(x)], outputs)
 
 
 def _num_batches(x: Any, batch_size: int, validation_split: float) -> int | None:

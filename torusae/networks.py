@@ -11,7 +11,7 @@ from torusae import _checks
 from torusae._checks import Tensor
 from torusae.angles import angle_difference, to_polar
 from torusae.layers import CircularEmbedding
-from torusae.losses import angular_loss, replica_mean
+from torusae.losses import angular_loss
 
 
 def _image_axes(owner: str, name: str, shape: Sequence[int]) -> tuple[int, int, int]:
@@ -373,7 +373,7 @@ class Head(keras.layers.Layer):
         mask = ops.cast(labelled, "float32")
         weights = mask if sample_weight is None else mask * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
         loss = ops.sum(weights * losses) / ops.maximum(ops.sum(mask), 1.0)
-        return replica_mean(loss), ops.cast(scores, "float32"), mask
+        return loss, ops.cast(scores, "float32"), mask
 
     def compute_output_shape(self, coordinates_shape):
         """The shape of the outputs."""

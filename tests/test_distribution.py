@@ -1,0 +1,108 @@
+"""Several devices: virtual ones of the CPU, or processes on torch, against one."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import helpers
+import keras
+import numpy as np
+import pytest
+
+import torusae
+from torusae import distribution
+
+SCRIPT = Path(__file__).with_name("distributed_run.py")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The numbers of a run on some devices, each run made once."""
+    folder = tmp_path_factory.mktemp("runs")
+    made = {}
+
+    def run(num_devices):
+        if num_devices not in made:
+            path = folder / f"{num_devices}.npz"
+            result = subprocess.run(
+                [sys.executable, SCRIPT, str(num_devices), str(path)], capture_output=True, text=True, timeout=200
+            )
+            assert path.exists(), result.stderr[-3000:]
+            made[num_devices] = dict(np.load(path))
+        return made[num_devices]
+
+    return run
+
+
+@pytest.mark.parametrize("num_devices", [2] if keras.backend.backend() == "torch" else [2, 4])
+def test_training_on_several_devices_is_that_on_one(run, num_devices):
+    one, several = run(1), run(num_devices)
+    assert one["losses"][-1] < 0.9 * one["losses"][0]
+    assert [name for name in one if name not in several] in ([], ["evaluated", "codes"])  # torch: a loop of one's own
+    for name, values in several.items():
+        # float32 sums in another order; a loss of each replica's own rows would differ in the second digit.
+        np.testing.assert_allclose(values, one[name], atol=1e-5, err_msg=name)
+
+
+def test_without_replicas_nothing_is_done(rng):
+    values = helpers.to_tensor(rng.normal(size=(4, 2)))
+    assert distribution.num_replicas() == 1
+    assert distribution.num_parts() == 1
+    assert distribution.gather(values) is values
+    assert distribution.share(values, 3) is values
+    assert distribution.agree(values) is values
+
+
+def test_gather_is_an_argument_that_a_file_keeps():
+    layer = torusae.TorusLatent(2, gather=False)
+    assert torusae.TorusLatent.from_config(layer.get_config()).gather is False
+    assert torusae.TorusLatent(2).gather is True
+
+
+def test_filled_batches_hold_every_row_once_and_say_how_many_count():
+    x, y = np.arange(11.0)[:, None], np.arange(11)
+    batches = distribution.FilledBatches((x, y), batch_size=4, num_parts=3, shuffle=True)
+    assert len(batches) == 3
+    seen = [distribution.without_filling(batches[i]) for i in range(3)]
+    assert [len(rows) for rows, _ in seen] == [4, 4, 3]
+    assert sorted(np.concatenate([labels for _, labels in seen])) == list(range(11))
+    for rows, labels in seen:
+        np.testing.assert_array_equal(rows[:, 0], labels)
+    for i in range(3):
+        data, labels = batches[i]
+        assert {len(array) % 3 for array in (*data.values(), labels)} == {0}
+
+
+def test_other_batches_are_left_alone():
+    for data in (np.ones(3), (np.ones(3), None), ({"a": np.ones(3)}, None), [], ()):
+        assert distribution.without_filling(data) is data
+
+
+def test_an_epoch_has_another_order():
+    batches = distribution.FilledBatches((np.arange(50),), 50, 2, shuffle=True)
+    first = distribution.without_filling(batches[0])[0]
+    batches.on_epoch_begin()
+    assert not np.array_equal(distribution.without_filling(batches[0])[0], first)
+
+
+def test_too_many_devices_are_named():
+    if keras.backend.backend() == "torch":
+        with pytest.raises(RuntimeError, match="torchrun"), distribution.data_parallel(2):
+            pass
+        return
+    with pytest.raises(ValueError, match=r"at most 1, the devices found: .*[0-9]"), distribution.data_parallel(3):
+        pass
+    with pytest.raises(TypeError, match="num_devices"), distribution.data_parallel("two"):
+        pass
+
+
+def test_one_device_is_no_difference(rng):
+    if keras.backend.backend() == "torch":
+        return  # one process, no scope
+    x = rng.normal(size=(40, 4)).astype("float32")
+    with distribution.data_parallel(1):
+        model = torusae.TorusAutoencoder.from_shape((4,), 1)
+        model.compile("adam", "mse")
+        history = model.fit(x, batch_size=32, epochs=1, validation_split=0.2, verbose=0).history
+        assert model.encode(x, verbose=0).shape == (40, 2)
+    assert np.isfinite(history["val_loss"]).all()
