@@ -172,8 +172,13 @@ def measure(model: torusae.TorusAutoencoder, x: np.ndarray, x_train: np.ndarray,
         numbers["empty cells"] = occupancy["empty"]
         numbers["largest |mean exp(ik.angles)|, k up to 3"] = torusae.max_moment(angles)
     if isinstance(space, torusae.Torus):
-        for density in ("mixture", "kernel"):
-            model.fit_density(x_train, density, seed=seed, batch_size=1000, verbose=0)
+        densities = {
+            "mixture": torusae.VonMisesMixture(seed=seed),
+            "kernel": torusae.TorusKernelDensity(seed=seed),
+            "neighbors": torusae.TorusNeighborDensity(max_codes=len(x_train)),
+        }
+        for density, fitted_density in densities.items():
+            model.fit_density(x_train, fitted_density, batch_size=1000, verbose=0)
             fitted = model.sample(len(x), seed, batch_size=1000, verbose=0, density="fitted")
             numbers[f"Fréchet distance of samples, fitted {density}"] = judge.distance(fitted)
     images = interpolations(model, codes, seed)

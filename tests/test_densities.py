@@ -99,6 +99,55 @@ def test_kernel_density_is_the_mean_of_kernels():
     np.testing.assert_allclose(density.log_density(codes_of(tested)), expected, atol=1e-4)  # codes keep six decimals
 
 
+def neighbor_covariances(codes, k, scale):
+    """The covariance of the noise of each code's angles and of all its coordinates, from the formula, with loops."""
+    angles, radii = angles_of(codes), np.hypot(*np.split(codes, 2, axis=1))
+    dim = angles.shape[1]
+    of_angles, of_both = [], []
+    for i in range(len(codes)):
+        nearest = sorted((j for j in range(len(codes)) if j != i), key=lambda j: np.sum((codes[j] - codes[i]) ** 2))[:k]
+        steps = [np.concatenate([np.angle(np.exp(1j * (angles[j] - angles[i]))), radii[j] - radii[i]]) for j in nearest]
+        both = scale**2 / k * sum(np.outer(step, step) for step in steps)
+        both[:dim, :dim] += scale**2 / k * sum(step[:dim] @ step[:dim] for step in steps) / (10 * dim) * np.eye(dim)
+        of_angles.append(both[:dim, :dim])
+        of_both.append(both)
+    return of_angles, of_both
+
+
+def test_neighbor_density_is_the_mean_of_normal_distributions():
+    codes = np.round(ring(2, 40), 6)
+    density = torusae.TorusNeighborDensity(num_neighbors=3, scale=0.7).fit(codes)
+    tested = np.random.default_rng(1).uniform(-np.pi, np.pi, (10, 2))
+    covariances, _ = neighbor_covariances(codes, 3, 0.7)
+    for point in tested:
+        logs = [
+            stats.multivariate_normal.logpdf(np.angle(np.exp(1j * (point - centre))), cov=covariance)
+            for centre, covariance in zip(angles_of(codes), covariances, strict=True)
+        ]
+        expected = special.logsumexp(logs) - np.log(40)
+        assert density.log_density(codes_of(point[None]))[0] == pytest.approx(expected, rel=1e-6)
+
+
+def test_samples_of_a_neighbor_density_move_along_the_data():
+    codes = np.round(ring(2, 12, seed=1), 6)
+    codes[:, :2] *= 1 + np.linspace(0, 3, 12)[:, None]  # radii far apart: no sample comes near another code
+    codes[:, 2:] *= 1 + np.linspace(0, 3, 12)[:, None]
+    codes = np.round(codes, 6)
+    samples = torusae.TorusNeighborDensity(num_neighbors=2, scale=0.05).fit(codes).sample(60000, seed=0)
+    _, covariances = neighbor_covariances(codes, 2, 0.05)
+    # All codes are as likely: the mean over them of the noise's covariance, by the nearest code of each sample.
+    nearest = ((samples[:, None] - codes) ** 2).sum(axis=2).argmin(axis=1)
+    arcs = np.angle(np.exp(1j * (angles_of(samples) - angles_of(codes)[nearest])))
+    rises = np.hypot(*np.split(samples, 2, axis=1)) - np.hypot(*np.split(codes, 2, axis=1))[nearest]
+    found = np.cov(np.concatenate([arcs, rises], axis=1).T)
+    np.testing.assert_allclose(found, np.mean(covariances, axis=0), atol=0.03 * np.mean(covariances, axis=0).max())
+
+
+def test_neighbor_density_names_too_few_codes():
+    with pytest.raises(ValueError, match=r"more than 5 codes\. Received: 5\. Lower num_neighbors"):
+        torusae.TorusNeighborDensity().fit(ring(2, 5))
+
+
 @pytest.mark.parametrize("kind", DENSITIES)
 @pytest.mark.parametrize("dim", [1, 2])
 def test_density_integrates_to_one(kind, dim):
@@ -288,7 +337,7 @@ def data(num=200):
     return np.random.default_rng(2).normal(size=(num, 5)).astype("float32")
 
 
-@pytest.mark.parametrize("name", ["mixture", "kernel"])
+@pytest.mark.parametrize("name", ["mixture", "kernel", "neighbors"])
 def test_a_model_keeps_its_density(name, tmp_path):
     model = tiny_model()
     prior = model.sample(7, seed=0, verbose=0)
@@ -351,7 +400,11 @@ class Flat(torusae.Torus):
         (lambda m: m.sample(3, density="fitted"), ValueError, r"needs a fitted density.*Call fit_density\(x\)"),
         (lambda m: m.sample(3, density="fited"), ValueError, "must be one of .*Did you mean 'fitted'"),
         (lambda m: m.fit_density(data(), "mixtur"), ValueError, "Did you mean 'mixture'"),
-        (lambda m: m.fit_density(data(), 3), TypeError, "`density` must be 'mixture', 'kernel' or an object"),
+        (
+            lambda m: m.fit_density(data(), 3),
+            TypeError,
+            "`density` must be 'mixture', 'kernel', 'neighbors' or an object",
+        ),
         (lambda m: m.fit_density(data(), torusae.VonMisesMixture), TypeError, "Received: density=<class"),
         (lambda m: m.fit_density(data()[:, :4]), ValueError, "must have shape"),
         (

@@ -77,6 +77,13 @@ def _generator(owner: str, seed: Any) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def _some_codes(codes: np.ndarray, most: int, seed: int | None) -> np.ndarray:
+    """At most so many codes, a random choice of more; rounded, so that a file holds few digits and loads as saved."""
+    if len(codes) > most:
+        codes = codes[np.sort(np.random.default_rng(seed).choice(len(codes), most, replace=False))]
+    return np.round(codes, 6)
+
+
 def _polar(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     x, y = np.split(codes, 2, axis=1)
     return np.hypot(x, y), np.arctan2(y, x)
@@ -467,10 +474,7 @@ class TorusKernelDensity(_Density):
         codes = self._codes("fit", codes)
         if len(codes) < 2:
             raise ValueError("TorusKernelDensity.fit: `codes` must hold at least 2 codes. Received: 1.")
-        if len(codes) > self.max_codes:
-            chosen = np.random.default_rng(self.seed).choice(len(codes), self.max_codes, replace=False)
-            codes = codes[np.sort(chosen)]
-        self.codes = np.round(codes, 6)  # so that a file holds few digits, and what is loaded equals what was saved
+        self.codes = _some_codes(codes, self.max_codes, self.seed)
         self.kappa = self._choose() if self.bandwidth is None else self.bandwidth**-2
         self._restore()
         return self
@@ -515,4 +519,147 @@ class TorusKernelDensity(_Density):
         rng = _generator("TorusKernelDensity.sample", seed)
         radii, angles = _polar(self.codes[rng.integers(len(self.codes), size=num_samples)])
         angles = rng.vonmises(angles, self.kappa)
+        return np.concatenate([radii * np.cos(angles), radii * np.sin(angles)], axis=1).astype("float32")
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class TorusNeighborDensity(_Density):
+    """A kernel density whose noise lies along the data: each code's follows the steps to its nearest neighbours.
+
+    At eight circles and more, codes lie near surfaces of fewer dimensions, and noise of one width for all directions
+    leaves them. It keeps codes, as `TorusKernelDensity` does, and its samples lie nearer to codes of the data than new
+    data do at a `scale` below 1: the price of samples that look like data.
+
+    Formula: `p(Φ) = 1/n Σ_i N(Φ - Φ_i; C_i)`, by the shortest arcs,
+    `C_i = scale²/k (Σ_j δ_ij δ_ijᵀ + tr_i / (10 dim) I)` with the arcs `δ_ij` to the `k` nearest neighbours of code
+    `i` and `tr_i = Σ_j |δ_ij|²`. The radii of a sample move with its angles, by the same shares of the steps to the
+    neighbours.
+
+    Args:
+        num_neighbors: Integer, at least 1, `k`. Defaults to `5`.
+        scale: Float, positive, the noise in parts of the distances to the neighbours. Defaults to `0.4`.
+        max_codes: Integer, at least 2: of more codes a random choice is kept. Defaults to `20000`.
+        seed: Integer, of that choice. Defaults to `None`, a random seed.
+
+    Raises:
+        TypeError: If a number is of the wrong type.
+        ValueError: If a number is out of range.
+
+    Example:
+
+    >>> import torusae
+    >>> codes = torusae.Torus(2).sample(100, seed=0)
+    >>> density = torusae.TorusNeighborDensity().fit(codes)
+    >>> density.log_density(codes).shape, density.sample(5, seed=0).shape
+    ((100,), (5, 4))
+
+    Reference:
+        Vincent & Bengio (2003), Manifold Parzen Windows. The noise across the data, a tenth, is a torusae choice.
+    """
+
+    _state = ("codes",)
+
+    codes: np.ndarray
+    """The codes that are kept, `(num, 2 * dim)`, rounded to six decimals."""
+
+    def __init__(self, num_neighbors: int = 5, scale: float = 0.4, max_codes: int = 20000, seed: int | None = None):
+        owner = "TorusNeighborDensity"
+        self.num_neighbors = _checks.positive_int(owner, "num_neighbors", num_neighbors)
+        self.scale = _checks.positive_float(owner, "scale", scale)
+        self.max_codes = _checks.positive_int(owner, "max_codes", max_codes, least=2)
+        self.seed = None if seed is None else _checks.positive_int(owner, "seed", seed, least=0)
+
+    def __repr__(self) -> str:
+        fitted = "not fitted" if self.dim is None else f"{len(self.codes)} codes, dim {self.dim}"
+        return f"TorusNeighborDensity({fitted})"
+
+    def _arguments(self):
+        return {name: getattr(self, name) for name in ("num_neighbors", "scale", "max_codes", "seed")}
+
+    def _restore(self):
+        self.dim = self.codes.shape[1] // 2
+        self._radii, self._angles = _polar(self.codes)
+        self._factors = None  # of every code's covariance, made when a density is first asked for
+
+    def fit(self, codes: Any) -> Self:
+        """Keeps codes.
+
+        Args:
+            codes: Float array `(num, 2 * dim)`, dim x values followed by dim y values, more than `num_neighbors`.
+
+        Returns:
+            The density itself.
+
+        Raises:
+            TypeError: If `codes` does not hold floating-point numbers.
+            ValueError: If `codes` has another shape, is not finite, or holds too few codes.
+        """
+        codes = self._codes("fit", codes)
+        self.codes = _some_codes(codes, self.max_codes, self.seed)
+        if len(self.codes) <= self.num_neighbors:
+            raise ValueError(
+                f"TorusNeighborDensity.fit: `codes` must hold more than {self.num_neighbors} codes. Received: "
+                f"{len(self.codes)}. Lower num_neighbors."
+            )
+        self._restore()
+        return self
+
+    def _steps(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The steps from some codes to their neighbours: arcs and differences of radii, each `(num, k, dim)`."""
+        squares = (self.codes**2).sum(axis=1)
+        k = self.num_neighbors
+        neighbors = np.empty((len(chosen), k), dtype="int64")
+        for start in range(0, len(chosen), 500):
+            rows = chosen[start : start + 500]
+            distances = squares - 2 * self.codes[rows] @ self.codes.T
+            distances[np.arange(len(rows)), rows] = np.inf
+            neighbors[start : start + 500] = np.argpartition(distances, k - 1)[:, :k]
+        arcs = self._angles[neighbors] - self._angles[chosen][:, None]
+        return arcs - 2 * np.pi * np.round(arcs / (2 * np.pi)), self._radii[neighbors] - self._radii[chosen][:, None]
+
+    def _spread(self, arcs: np.ndarray) -> np.ndarray:
+        """The variance of the noise across the data, `(num,)`: a tenth of the mean along all axes."""
+        variance = self.scale**2 * (arcs**2).mean(axis=(1, 2)) / 10
+        return np.maximum(variance, 1 / _LARGEST_KAPPA**2)
+
+    def _log_density(self, directions):
+        if self._factors is None:
+            arcs = self._steps(np.arange(len(self.codes)))[0]
+            covariances = self.scale**2 / self.num_neighbors * np.einsum("nka,nkb->nab", arcs, arcs)
+            covariances += self._spread(arcs)[:, None, None] * np.eye(self.dim)
+            factors = np.linalg.inv(np.linalg.cholesky(covariances))
+            constants = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)
+            self._factors = factors, constants - self.dim * math.log(2 * math.pi) / 2 - math.log(len(self.codes))
+        factors, constants = self._factors
+        x, y = np.split(directions, 2, axis=1)
+        logs = []
+        for angles in np.arctan2(y, x):
+            arcs = angles - self._angles
+            arcs -= 2 * np.pi * np.round(arcs / (2 * np.pi))
+            logs.append(constants - (np.einsum("nab,nb->na", factors, arcs) ** 2).sum(axis=1) / 2)
+        return _log_sum_exp(np.stack(logs))
+
+    def sample(self, num_samples: int, seed: Any = None) -> np.ndarray:
+        """Draws codes.
+
+        Args:
+            num_samples: Integer, at least 1.
+            seed: Integer, NumPy generator or `keras.random.SeedGenerator`; the same integer gives the same codes.
+                Defaults to `None`, a random seed.
+
+        Returns:
+            Float32 array `(num_samples, 2 * dim)`, dim x values followed by dim y values.
+
+        Raises:
+            ValueError: If nothing is fitted or `num_samples` is below 1.
+        """
+        self._check_fitted("sample")
+        num_samples = _checks.positive_int("TorusNeighborDensity.sample", "num_samples", num_samples)
+        rng = _generator("TorusNeighborDensity.sample", seed)
+        chosen = rng.integers(len(self.codes), size=num_samples)
+        arcs, rises = self._steps(chosen)
+        shares = rng.normal(size=(num_samples, self.num_neighbors, 1)) * self.scale / math.sqrt(self.num_neighbors)
+        across = rng.normal(size=(num_samples, arcs.shape[2])) * np.sqrt(self._spread(arcs))[:, None]
+        angles = self._angles[chosen] + (shares * arcs).sum(axis=1) + across
+        radii = np.abs(self._radii[chosen] + (shares * rises).sum(axis=1))
         return np.concatenate([radii * np.cos(angles), radii * np.sin(angles)], axis=1).astype("float32")
