@@ -93,6 +93,14 @@ def examples(session: nox.Session, backend: str) -> None:
                 "--output",
                 str(Path(folder, "power.json")),
             ],
+            "benchmarks/losses.py": [
+                "--seconds",
+                "0",
+                "--largest",
+                "1600",
+                "--output",
+                str(Path(folder, "losses.json")),
+            ],
         }
         session.install(*groups("examples"))
         for script, options in scripts.items():

@@ -170,8 +170,8 @@ def diaphony_loss(
     if order is None:
         return _pair_diaphony(angles, interactions or dim)
     order = _checks.positive_int("diaphony_loss", "order", order)
-    k, weights = _frequencies(dim, order, interactions or dim, decay)
-    return _weighted_squares(_moments(angles, k), weights)
+    interactions = interactions or dim
+    return _weighted_squares(_moments(angles, order, interactions), _frequencies(dim, order, interactions, decay)[1])
 
 
 def _checked_decay(owner: str, decay: float, order: int | None) -> float:
@@ -181,10 +181,66 @@ def _checked_decay(owner: str, decay: float, order: int | None) -> float:
     return decay
 
 
-def _moments(angles: Tensor, k: np.ndarray) -> Tensor:
-    """`mean e^{ik·φ}` of a batch for some vectors, real parts over imaginary ones, `(2, number of k)`."""
-    phases = ops.matmul(wrap_angles(angles), ops.convert_to_tensor(k.T, dtype=angles.dtype))  # (batch, number of k)
-    return ops.stack([ops.mean(ops.cos(phases), axis=0), ops.mean(ops.sin(phases), axis=0)])
+def _moments(angles: Tensor, order: int, interactions: int) -> Tensor:
+    """`mean e^{ik·φ}` of a batch for the vectors of `_frequencies`, real parts over imaginary ones, `(2, number of k)`.
+
+    Waves of one circle multiply into those of more, and a mean of products is a product of matrices: far less work
+    than a cosine for every point and vector.
+    """
+    dim = angles.shape[1]
+    left, right, places = _factors(dim, order, interactions)
+    c, s = ops.cos(angles), ops.sin(angles)
+    cosines, sines = [ops.ones_like(c[:, :1]), c], [ops.zeros_like(s[:, :1]), s]
+    for _ in range(order - 1):  # e^{i(a+1)φ} = e^{iaφ} e^{iφ}
+        last_c, last_s = cosines[-1], sines[-1]
+        cosines.append(last_c * c - last_s * s)
+        sines.append(last_s * c + last_c * s)
+    waves = ops.concatenate(cosines, axis=1), ops.concatenate(sines, axis=1)
+    (c_p, s_p), (c_q, s_q) = _wave_products(waves, left), _wave_products(waves, right)
+    q = ops.concatenate([c_q, s_q], axis=0)
+    size = batch_size(angles)
+    both = [
+        ops.take(ops.reshape(ops.matmul(ops.transpose(ops.concatenate(p, axis=0)), q), (-1,)), places) / size
+        for p in ([c_p, -s_p], [s_p, c_p])
+    ]
+    return ops.stack(both)
+
+
+def _wave_products(waves: tuple[Tensor, Tensor], factors: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """`e^{ip·φ}` of each point for some vectors p, each a product of waves of one circle, as cosine and sine."""
+    cosine: Tensor = None
+    sine: Tensor = None
+    for signs in factors:
+        # A choice of columns as a product with a matrix of 0 and ±1, which every backend differentiates fast.
+        c = ops.matmul(waves[0], ops.convert_to_tensor(np.abs(signs), dtype=waves[0].dtype))
+        s = ops.matmul(waves[1], ops.convert_to_tensor(signs, dtype=waves[0].dtype))
+        cosine, sine = (c, s) if cosine is None else (cosine * c - sine * s, sine * c + cosine * s)
+    return cosine, sine
+
+
+@lru_cache(maxsize=32)
+def _factors(dim: int, order: int, interactions: int) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
+    """How waves of single circles make those of all vectors k = p + q, q being the last of several entries of k.
+
+    Returns, for the vectors p and for the vectors q, matrices that choose columns among the waves `1, e^{iaφ_j}`, one
+    matrix for each factor, and the place of each k in the matrix of all p times all q.
+    """
+    k, _ = _frequencies(dim, order, interactions, 0.0)
+    rows: list[dict[tuple, int]] = [{}, {}]
+    places = np.empty((len(k), 2), dtype="int32")
+    for each, vector in enumerate(k):
+        entries = [(int(j), int(vector[j])) for j in np.flatnonzero(vector)]
+        split = (tuple(entries[:-1]), tuple(entries[-1:])) if len(entries) > 1 else (tuple(entries), ())
+        places[each] = [found.setdefault(part, len(found)) for found, part in zip(rows, split, strict=True)]
+    chosen = []
+    for found in rows:
+        factors = [np.zeros((1 + order * dim, len(found))) for _ in range(max(1, *map(len, found)))]
+        for part, column in found.items():
+            for number, signs in enumerate(factors):
+                j, a = part[number] if number < len(part) else (0, 0)
+                signs[1 + (abs(a) - 1) * dim + j if a else 0, column] = -1.0 if a < 0 else 1.0
+        chosen.append(factors)
+    return chosen[0], chosen[1], places[:, 0] * len(rows[1]) + places[:, 1]
 
 
 def _weighted_squares(moments: Tensor, weights: np.ndarray) -> Tensor:
@@ -502,13 +558,13 @@ class DiaphonyLoss(LatentLoss):
 
     def call_with_state(self, values, state):
         values = _angles("DiaphonyLoss", values)
-        k, weights = self._frequencies(values.shape[1])
+        weights = self._frequencies(values.shape[1])[1]
         share = batch_size(values) / self.memory
         if isinstance(share, float):
             share = min(1.0, max(share, _LEAST_SHARE))
         else:
             share = ops.clip(share, _LEAST_SHARE, 1.0)
-        moments = (1 - share) * state + share * ops.cast(_moments(values, k), state.dtype)
+        moments = (1 - share) * state + share * ops.cast(self._moments(values), state.dtype)
         squares = ops.sum(ops.square(moments), axis=0)
         noise = share / ((2 - share) * batch_size(values))
         shrink = ops.stop_gradient(ops.relu(1 - _NOISE_FLOOR * noise / ops.maximum(squares, _TINY)))
@@ -520,6 +576,9 @@ class DiaphonyLoss(LatentLoss):
     def share_of_first_moment(self, dim: int) -> float:
         """What part of all weights lies on the moment `k = (1, 0, ...)`; the loss needs an `order`."""
         return float(self._frequencies(dim)[1].max())
+
+    def _moments(self, values):
+        return _moments(values, self.order, min(self.interactions or values.shape[1], values.shape[1]))
 
     def _frequencies(self, dim):
         return _frequencies(dim, self.order, min(self.interactions or dim, dim), self.decay)

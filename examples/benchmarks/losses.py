@@ -1,0 +1,163 @@
+"""Time of every loss, forward and backward, over that of the backend's own sort of the same array.
+
+    KERAS_BACKEND=jax python examples/benchmarks/losses.py
+
+Everything is compiled as `fit` compiles it: `jit` on JAX, a graph with an unknown batch size on TensorFlow, eager on
+torch. A loss and the sort take turns, so that what else the machine does falls on both; numbers are medians. Beside
+them stands POT's closed form of the circular Wasserstein distance, where POT is installed and runs:
+`pip install pot`. Results are stored after every row.
+"""
+
+import argparse
+import datetime
+import json
+import math
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+import torusae
+
+SHAPES = [(128, 3), (512, 3), (512, 64), (4096, 8), (4096, 16), (16384, 3), (65536, 8)]
+LOSSES: dict[str, Callable] = {
+    "spring": lambda angles: torusae.spring_loss(angles, reduction="normalized"),
+    "quantile": lambda values: torusae.quantile_loss(
+        values, torusae.normal_quantiles(values.shape[0] or 1), "normalized"
+    ),
+    "circular Wasserstein": torusae.circular_wasserstein_loss,
+    "diaphony, order 4, up to 3 circles": lambda angles: torusae.diaphony_loss(angles, 4, 3, 1.0),
+    "diaphony of pairs of points": torusae.diaphony_loss,
+    "product moments": torusae.product_moment_loss,
+}
+LARGEST = {  # batch times frequencies, or pairs of points, that are worth waiting for
+    "diaphony, order 4, up to 3 circles": lambda batch, dim: dim <= 3,
+    "diaphony of pairs of points": lambda batch, dim: batch <= 4096 and dim <= 3,
+}
+
+
+def value_and_gradient(function: Callable, array: np.ndarray) -> Callable[[], None]:
+    """A call that computes a scalar function and its gradient, compiled as `fit` would, and waits for both."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        x = ops.convert_to_tensor(array).detach().requires_grad_(True)
+        wait = torch.cuda.synchronize if x.is_cuda else lambda: None
+
+        def run():
+            torch.autograd.grad(function(x), x)
+            wait()
+    elif backend == "jax":
+        import jax
+
+        compiled, x = jax.jit(jax.value_and_grad(function)), jax.numpy.asarray(array)
+
+        def run():
+            jax.block_until_ready(compiled(x))
+    else:
+        import tensorflow as tf
+
+        @tf.function(input_signature=[tf.TensorSpec([None, array.shape[1]], tf.float32)])
+        def compiled(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                value = function(x)
+            return value, tape.gradient(value, x)
+
+        x = tf.convert_to_tensor(array)
+
+        def run():
+            compiled(x)[1].numpy()
+
+    return run
+
+
+def own_sort(values):
+    """The sort that a user of the backend would write, weighed so that its gradient is one of a loss."""
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        values = torch.sort(values, dim=0)[0]
+    elif backend == "jax":
+        import jax
+
+        values = jax.numpy.sort(values, axis=0)
+    else:
+        import tensorflow as tf
+
+        values = tf.sort(values, axis=0)
+    return ops.sum(ops.square(values))
+
+
+def pot_loss(values):
+    """POT's squared distance to the uniform circle, `(batch,)` for each column; POT counts in turns."""
+    import ot
+
+    return ot.semidiscrete_wasserstein2_unif_circle((values + math.pi) / (2 * math.pi)).mean()
+
+
+def medians(functions: dict[str, Callable], seconds: float) -> dict[str, float]:
+    """The median time of each function, in microseconds, taken in turns."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for function in functions.values():
+        function()
+        function()
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(next(iter(times.values()))) < 5:
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            times[name].append(1e6 * (time.perf_counter() - start))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def main(argv: list[str] | None = None) -> list[dict]:
+    """Measures every shape and returns the rows."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each shape (default 2)")
+    parser.add_argument("--largest", type=int, default=1 << 19, help="no array with more numbers (default 524288)")
+    parser.add_argument("--output", type=Path, default=Path("out", "benchmark_losses.json"))
+    args = parser.parse_args(argv)
+    about = {
+        "backend": keras.backend.backend(),
+        "keras": keras.__version__,
+        "torusae": torusae.__version__,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "date": datetime.date.today().isoformat(),
+        "unit": "microseconds, median; in parentheses: in parts of the backend's own sort",
+    }
+    rows: list[dict] = []
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    for batch, dim in SHAPES:
+        if batch * dim > args.largest:
+            continue
+        array = np.random.default_rng(0).uniform(-math.pi, math.pi, (batch, dim)).astype("float32")
+        functions = {"sort": value_and_gradient(own_sort, array)}
+        for name, loss in LOSSES.items():
+            if LARGEST.get(name, lambda batch, dim: True)(batch, dim):
+                functions[name] = value_and_gradient(loss, array)
+        try:
+            functions["POT"] = value_and_gradient(pot_loss, array)
+            functions["POT"]()
+        except Exception as error:  # not installed, or not for this backend: whatever it says is the result
+            functions.pop("POT", None)
+            about["POT"] = f"{type(error).__name__}: {error}"[:200]
+        times = medians(functions, args.seconds)
+        rows.append({"batch": batch, "dim": dim, "times": times})
+        cells = [f"{name} {t:.0f} ({t / times['sort']:.2f})" for name, t in times.items()]
+        print(f"{batch} x {dim}: {', '.join(cells)}", flush=True)
+        args.output.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    print(f"Rows are in {args.output.resolve()}")
+    return rows
+
+
+if __name__ == "__main__":
+    main()
