@@ -180,3 +180,20 @@ def test_a_space_of_ones_own_must_say_what_it_does():
 def test_error_names_the_rule_and_what_came(call, error, message):
     with pytest.raises(error, match=re.escape(message)):
         call()
+
+
+@pytest.mark.parametrize("dim", [4, 8, 16, 64, 100])
+def test_no_circle_among_many_is_left_to_the_pairs(dim):
+    """The first moment of each circle by itself is pulled by the same weight, however many pairs there are."""
+    losses = {loss.name: loss for loss in torusae.Torus(dim).preset("uniform")}
+    assert list(losses) == ["diaphony", "circles", "quantile"]
+    angles = np.random.default_rng(0).uniform(-np.pi, np.pi, (5000, dim)).astype("float32")
+    angles[:, 1] = 0.0
+    pull = float(losses["circles"](angles)) * losses["circles"].default_weight
+    # 7 (1 + 1/2 + 1/3 + 1/4) for the moments 1 to 4 of the dead circle; the others have theirs within 1 / sqrt(5000).
+    assert abs(pull - 7 * 25 / 12) < 0.1 + dim * 7 * 25 / 12 / 5000 * 2
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_few_circles_have_all_moments_in_one_term(dim):
+    assert [loss.name for loss in torusae.Torus(dim).preset("uniform")] == ["diaphony", "quantile"]
