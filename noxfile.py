@@ -101,6 +101,7 @@ def examples(session: nox.Session, backend: str) -> None:
                 "--output",
                 str(Path(folder, "losses.json")),
             ],
+            "benchmarks/step.py": ["--steps", "2", "--seconds", "0", "--output", str(Path(folder, "step.json"))],
         }
         session.install(*groups("examples"))
         for script, options in scripts.items():
