@@ -27,6 +27,8 @@ EXACT = 1e-5  # float32 sums of up to 262144 squares, each within 2e-7
 # A wrapped angle far from zero is off by up to 3.6e-7 rad: half a step of float32 at π for each of three roundings.
 # A gradient holds four angles and a factor of 2, against a largest one of 0.2 rad for 128 angles.
 FAR = 2e-5
+# Differences of means of kernels: what is left is a tenth to a hundredth of what is added, each within 3e-7.
+DIFFERENCE = {"mmd": 5e-5, "cramer_wold": 5e-5}
 
 
 def spring_cases():
@@ -98,6 +100,35 @@ def torus_loss(loss, options, angles):
     if "order" in options:
         return reference.finite_diaphony(angles, options["order"], options["interactions"], options["decay"])
     return reference.diaphony(angles, min(options.get("interactions", dim), dim))
+
+
+def gaussian_cases():
+    """As `torus_cases`: the losses of Gaussian spaces."""
+    for loss in ("mmd", "cramer_wold", "sliced_wasserstein", "gaussian_distance", "kl"):
+        for batch, dim in [(3, 2), (12, 4), (5, 24)]:
+            values = 5 * (reference.kronecker(batch, dim) - 0.5)
+            yield loss, {}, f"{loss}/{batch}x{dim}", values, "values 5 (reference.kronecker - 1/2)"
+        if loss != "kl":
+            together = 0.1 * (reference.kronecker(8, 3) - 0.5) + 1.0
+            yield loss, {}, f"{loss}/together_8x3", together, "near (1, 1, 1), where a posterior has collapsed"
+
+
+def gaussian_loss(loss, values):
+    """A loss of a Gaussian space by the loops of reference.py."""
+    if loss == "sliced_wasserstein":
+        return reference.sliced_wasserstein(values, directions(values.shape[1]))
+    losses = {
+        "mmd": reference.maximum_mean_discrepancy,
+        "cramer_wold": reference.cramer_wold,
+        "gaussian_distance": reference.gaussian_distance,
+        "kl": reference.kl_divergence,
+    }
+    return losses[loss](values)
+
+
+def directions(dim):
+    """The directions of the sliced distance."""
+    return reference.kronecker(5, dim) - 0.5
 
 
 def slopes(function, angles, step=1e-5):
@@ -173,6 +204,18 @@ def make():
         entry = {"loss": loss, "options": options, "dtype": "float32", "rtol": FAR if "far" in name else EXACT}
         entry |= {"equation": "as the docstring defines it", "origin": origin + "; gradient by central differences"}
         add(name, read, exact, compute, entry, reductions=("normalized",))
+
+    for loss, options, name, values, origin in gaussian_cases():
+        read = reference.round_to(values, "float32")
+
+        def compute(x, reduction, loss=loss):
+            # SciPy's integrals are good to 1e-14 or so; sorts need steps that no order changes within.
+            step = 1e-4 if loss == "mmd" else 1e-6
+            return gaussian_loss(loss, x), slopes(lambda a: gaussian_loss(loss, a), x, step)
+
+        entry = {"loss": loss, "options": options, "dtype": "float32", "rtol": DIFFERENCE.get(loss, EXACT)}
+        entry |= {"equation": "as the docstring defines it", "origin": origin + "; gradient by central differences"}
+        add(name, read, read.astype("float64"), compute, entry, reductions=("normalized",))
 
     metadata = {
         "made by": "make_golden.py: float64 loops of reference.py over the inputs as rounded to their dtype",

@@ -9,7 +9,9 @@ import itertools
 import math
 
 import numpy as np
+import scipy.integrate
 import scipy.optimize
+import scipy.special
 import scipy.stats
 
 TAU = 2 * math.pi
@@ -237,3 +239,84 @@ def product_moment(angles):
             product = sum(x * y for x, y in zip(a, b, strict=True)) / len(a)
             total += 2 * (product - sum(a) / len(a) * sum(b) / len(b)) ** 2
     return total / (dim * (dim - 1) / 2)
+
+
+IMQ_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+def maximum_mean_discrepancy(x):
+    """Tolstikhin et al. (2018), algorithm 2, with the prior's terms as integrals.
+
+    C / (C + d²) = ∫ C exp(-(C + d²) t) dt, and the mean of exp(-t |a - b|²) over a normal a - b is closed. SciPy
+    integrates over u = log t.
+    """
+    num, dim = x.shape
+    widths = [2.0 * dim * scale for scale in IMQ_SCALES]
+
+    def integral(variance, squared_distance):
+        def integrand(u):
+            t = math.exp(u)
+            spread = 1 + 2 * variance * t
+            mean = spread ** (-dim / 2) * math.exp(-t * squared_distance / spread)
+            return mean * t * sum(c * math.exp(-c * t) for c in widths)
+
+        pieces = [-40.0, -8.0, -4.0, -2.0, 0.0, 3.0, 8.0]
+        return sum(
+            scipy.integrate.quad(integrand, a, b, epsabs=1e-14, epsrel=1e-13, limit=200)[0]
+            for a, b in itertools.pairwise(pieces)
+        )
+
+    within = 0.0
+    for s in range(num):
+        for u in range(num):
+            if s != u:
+                within += sum(c / (c + ((x[s] - x[u]) ** 2).sum()) for c in widths)
+    cross = sum(integral(1.0, (row**2).sum()) for row in x)
+    return within / max(1, num * (num - 1)) + integral(2.0, 0.0) - 2 * cross / num
+
+
+def cramer_wold(x):
+    """Knop et al. (2020): φ is Kummer's function of SciPy below dim 20, from there the paper's approximation."""
+    num, dim = x.shape
+    gamma = (4 / (3 * num)) ** 0.4
+
+    def phi(s):
+        return (1 + 4 * s / (2 * dim - 3)) ** -0.5 if dim >= 20 else scipy.special.hyp1f1(0.5, dim / 2, -s)
+
+    within = sum(phi(((a - b) ** 2).sum() / (4 * gamma)) for a in x for b in x) / (num**2 * math.sqrt(gamma))
+    cross = sum(phi((a**2).sum() / (2 + 4 * gamma)) for a in x) / num
+    return (within + 1 / math.sqrt(1 + gamma) - 2 * math.sqrt(2) * cross / math.sqrt(1 + 2 * gamma)) / (
+        2 * math.sqrt(math.pi)
+    )
+
+
+def sliced_wasserstein(x, directions):
+    """Kolouri et al. (2018): sorted projections beside SciPy's quantiles of the normal distribution."""
+    quantiles = scipy.stats.norm.ppf((np.arange(len(x)) + 0.5) / len(x))
+    total = 0.0
+    for direction in directions:
+        unit = direction / math.sqrt(sum(direction**2))
+        total += sum((a - b) ** 2 for a, b in zip(sorted(x @ unit), quantiles, strict=True))
+    return total / (len(directions) * len(x))
+
+
+def gaussian_distance(x):
+    """Duda (2018): squared radii and half the squared distances of pairs beside SciPy's chi-square quantiles."""
+    num, dim = x.shape
+
+    def off(found):
+        quantiles = scipy.stats.chi2(dim).ppf((np.arange(len(found)) + 0.5) / len(found))
+        return ((np.sort(found) - quantiles) ** 2).mean()
+
+    pairs = [((x[s] - x[u]) ** 2).sum() / 2 for s in range(num) for u in range(s)]
+    return (off((x**2).sum(axis=1)) + off(np.array(pairs))) / (dim * (dim + 2))
+
+
+def kl_divergence(posterior):
+    """Kingma & Welling (2013), appendix B: of N(mean, exp(log variance)) from N(0, 1), over the batch."""
+    num, size = posterior.shape
+    total = 0.0
+    for row in posterior:
+        for mean, log_variance in zip(row[: size // 2], row[size // 2 :], strict=True):
+            total += 0.5 * (mean**2 + math.exp(log_variance) - log_variance - 1)
+    return total / num

@@ -138,3 +138,17 @@ def test_the_figure_shows_what_was_found():
     assert labels[:3] == ["angle, rad", "radius", "|mean exp(i k·φ)|, the ten largest"]
     assert figure.axes[0].get_legend() is not None
     assert figure.axes[2].get_yticklabels()[0].get_text() == "1φ₁, 1φ₃"
+
+
+def test_a_torus_that_the_data_do_not_fill_is_told_from_one_they_fill():
+    """Every circle and every pair is uniform, but the six angles are functions of three."""
+    angles = healthy(3, 4000)[0]
+    pairs = np.stack([angles[:, 0] + angles[:, 1] + angles[:, 2], angles @ [1, -1, 2], angles @ [2, 1, -1]], axis=1)
+    codes_of_three = codes(np.concatenate([angles, pairs], axis=1), healthy(6, 4000)[1])
+    (problem,) = torusae.diagnose(codes_of_three).problems
+    assert problem.name == "unfilled dimensions"
+    assert abs(problem.measured - 3) < 0.3  # four deviations of 3 / sqrt(4000), and the curvature of nothing
+    assert "about 3 circles" in problem.advice or "about 2 circles" in problem.advice
+    full = torusae.diagnose(codes(*healthy(6, 4000)))
+    assert full.problems == ()
+    assert abs(full.statistics["dimension"] - 6) < 4 * 6 / math.sqrt(4000)

@@ -26,7 +26,14 @@ def loss_of(case, reduction):
             "diaphony": torusae.DiaphonyLoss,
             "product_moment": torusae.ProductMomentLoss,
             "spring": torusae.SpringLoss,
+            "mmd": torusae.MMDLoss,
+            "cramer_wold": torusae.CramerWoldLoss,
+            "gaussian_distance": torusae.GaussianDistanceLoss,
+            "kl": torusae.KLLoss,
         }
+        if case["loss"] == "sliced_wasserstein":
+            directions = to_tensor(make_golden.directions(case["shape"][1]).astype("float32"))
+            return lambda values: torusae.sliced_wasserstein_loss(values, directions)
         return makers[case["loss"]](**case["options"])
     if case["loss"] == "spring":
         return torusae.SpringLoss(case["period"], reduction)
@@ -76,7 +83,7 @@ def test_value_and_gradient(name, reduction, compile):
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if "options" in CASES[name]])
-def test_value_and_gradient_on_the_torus(name):
+def test_value_and_gradient_of_the_other_losses(name):
     check(name, "normalized", "float32", CASES[name]["rtol"], compile=True)
 
 

@@ -365,3 +365,19 @@ def test_streamed_metrics_reset_serialize_and_name_bad_input(metric, rng):
 def test_too_many_cells_to_stream():
     with pytest.raises(ValueError, match="`cells`=8 at dim 7 makes 2097152 cells"):
         torusae.CellDivergence(7)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5])
+def test_intrinsic_dimension_of_uniform_points_and_of_a_surface(dim, rng):
+    angles = rng.uniform(-np.pi, np.pi, (3000, dim))
+    allowed = 4 * dim / np.sqrt(3000)  # four deviations
+    assert abs(torusae.intrinsic_dimension(angles) - dim) < allowed
+    turned = np.concatenate([angles, angles + 1.0, -2 * angles], axis=1)  # linear, so that no distance ratio changes
+    assert abs(torusae.intrinsic_dimension(turned) - dim) < allowed
+    repeated = np.concatenate([angles, angles[:50]])
+    assert torusae.intrinsic_dimension(repeated) == pytest.approx(torusae.intrinsic_dimension(angles), abs=0.01)
+
+
+def test_intrinsic_dimension_needs_three_points():
+    with pytest.raises(ValueError, match="at least 3 different points"):
+        torusae.intrinsic_dimension(np.zeros((10, 2)))

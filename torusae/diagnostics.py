@@ -22,6 +22,9 @@ _DRIFTED_MEAN = 0.1
 _DEVIATIONS = (0.5, 2.0)  # in parts of the prior's deviation of radii
 _NEAR_ORIGIN = 0.2  # a radius below it: the angle is nearly arbitrary
 _MANY_NEAR_ORIGIN = 0.01
+_MISSING_DIMENSIONS = 0.5
+_RARE_DIMENSION = 4.0  # deviations of the estimate
+_POINTS_OF_DIMENSION = 4000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Diagnosis:
 
 def diagnose(model: Any, x: Any = None, batch_size: int | None = None) -> Diagnosis:
     """Says what is wrong with a latent torus: dead, uneven or gapped circles, tied circles, radii that left the ring.
+
+    Also whether the data fill as many dimensions as the torus has: `statistics["dimension"]`.
 
     Args:
         model: A `TorusAutoencoder` whose space has angles, or codes of a torus themselves, `(num, 2 * dim)`.
@@ -107,7 +112,12 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None) -> Diagno
         "radii deviation": radii.std(axis=0),
         "near the origin": (radii < _NEAR_ORIGIN).mean(axis=0),
     }
+    one_point = len(np.unique(angles, axis=0)) < 3
+    statistics["dimension"] = 0.0 if one_point else metrics.intrinsic_dimension(angles, _POINTS_OF_DIMENSION)
     problems = [*_of_circles(statistics, angles), *_of_ties(statistics, num), *_of_radii(statistics)]
+    # Dead and tied circles lack dimensions, too: that is said already.
+    if not {"dead circle", "tied circles"} & {problem.name for problem in problems}:
+        problems.extend(_of_dimension(statistics["dimension"], num, dim))
     if batch_size is not None and batch_size < _SMALL_BATCH:
         problems.append(
             Problem(
@@ -203,6 +213,19 @@ def _of_ties(statistics, num):
             f"Circles {circles[0]} and {circles[1]} move together: |mean exp(i k·φ)| = {moduli[row]:.2f} along "
             f"k = {tuple(int(n) for n in k[row])} (uniform: {statistics['expected moment']:.2f}).",
             'Use losses="uniform", the default, which sees all circles at once; the paper\'s see one at a time.',
+        )
+
+
+def _of_dimension(dimension, num, dim):
+    deviation = dim / math.sqrt(min(num, _POINTS_OF_DIMENSION))
+    if dim - dimension > max(_MISSING_DIMENSIONS, _RARE_DIMENSION * deviation):
+        yield Problem(
+            "unfilled dimensions",
+            tuple(range(dim)),
+            dimension,
+            float(dim),
+            f"The points fill about {dimension:.1f} of {dim} dimensions: samples of the prior will not look like data.",
+            f'Sample from fit_density(x, "neighbors"), or use about {max(1, math.floor(dimension))} circles.',
         )
 
 
