@@ -6,6 +6,7 @@ import pytest
 from helpers import gradient, to_numpy, to_tensor
 
 import torusae
+from torusae import networks
 
 IMAGES = [(28, 28, 1), (32, 32, 3), (30, 17, 2)]
 
@@ -263,3 +264,31 @@ def test_labels_of_another_shape_or_type(head, labels, error, message):
     outputs = np.zeros((3, head.num_outputs), "float32")
     with pytest.raises(error, match=message):
         head.loss_and_score(to_tensor(labels), to_tensor(outputs))
+
+
+@pytest.mark.parametrize("options", [{}, {"strides": 2}, {"padding": "valid"}, {"dilation_rate": 2}])
+def test_convolution_is_that_of_keras(options):
+    """Whatever the layout, output and gradients are those of the layer that it replaces."""
+    x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype("float32")
+    own = networks.Conv2D(4, 3, **{"padding": "same", **options})
+    theirs = keras.layers.Conv2D(4, 3, **{"padding": "same", **options})
+    for layer in (own, theirs):
+        layer.build(x.shape)
+    theirs.set_weights(own.get_weights())
+    (value, slope), (value_2, slope_2) = (
+        gradient(lambda images, layer=layer: keras.ops.sum(keras.ops.sin(layer(images))), x) for layer in (own, theirs)
+    )
+    np.testing.assert_allclose(value, value_2, rtol=1e-5)
+    np.testing.assert_allclose(slope, slope_2, rtol=1e-4, atol=1e-5)  # float32 sums of 27 products
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_pooling_is_that_of_keras(padding):
+    x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype("float32")
+    own, theirs = networks.MaxPooling2D(2, padding=padding), keras.layers.MaxPooling2D(2, padding=padding)
+    for layer in (own, theirs):
+        value, slope = gradient(lambda images, layer=layer: keras.ops.sum(keras.ops.sin(layer(images))), x)
+        if layer is own:
+            first = value, slope
+    np.testing.assert_allclose(value, first[0], rtol=1e-6)
+    np.testing.assert_allclose(slope, first[1], rtol=1e-6)

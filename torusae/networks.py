@@ -14,6 +14,55 @@ from torusae.layers import CircularEmbedding
 from torusae.losses import angular_loss
 
 
+def _turned(inputs: Tensor, data_format: str) -> bool:
+    """Whether an image in channels last is better handed over in channels first: on torch, while it computes.
+
+    torch wants the axes of channels first and works fastest on the memory of channels last, which a transposed tensor
+    has. Keras copies every input of a convolution or pooling in channels last to the memory of channels first and
+    back, for half of a step's time.
+    """
+    return keras.backend.backend() == "torch" and data_format == "channels_last" and ops.is_tensor(inputs)
+
+
+def _channels_first(images: Tensor) -> Tensor:
+    return ops.transpose(images, (0, 3, 1, 2))
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return ops.transpose(images, (0, 2, 3, 1))
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class Conv2D(keras.layers.Conv2D):
+    """Keras' convolution, on torch in the memory layout that it is fastest in: same arguments, weights and results."""
+
+    def convolution_op(self, inputs, kernel):
+        """Keras' convolution without a copy of its input."""
+        if not _turned(inputs, self.data_format):
+            return super().convolution_op(inputs, kernel)
+        outputs = ops.conv(
+            _channels_first(inputs),
+            kernel,
+            strides=list(self.strides),
+            padding=self.padding,
+            dilation_rate=self.dilation_rate,
+            data_format="channels_first",
+        )
+        return _channels_last(outputs)
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class MaxPooling2D(keras.layers.MaxPooling2D):
+    """Keras' pooling, on torch in the memory layout that it is fastest in: same arguments and results."""
+
+    def call(self, inputs):
+        """Keras' pooling without a copy of its input."""
+        if not _turned(inputs, self.data_format):
+            return super().call(inputs)
+        pooled = ops.max_pool(_channels_first(inputs), self.pool_size, self.strides, self.padding, "channels_first")
+        return _channels_last(pooled)
+
+
 def _image_axes(owner: str, name: str, shape: Sequence[int]) -> tuple[int, int, int]:
     """Height, width and channels of an image shape in the layout that Keras is set to."""
     shape = tuple(_checks.positive_int(owner, f"{name}[{axis}]", size) for axis, size in enumerate(shape))
@@ -65,8 +114,8 @@ def conv_encoder(
     inputs = keras.Input(tuple(input_shape), name="image")
     x = inputs
     for count in filters:
-        x = keras.layers.Conv2D(count, 3, padding="same", activation="relu", kernel_initializer="he_normal")(x)
-        x = keras.layers.MaxPooling2D(2, padding="same")(x)
+        x = Conv2D(count, 3, padding="same", activation="relu", kernel_initializer="he_normal")(x)
+        x = MaxPooling2D(2, padding="same")(x)
     x = keras.layers.Flatten()(x)
     outputs = keras.layers.Dense(num_features, activation="relu", kernel_initializer="he_normal")(x)
     return keras.Model(inputs, outputs, name=name)
@@ -114,7 +163,7 @@ def conv_decoder(
     x = keras.layers.Dense(start[0] * start[1] * start[2], activation="relu", kernel_initializer="he_normal")(inputs)
     x = keras.layers.Reshape(start)(x)
     for level, count in reversed(list(enumerate(reversed(filters)))):
-        x = keras.layers.Conv2D(count, 3, padding="same", activation="relu", kernel_initializer="he_normal")(x)
+        x = Conv2D(count, 3, padding="same", activation="relu", kernel_initializer="he_normal")(x)
         x = keras.layers.UpSampling2D(2)(x)
         surplus = ((0, heights[level + 1] * 2 - heights[level]), (0, widths[level + 1] * 2 - widths[level]))
         if surplus != ((0, 0), (0, 0)):
@@ -123,7 +172,7 @@ def conv_decoder(
     # mean squared error, stays there, since its derivative vanishes (seen on MNIST on three backends). So it starts
     # dark, and with small weights: then what it learns first is where to be bright.
     start_dark = activation == "sigmoid"
-    x = keras.layers.Conv2D(
+    x = Conv2D(
         channels,
         3,
         padding="same",
