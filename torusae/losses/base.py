@@ -1,5 +1,6 @@
 """What the losses share: batch statistics as Keras losses, and sorting with equal gradients on every backend."""
 
+from functools import lru_cache
 from typing import Any
 
 import keras
@@ -21,11 +22,54 @@ def batch_size(values: Tensor) -> int | Tensor:
 def sort_rows(values: Tensor) -> Tensor:
     """Sorts `(batch, dim)` along the batch and returns `(dim, batch)`.
 
-    argsort is stable on every backend where sort is not (torch), so equal values get the same gradients everywhere.
+    The order is stable, so that equal values get the same gradients everywhere.
     """
     values = ops.transpose(values)
-    order = ops.argsort(ops.stop_gradient(values), axis=-1)
+    if keras.backend.backend() == "torch":
+        # torch's own argsort and gather: between them Keras casts to int32 and back and looks for negative places,
+        # which takes as long as half a sort; and torch sorts rows that lie apart in memory more slowly.
+        values = values.contiguous()
+        return values.gather(-1, values.detach().argsort(dim=-1, stable=True))
+    fixed = ops.stop_gradient(values)
+    order = _argsort_by_halves(fixed) if _sorts_floats_slowly(fixed) else ops.argsort(fixed, axis=-1)
     return ops.take_along_axis(values, order, axis=-1)
+
+
+_MOST_BY_HALVES = 1 << 15
+
+
+def _sorts_floats_slowly(values: Tensor) -> bool:
+    """Whether integers are better: on JAX on the CPU, where XLA compares floats in a total order of its own.
+
+    Only integers without a companion have a fast path there. https://github.com/openxla/xla/issues/35587
+    """
+    return (
+        keras.backend.backend() == "jax"
+        and values.shape[-1] <= _MOST_BY_HALVES
+        and str(values.dtype) == "float32"
+        and _is_on_cpu()
+    )
+
+
+@lru_cache(maxsize=1)
+def _is_on_cpu() -> bool:
+    return all(device.startswith("cpu") for device in keras.distribution.list_devices())
+
+
+def _argsort_by_halves(values: Tensor) -> Tensor:
+    """`argsort` of float32 along the last axis, of at most 32768, by two sorts of integers: a radix sort of two digits.
+
+    Each sorts 16 bits of a float's order, low ones first, with the place in the low 15 bits of the same integer.
+    """
+    # Bits as an integer are in the order of positive floats, and in reverse that of negative ones. -0 is 0.
+    bits = ops.view(ops.where(values == 0, ops.zeros_like(values), values), dtype="int32")
+    keys = ops.where(bits < 0, ops.bitwise_xor(bits, 0x7FFFFFFF), bits)
+    place = ops.arange(values.shape[-1], dtype="int32")
+    low = ops.sort(ops.bitwise_and(keys, 0xFFFF) * _MOST_BY_HALVES + place, axis=-1)
+    order = ops.bitwise_and(low, _MOST_BY_HALVES - 1)
+    high = ops.take_along_axis(ops.right_shift(keys, 16), order, axis=-1)
+    high = ops.sort(high * _MOST_BY_HALVES + place, axis=-1)
+    return ops.take_along_axis(order, ops.bitwise_and(high, _MOST_BY_HALVES - 1), axis=-1)
 
 
 class _ReplicaMean(keras.losses.Loss):
