@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import torusae
+from torusae.losses import base
 
 TAU = reference.TAU
 REDUCTIONS = ["sum", "normalized"]
@@ -442,3 +443,13 @@ def test_float64_arrays_are_taken_without_a_warning(loss, rng):
     # JAX warns where float64 is asked for; here warnings are errors.
     x = rng.uniform(0, 2, (7, 2))
     assert value_of(loss, x) == pytest.approx(value_of(loss, to_tensor(x)), rel=1e-6)
+
+
+@pytest.mark.parametrize("num", [1, 2, 1000, 1 << 15, (1 << 15) + 1])
+def test_sorting_by_digits_is_a_stable_argsort(num):
+    """With ties, both zeros, infinities, and the smallest numbers that XLA does not take for zero."""
+    x = np.round(np.random.default_rng(0).normal(size=(3, num)), 2).astype("float32")
+    x[0, :1], x[0, -1:] = 0.0, -0.0
+    x[1, : min(4, num)] = [np.inf, -np.inf, 1.2e-38, -1.2e-38][: min(4, num)]
+    found = to_numpy(compiled(base._argsort_by_digits)(to_tensor(x)))
+    np.testing.assert_array_equal(found, np.argsort(x, axis=-1, kind="stable"))

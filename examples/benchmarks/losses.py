@@ -3,7 +3,7 @@
     KERAS_BACKEND=jax python examples/benchmarks/losses.py
 
 Everything is compiled as `fit` compiles it: `jit` on JAX, a graph with an unknown batch size on TensorFlow, eager on
-torch. A loss and the sort take turns, so that what else the machine does falls on both; numbers are medians. Beside
+torch. Each loss and the sort take turns, so that what else the machine does falls on both; numbers are medians. Beside
 them stands POT's closed form of the circular Wasserstein distance, where POT is installed and runs:
 `pip install pot`. Results are stored after every row.
 """
@@ -16,7 +16,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
@@ -119,10 +119,41 @@ def medians(functions: dict[str, Callable], seconds: float) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def growth(seconds: float, largest: int) -> Iterator[dict]:
+    """The exponents that time grows with, from sizes that each are 4 times the one before."""
+    rng = np.random.default_rng(0)
+
+    def exponent(sizes, arrays, functions):
+        times = [
+            medians({"it": value_and_gradient(f, a)}, seconds)["it"] for f, a in zip(functions, arrays, strict=True)
+        ]
+        return times, float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
+
+    def angles(batch, dim):
+        return rng.uniform(-math.pi, math.pi, (batch, dim)).astype("float32")
+
+    for name in ("spring", "quantile", "circular Wasserstein"):
+        batches = [batch for batch in (4096, 16384, 65536) if batch * 8 <= largest]
+        if len(batches) > 1:
+            work = [batch * math.log(batch) for batch in batches]
+            times, power = exponent(work, [angles(batch, 8) for batch in batches], [LOSSES[name]] * len(batches))
+            yield {"loss": name, "of": "batch log batch, batch", "sizes": batches, "times": times, "exponent": power}
+        dims = [dim for dim in (4, 16, 64) if 4096 * dim <= largest]
+        if len(dims) > 1:
+            times, power = exponent(dims, [angles(4096, dim) for dim in dims], [LOSSES[name]] * len(dims))
+            yield {"loss": name, "of": "dim", "sizes": dims, "times": times, "exponent": power}
+    counts = [count for count in (16, 64, 256) if 1024 * count <= largest]
+    if len(counts) > 1:
+        directions = torusae.primitive_directions(3, 5)
+        functions = [lambda a, k=directions[:count]: torusae.sliced_loss(a, k) for count in counts]
+        times, power = exponent(counts, [angles(1024, 3)] * len(counts), functions)
+        yield {"loss": "sliced", "of": "directions", "sizes": counts, "times": times, "exponent": power}
+
+
 def main(argv: list[str] | None = None) -> list[dict]:
     """Measures every shape and returns the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each shape (default 2)")
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each loss and shape (default 0.5)")
     parser.add_argument("--largest", type=int, default=1 << 19, help="no array with more numbers (default 524288)")
     parser.add_argument("--output", type=Path, default=Path("out", "benchmark_losses.json"))
     args = parser.parse_args(argv)
@@ -140,21 +171,30 @@ def main(argv: list[str] | None = None) -> list[dict]:
         if batch * dim > args.largest:
             continue
         array = np.random.default_rng(0).uniform(-math.pi, math.pi, (batch, dim)).astype("float32")
-        functions = {"sort": value_and_gradient(own_sort, array)}
-        for name, loss in LOSSES.items():
-            if LARGEST.get(name, lambda batch, dim: True)(batch, dim):
-                functions[name] = value_and_gradient(loss, array)
+        functions = {
+            name: value_and_gradient(loss, array)
+            for name, loss in LOSSES.items()
+            if LARGEST.get(name, lambda batch, dim: True)(batch, dim)
+        }
         try:
             functions["POT"] = value_and_gradient(pot_loss, array)
             functions["POT"]()
         except Exception as error:  # not installed, or not for this backend: whatever it says is the result
             functions.pop("POT", None)
             about["POT"] = f"{type(error).__name__}: {error}"[:200]
-        times = medians(functions, args.seconds)
+        sort = value_and_gradient(own_sort, array)
+        times = {}
+        for name, function in functions.items():  # pairwise: a loss that fills the cache does not slow down another
+            pair = medians({"sort": sort, name: function}, args.seconds)
+            times[name] = {"time": pair[name], "over sort": pair[name] / pair["sort"]}
         rows.append({"batch": batch, "dim": dim, "times": times})
-        cells = [f"{name} {t:.0f} ({t / times['sort']:.2f})" for name, t in times.items()]
+        cells = [f"{name} {t['time']:.0f} ({t['over sort']:.2f})" for name, t in times.items()]
         print(f"{batch} x {dim}: {', '.join(cells)}", flush=True)
         args.output.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    scaling = [*growth(args.seconds, args.largest)]
+    for row in scaling:
+        print(f"{row['loss']}, {row['of']} {row['sizes']}: exponent {row['exponent']:.2f}", flush=True)
+    args.output.write_text(json.dumps({**about, "rows": rows, "growth": scaling}, indent=1) + "\n", encoding="utf-8")
     print(f"Rows are in {args.output.resolve()}")
     return rows
 

@@ -31,11 +31,11 @@ def sort_rows(values: Tensor) -> Tensor:
         values = values.contiguous()
         return values.gather(-1, values.detach().argsort(dim=-1, stable=True))
     fixed = ops.stop_gradient(values)
-    order = _argsort_by_halves(fixed) if _sorts_floats_slowly(fixed) else ops.argsort(fixed, axis=-1)
+    order = _argsort_by_digits(fixed) if _sorts_floats_slowly(fixed) else ops.argsort(fixed, axis=-1)
     return ops.take_along_axis(values, order, axis=-1)
 
 
-_MOST_BY_HALVES = 1 << 15
+_PLACE_BITS = {15: 2, 20: 3}  # how many bits a place may have, and how many digits are left for the 32 bits of a float
 
 
 def _sorts_floats_slowly(values: Tensor) -> bool:
@@ -45,7 +45,7 @@ def _sorts_floats_slowly(values: Tensor) -> bool:
     """
     return (
         keras.backend.backend() == "jax"
-        and values.shape[-1] <= _MOST_BY_HALVES
+        and values.shape[-1] <= 1 << max(_PLACE_BITS)
         and str(values.dtype) == "float32"
         and _is_on_cpu()
     )
@@ -56,20 +56,28 @@ def _is_on_cpu() -> bool:
     return all(device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
-def _argsort_by_halves(values: Tensor) -> Tensor:
-    """`argsort` of float32 along the last axis, of at most 32768, by two sorts of integers: a radix sort of two digits.
+def _argsort_by_digits(values: Tensor) -> Tensor:
+    """Stable `argsort` of float32 along the last axis, of at most a million, by sorts of integers: a radix sort.
 
-    Each sorts 16 bits of a float's order, low ones first, with the place in the low 15 bits of the same integer.
+    Each sorts some bits of a float's order, low ones first, with the place in the bits below them.
     """
+    place_bits = next(bits for bits in _PLACE_BITS if values.shape[-1] <= 1 << bits)
+    num_digits = _PLACE_BITS[place_bits]
+    digit_bits = -(-32 // num_digits)
     # Bits as an integer are in the order of positive floats, and in reverse that of negative ones. -0 is 0.
     bits = ops.view(ops.where(values == 0, ops.zeros_like(values), values), dtype="int32")
     keys = ops.where(bits < 0, ops.bitwise_xor(bits, 0x7FFFFFFF), bits)
     place = ops.arange(values.shape[-1], dtype="int32")
-    low = ops.sort(ops.bitwise_and(keys, 0xFFFF) * _MOST_BY_HALVES + place, axis=-1)
-    order = ops.bitwise_and(low, _MOST_BY_HALVES - 1)
-    high = ops.take_along_axis(ops.right_shift(keys, 16), order, axis=-1)
-    high = ops.sort(high * _MOST_BY_HALVES + place, axis=-1)
-    return ops.take_along_axis(order, ops.bitwise_and(high, _MOST_BY_HALVES - 1), axis=-1)
+    order = None
+    for number in range(num_digits):
+        digit = ops.right_shift(keys, number * digit_bits)
+        if number < num_digits - 1:  # the last one has the sign
+            digit = ops.bitwise_and(digit, (1 << digit_bits) - 1)
+        if order is not None:
+            digit = ops.take_along_axis(digit, order, axis=-1)
+        step = ops.bitwise_and(ops.sort(digit * (1 << place_bits) + place, axis=-1), (1 << place_bits) - 1)
+        order = step if order is None else ops.take_along_axis(order, step, axis=-1)
+    return order
 
 
 class _ReplicaMean(keras.losses.Loss):

@@ -68,20 +68,21 @@ def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "s
     dim = angles.shape[1]
     phi = sort_rows(wrap_angles(angles, period))  # (batch, dim) -> (dim, batch)
     # In turns, so that evenly spaced angles give 1 without the rounding of period²; a gap of neighbours is exact, and
-    # would not be as a difference of turns.
-    if order == 1:
-        gaps = (phi[:, 1:] - phi[:, :-1]) / period
-        closing_gaps = (phi[:, 0] + period - phi[:, -1]) / period
-        loss = ops.sum(ops.square(closing_gaps)) + ops.sum(ops.square(gaps))
-    else:
-        # How often the way to the m-th neighbour, s + m, passes the cut: a turn for each time.
-        s = ops.cumsum(ops.ones_like(phi), axis=-1) - 1
-        turns = ops.floor((s + order + 0.5) / batch_size(angles))
-        ways = (ops.roll(phi, -order, axis=-1) - phi) / period + turns
-        loss = ops.sum(ops.square(ways))
+    # would not be as a difference of turns. `roll` has a roll as its gradient, where slices would fill up zeros.
+    ways = (ops.roll(phi, -order, axis=-1) - phi) / period + _turns_to_neighbour(angles, order)
+    loss = ops.sum(ops.square(ways))
     if reduction == "normalized":
         return loss * batch_size(angles) / (dim * order**2)
     return loss * period**2
+
+
+def _turns_to_neighbour(angles: Tensor, order: int) -> Tensor:
+    """How often the way from each sorted angle to the m-th after it passes the cut, in turns, `(batch,)`."""
+    size = batch_size(angles)
+    if isinstance(size, int):
+        return ops.convert_to_tensor((np.arange(size) + order) // size, dtype=angles.dtype)
+    place = ops.cumsum(ops.ones_like(ops.stop_gradient(angles[:, 0]))) - 1
+    return ops.floor((place + order + 0.5) / size)
 
 
 @lru_cache(maxsize=64)
