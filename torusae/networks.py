@@ -63,6 +63,19 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
         return _channels_last(pooled)
 
 
+@keras.saving.register_keras_serializable(package="torusae")
+class UpSampling2D(keras.layers.UpSampling2D):
+    """Keras' up-sampling of nearest pixels, on torch in the memory layout that it is fastest in: same results."""
+
+    def call(self, inputs):
+        """Keras' up-sampling in one operation in place of four."""
+        if not _turned(inputs, self.data_format) or self.interpolation != "nearest":
+            return super().call(inputs)
+        size = [self.size[0] * inputs.shape[1], self.size[1] * inputs.shape[2]]
+        images = _channels_first(inputs)
+        return _channels_last(ops.image.resize(images, size, interpolation="nearest", data_format="channels_first"))
+
+
 def _image_axes(owner: str, name: str, shape: Sequence[int]) -> tuple[int, int, int]:
     """Height, width and channels of an image shape in the layout that Keras is set to."""
     shape = tuple(_checks.positive_int(owner, f"{name}[{axis}]", size) for axis, size in enumerate(shape))
@@ -164,7 +177,7 @@ def conv_decoder(
     x = keras.layers.Reshape(start)(x)
     for level, count in reversed(list(enumerate(reversed(filters)))):
         x = Conv2D(count, 3, padding="same", activation="relu", kernel_initializer="he_normal")(x)
-        x = keras.layers.UpSampling2D(2)(x)
+        x = UpSampling2D(2)(x)
         surplus = ((0, heights[level + 1] * 2 - heights[level]), (0, widths[level + 1] * 2 - widths[level]))
         if surplus != ((0, 0), (0, 0)):
             x = keras.layers.Cropping2D(surplus)(x)
