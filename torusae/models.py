@@ -190,7 +190,7 @@ class TorusAutoencoder(keras.Model):
         self._check_samples("TorusAutoencoder", "x", x)
         projection = self.latent.project(self.encoder(x, training=training))
         code = self.latent.code(projection, training)
-        coordinates = self.latent.space.coordinates(code)
+        coordinates = self.latent.space.coordinates(code) if self.heads else None
         outputs = {name: head(coordinates, training=training) for name, head in self.heads.items()}
         if self.latent.space.is_stochastic:
             outputs["posterior"] = projection

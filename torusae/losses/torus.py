@@ -206,24 +206,25 @@ def _moments(angles: Tensor, order: int, interactions: int) -> Tensor:
     return ops.stack(both)
 
 
-def _wave_products(waves: tuple[Tensor, Tensor], factors: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+def _wave_products(waves: tuple[Tensor, Tensor], factors: list[tuple[np.ndarray, np.ndarray]]) -> tuple[Tensor, Tensor]:
     """`e^{ip·φ}` of each point for some vectors p, each a product of waves of one circle, as cosine and sine."""
     cosine: Tensor = None
     sine: Tensor = None
-    for signs in factors:
+    for chosen, signs in factors:
         # A choice of columns as a product with a matrix of 0 and ±1, which every backend differentiates fast.
-        c = ops.matmul(waves[0], ops.convert_to_tensor(np.abs(signs), dtype=waves[0].dtype))
+        c = ops.matmul(waves[0], ops.convert_to_tensor(chosen, dtype=waves[0].dtype))
         s = ops.matmul(waves[1], ops.convert_to_tensor(signs, dtype=waves[0].dtype))
         cosine, sine = (c, s) if cosine is None else (cosine * c - sine * s, sine * c + cosine * s)
     return cosine, sine
 
 
 @lru_cache(maxsize=32)
-def _factors(dim: int, order: int, interactions: int) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
+def _factors(dim: int, order: int, interactions: int) -> tuple[list, list, np.ndarray]:
     """How waves of single circles make those of all vectors k = p + q, q being the last of several entries of k.
 
     Returns, for the vectors p and for the vectors q, matrices that choose columns among the waves `1, e^{iaφ_j}`, one
-    matrix for each factor, and the place of each k in the matrix of all p times all q.
+    pair for each factor, of 0 and 1 for cosines and with the signs for sines, and the place of each k in the matrix of
+    all p times all q.
     """
     k, _ = _frequencies(dim, order, interactions, 0.0)
     rows: list[dict[tuple, int]] = [{}, {}]
@@ -239,7 +240,7 @@ def _factors(dim: int, order: int, interactions: int) -> tuple[list[np.ndarray],
             for number, signs in enumerate(factors):
                 j, a = part[number] if number < len(part) else (0, 0)
                 signs[1 + (abs(a) - 1) * dim + j if a else 0, column] = -1.0 if a < 0 else 1.0
-        chosen.append(factors)
+        chosen.append([(np.abs(signs).astype("float32"), signs.astype("float32")) for signs in factors])
     return chosen[0], chosen[1], places[:, 0] * len(rows[1]) + places[:, 1]
 
 
