@@ -32,15 +32,25 @@ def environment(backend: str) -> dict[str, str]:
 
 
 def test(session: nox.Session, backend: str, *options: str) -> None:
-    """Run pytest in two processes, each on one thread: the tests are many and small."""
+    """Run pytest in two processes, each on one thread: the tests are many and small.
+
+    On JAX most of their time is compilation, of much the same functions: both processes and later runs share it.
+    """
     install(session, backend)
+    compilation = {
+        "JAX_COMPILATION_CACHE_DIR": str(Path(session.virtualenv.location, "compiled")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+        "JAX_TRACEBACK_IN_LOCATIONS_LIMIT": "0",
+    }
     session.run(
         "pytest",
         "--numprocesses",
         "2",
+        "--dist",
+        "worksteal",
         *options,
         *session.posargs,
-        env={**environment(backend), "OMP_NUM_THREADS": "1"},
+        env={**environment(backend), **compilation, "OMP_NUM_THREADS": "1"},
     )
 
 

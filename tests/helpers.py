@@ -73,11 +73,13 @@ def value_and_gradient(fn, x):
     raise NotImplementedError(f"No gradient for the backend {backend!r}: add it here.")
 
 
-def gradient(fn, x, compile=False):
+def gradient(fn, x, compile=None):
     """Value and gradient of a scalar function at `x` (an array or a tensor), as NumPy arrays.
 
-    With `compile=True` both come out of one compiled function, as in `fit`.
+    With `compile=True` both come out of one compiled function, as in `fit`. By default they do on JAX alone, which
+    otherwise compiles each operation by itself, for the time of a whole function.
     """
+    compile = on_jax() if compile is None else compile
     x = x if keras.ops.is_tensor(x) else to_tensor(x)
 
     def both(x):

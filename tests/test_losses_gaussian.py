@@ -142,7 +142,8 @@ def test_the_prior_has_less_than_what_is_shifted_wide_or_flat(name):
 @pytest.mark.parametrize("loss", OBJECTS, ids=lambda loss: loss.name)
 def test_small_batches_and_equal_points_are_finite(loss, batch):
     for x in (values_of(batch), np.zeros((batch, 3), "float32")):
-        value, slope = gradient(loss, x)
+        # A loss that draws keeps a state, which nothing but a layer carries out of a compiled function.
+        value, slope = gradient(loss, x, compile=False)
         assert np.isfinite(value)
         assert np.isfinite(slope).all()
 
