@@ -674,3 +674,20 @@ def test_morph_takes_one_sample_at_each_end(trained):
         trained.morph(samples()[:1], samples()[1], verbose=0)
     with pytest.raises(ValueError, match=r"morph: `end` must be one sample of shape \(4,\).*\(3,\)"):
         trained.morph(samples()[0], np.ones(3, "float32"), verbose=0)
+
+
+@pytest.mark.parametrize("callbacks", [None, [keras.callbacks.TerminateOnNaN()]])
+def test_a_stream_that_changes_its_shape_is_named_with_the_step(callbacks):
+    class Stream(keras.utils.PyDataset):
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, index):
+            return (np.zeros((8, 4 if index < 3 else 5), "float32"),)
+
+    model = torusae.TorusAutoencoder.from_shape((4,), dim=1)
+    model.compile("sgd", "mse")
+    # TensorFlow's own pipeline stops before the model sees the batch, with another error.
+    with pytest.raises(Exception, match=r"\(8, 5\)") as caught:
+        model.fit(Stream(), shuffle=False, verbose=0, callbacks=callbacks)
+    assert "stopped in step 4 of epoch 1" in "".join(caught.value.__notes__)

@@ -368,7 +368,7 @@ class TorusAutoencoder(keras.Model):
         Args:
             x: Floating-point samples: an array or tensor, or a `tf.data.Dataset`, `keras.utils.PyDataset`, torch
                 `DataLoader` or generator that yields `x` or `(x, labels)`. Of what streams, shapes and names are
-                checked as the first batch comes, values are not.
+                checked as it comes, values are not; an error then has a note of the step.
             y: Dict from a head's name to its labels. A `"reconstruction"` entry (or an array of the samples' shape)
                 is what the model is to reproduce instead of `x`. Defaults to `None`.
             batch_size: Integer. Defaults to `None`, Keras' 32: give 128 or more, since the latent losses are
@@ -426,19 +426,28 @@ class TorusAutoencoder(keras.Model):
             filled = _filled_batches((x, y, sample_weight), batch_size, shuffle)
             if filled is not None:
                 x, y, sample_weight, batch_size = filled, None, None, None
-        return super().fit(
-            x,
-            y,
-            batch_size,
-            epochs,
-            verbose,
-            callbacks,
-            validation_split,
-            validation_data,
-            shuffle,
-            sample_weight=sample_weight,
-            **kwargs,
-        )
+        place = _Place()
+        # What streams was not checked before, and can go wrong anywhere.
+        if not _is_array(x) and not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = [*keras.tree.flatten(callbacks or []), place]
+        try:
+            return super().fit(
+                x,
+                y,
+                batch_size,
+                epochs,
+                verbose,
+                callbacks,
+                validation_split,
+                validation_data,
+                shuffle,
+                sample_weight=sample_weight,
+                **kwargs,
+            )
+        except Exception as error:
+            if place.step is not None:
+                error.add_note(f"TorusAutoencoder.fit: stopped in step {place.step + 1} of epoch {place.epoch + 1}.")
+            raise
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
         """Returns the loss and every metric, as `keras.Model.evaluate` does, after checking the data."""
@@ -751,6 +760,19 @@ class TorusAutoencoder(keras.Model):
         """Compiles the model with what `get_compile_config` returned."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
+
+
+class _Place(keras.callbacks.Callback):
+    """Where a training is."""
+
+    epoch = 0
+    step: int | None = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.step = batch
 
 
 @keras.saving.register_keras_serializable(package="torusae")
