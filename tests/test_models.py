@@ -1,5 +1,11 @@
 """`TorusAutoencoder`: its total loss and gradient, every form of data, what it says about bad data, and its uses."""
 
+import pathlib
+import re
+import sys
+import threading
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -691,3 +697,65 @@ def test_a_stream_that_changes_its_shape_is_named_with_the_step(callbacks):
     with pytest.raises(Exception, match=r"\(8, 5\)") as caught:
         model.fit(Stream(), shuffle=False, verbose=0, callbacks=callbacks)
     assert "stopped in step 4 of epoch 1" in "".join(caught.value.__notes__)
+
+
+@pytest.mark.parametrize("validation", ["data", "split"])
+def test_memory_mapped_files_are_arrays(tmp_path, validation):
+    np.save(tmp_path / "x.npy", samples())
+    np.save(tmp_path / "y.npy", labels())
+
+    def run(mode):
+        x, y = (np.load(tmp_path / f"{name}.npy", mmap_mode=mode) for name in "xy")
+        model = model_for_streams()
+        asked = {"validation_split": 0.3} if validation == "split" else {"validation_data": (x, {"digit": y})}
+        history = model.fit(x, {"digit": y}, batch_size=8, shuffle=False, verbose=0, **asked).history
+        evaluated = model.evaluate(x, {"digit": y}, batch_size=8, verbose=0, return_dict=True)
+        return {**history, **evaluated, "codes": model.encode(x, batch_size=8, verbose=0)}
+
+    expected = run(None)
+    for name, values in run("r").items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)  # float32 sums
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the memory that is not of files from Linux' /proc")
+def test_memory_does_not_grow_with_a_memory_mapped_file(tmp_path):
+    num_rows = 200_000
+    x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", "float32", (num_rows, 500))  # 400 MB
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    model = torusae.TorusAutoencoder.from_shape((500,), dim=1)
+    model.compile("adam", "mse")
+    use = [
+        lambda x: model.fit(x, batch_size=1024, verbose=0),
+        lambda x: model.evaluate(x, batch_size=1024, verbose=0),
+        lambda x: model.encode(x, batch_size=1024, verbose=0),
+        lambda x: torusae.datasets.sample_rows(x, 1000, seed=0),
+    ]
+    for call in use:  # what is compiled and loaded once
+        call(x[:3000])
+    largest = 0
+    running = True
+
+    def watch():
+        nonlocal largest
+        while running:
+            largest = max(largest, anonymous_memory())
+            time.sleep(0.01)
+
+    before = anonymous_memory()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        for call in use:
+            call(x)
+    finally:
+        running = False
+        watcher.join()
+    # A quarter of the file. The backends' own pools take up to 60 MB, and the order of the rows and the codes 5 MB.
+    assert largest - before < 100e6
+
+
+def anonymous_memory():
+    """Bytes of this process that are not of files."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+)", status).group(1))

@@ -112,3 +112,13 @@ def finite_array(owner: str, name: str, array: Any) -> None:
                 f"{owner}: `{name}` must hold finite numbers only. Received: {value} at position {first}, "
                 f"{count} such value(s) in all. Remove or replace them before training."
             )
+
+
+def is_array(value: Any) -> bool:
+    """Whether data are an array or tensor that lies in memory as a whole, and not a stream of batches."""
+    return hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__getitem__")
+
+
+def host_array(value: Any) -> np.ndarray:
+    """A NumPy view (memory-mapped files included) or copy of an array or tensor."""
+    return value if isinstance(value, np.ndarray) else np.asarray(ops.convert_to_numpy(value))

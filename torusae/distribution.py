@@ -149,25 +149,28 @@ def num_parts() -> int:
 
 
 class FilledBatches(keras.utils.PyDataset):
-    """Arrays in batches that are filled up to a multiple of the devices, marked with how many of their rows count.
+    """Arrays in batches that are filled up to a multiple of the devices, and marked with how many of their rows count.
 
     JAX lays a batch out in equal parts, and Keras stops at one that does not divide. Here rows are added, and a step
     begins by cutting them off, `without_filling`: what is computed is exactly the step of the smaller batch. The mark
-    is the shape of an array, since a compiled step knows its shapes and no other numbers.
+    is the shape of an array, since a compiled step knows its shapes and no other numbers. Memory-mapped files are read
+    a batch at a time.
 
     Args:
         arrays: Nested structure of NumPy arrays with one row a sample: `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
         batch_size: Integer.
         num_parts: Integer, the number of devices.
         shuffle: Boolean, whether each epoch has a new order, from NumPy's global random numbers as in Keras.
+        marked: Boolean, whether batches are marked, for a step that begins with `without_filling`.
     """
 
-    def __init__(self, arrays: tuple, batch_size: int, num_parts: int, shuffle: bool = False):
+    def __init__(self, arrays: tuple, batch_size: int, num_parts: int, shuffle: bool = False, marked: bool = True):
         super().__init__()
         self.arrays = arrays
         self.batch_size = batch_size
         self.num_parts = num_parts
         self.shuffle = shuffle
+        self.marked = marked
         self.num_rows = len(keras.tree.flatten(arrays)[0])
         self.order = np.arange(self.num_rows)
         self.on_epoch_begin()
@@ -185,6 +188,8 @@ class FilledBatches(keras.utils.PyDataset):
         count = len(rows)
         rows = np.resize(rows, count + -count % self.num_parts)
         x, *rest = keras.tree.map_structure(lambda array: np.asarray(array[rows]), self.arrays)
+        if not self.marked:
+            return (x, *rest)
         # All batches alike: Keras lays out every one as the first.
         return ({_FILLED: x, _COUNT: np.zeros((self.num_parts, count), "int8")}, *rest)
 

@@ -404,10 +404,10 @@ class TorusAutoencoder(keras.Model):
         steps = kwargs.get("steps_per_epoch") or _num_batches(x, batch_size or 32, validation_split)
         if steps:
             self.latent.plan(steps * max(1, epochs - kwargs.get("initial_epoch", 0)))
-        if _is_array(validation_data):
+        if _checks.is_array(validation_data):
             validation_data = (validation_data, None)
-        if validation_split and _is_array(x) and distribution.num_parts() > 1:
-            # Keras splits arrays only, and what has to be filled up is none.
+        if validation_split and _checks.is_array(x) and (distribution.num_parts() > 1 or _would_be_read_whole((x, y))):
+            # Keras splits arrays only, and what is batched here is none.
             start = int(len(x) * (1 - validation_split))
             validation_data = _rows((x, y, sample_weight), slice(start, None))
             x, y, sample_weight = _rows((x, y, sample_weight), slice(start))
@@ -428,7 +428,7 @@ class TorusAutoencoder(keras.Model):
                 x, y, sample_weight, batch_size = filled, None, None, None
         place = _Place()
         # What streams was not checked before, and can go wrong anywhere.
-        if not _is_array(x) and not isinstance(callbacks, keras.callbacks.CallbackList):
+        if not _checks.is_array(x) and not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = [*keras.tree.flatten(callbacks or []), place]
         try:
             return super().fit(
@@ -478,16 +478,16 @@ class TorusAutoencoder(keras.Model):
         owner = f"TorusAutoencoder.{owner}"
         if isinstance(x, (list, tuple)):
             raise TypeError(f"{owner}: `x` must be one array, not a {type(x).__name__}. Use numpy.asarray(x).")
-        if not _is_array(x):
+        if not _checks.is_array(x):
             return
         self._check_samples(owner, "x", x)
-        x = _host_array(x)
+        x = _checks.host_array(x)
         _checks.finite_array(owner, "x", x)
         targets = self._targets(x, y)
-        _checks.finite_array(owner, "y['reconstruction']", _host_array(targets["reconstruction"]))
+        _checks.finite_array(owner, "y['reconstruction']", _checks.host_array(targets["reconstruction"]))
         for name, head in self.heads.items():
             if name in targets:
-                self._check_labels(owner, name, head, _host_array(targets[name]), len(x))
+                self._check_labels(owner, name, head, _checks.host_array(targets[name]), len(x))
             elif needs_labels:
                 raise ValueError(self._no_labels(owner, name, y))
 
@@ -564,7 +564,7 @@ class TorusAutoencoder(keras.Model):
             ValueError: If the codes are not of rank 2 or of another size.
         """
         size = self.latent.space.code_size
-        codes = _host_array(codes)
+        codes = _checks.host_array(codes)
         if codes.ndim != 2 or codes.shape[1] != size:
             raise ValueError(
                 f"TorusAutoencoder.decode: `codes` must have shape (num, {size}). Received: codes.shape={codes.shape}."
@@ -707,7 +707,7 @@ class TorusAutoencoder(keras.Model):
         """
         pair = []
         for name, sample in (("start", start), ("end", end)):
-            sample = _host_array(sample)
+            sample = _checks.host_array(sample)
             if tuple(sample.shape) != self.sample_shape:
                 fix = f" Use {name}[0]." if tuple(sample.shape[1:]) == self.sample_shape else ""
                 raise ValueError(
@@ -814,55 +814,53 @@ def _shapes_agree(shape: Sequence[int | None], expected: Sequence[int]) -> bool:
     return len(shape) == len(expected) and all(a is None or a == b for a, b in zip(shape, expected, strict=True))
 
 
-def _is_array(value: Any) -> bool:
-    """Whether data are an array or tensor that lies in memory as a whole, and not a stream of batches."""
-    return hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__getitem__")
-
-
 def _rows(arrays: Any, rows: slice) -> Any:
     """Some rows of every array of a structure."""
     return keras.tree.map_structure(lambda array: None if array is None else array[rows], arrays)
 
 
+def _would_be_read_whole(arrays: Any) -> bool:
+    """Whether some are memory-mapped files that Keras would copy into memory, as tensors, on TensorFlow."""
+    return keras.backend.backend() == "tensorflow" and any(
+        isinstance(array, np.memmap) for array in keras.tree.flatten(arrays)
+    )
+
+
 def _filled_batches(
     arrays: tuple[Any, Any, Any], batch_size: int | None, shuffle: bool = False
 ) -> distribution.FilledBatches | None:
-    """Samples, targets and weights in batches that `keras.distribution` can divide; `None` where it can as they are."""
+    """Samples, targets and weights in batches, where Keras can't take them as they are; else `None`.
+
+    `keras.distribution` may not be able to divide them, and files may be larger than memory.
+    """
     x = arrays[0]
     num_parts = distribution.num_parts()
     batch_size = batch_size or 32
-    if not _is_array(x) or all(size % num_parts == 0 for size in (len(x), batch_size)):
+    if not _checks.is_array(x):
         return None
-    given = tuple(keras.tree.map_structure(_host_array, each) for each in arrays if each is not None)
-    return distribution.FilledBatches(given, batch_size, num_parts, shuffle)
+    if all(size % num_parts == 0 for size in (len(x), batch_size)) and not _would_be_read_whole(arrays):
+        return None
+    given = tuple(keras.tree.map_structure(_checks.host_array, each) for each in arrays if each is not None)
+    return distribution.FilledBatches(given, batch_size, num_parts, shuffle, marked=num_parts > 1)
 
 
 def _predict(predict: Any, x: Any, batch_size: int | None, verbose: Any, **kwargs: Any) -> Any:
-    """`predict(x)`, also where `keras.distribution` can't divide the last batch: rows are added and dropped again."""
+    """`predict(x)`, also of what Keras can't take as it is: rows are added, where they must be, and dropped again."""
     num_parts = distribution.num_parts()
-    if num_parts == 1 or not _is_array(x):
+    if not _checks.is_array(x) or (num_parts == 1 and not _would_be_read_whole(x)):
         return predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
     batch_size = batch_size or 32
-    filling = np.repeat(_host_array(x[:1]), -len(x) % num_parts, axis=0)
-    outputs = predict(
-        np.concatenate([_host_array(x), filling]),
-        batch_size=batch_size + -batch_size % num_parts,
-        verbose=verbose,
-        **kwargs,
-    )
+    batch_size += -batch_size % num_parts
+    batches = distribution.FilledBatches((_checks.host_array(x),), batch_size, num_parts, marked=False)
+    outputs = predict(batches, verbose=verbose, **kwargs)
     return keras.tree.map_structure(lambda output: output[: len(x)], outputs)
 
 
 def _num_batches(x: Any, batch_size: int, validation_split: float) -> int | None:
     """Batches of an epoch, where the data know their number."""
-    if _is_array(x):
+    if _checks.is_array(x):
         return math.ceil(int(len(x) * (1 - validation_split)) / batch_size)
     try:
         return len(x)
     except TypeError:  # a generator, or a tf.data.Dataset of unknown length
         return None
-
-
-def _host_array(value: Any) -> np.ndarray:
-    """A NumPy view (memory-mapped files included) or copy of an array or tensor."""
-    return value if isinstance(value, np.ndarray) else np.asarray(ops.convert_to_numpy(value))
