@@ -282,6 +282,105 @@ def _uniform_angles(generator: np.random.Generator, num_samples: int, dim: int) 
     return np.clip(angles, -_BELOW_PI, _BELOW_PI)
 
 
+def sample_rows(
+    data: Any, num_rows: int, seed: int | np.random.Generator | None = None, steps: int | None = None
+) -> Any:
+    """A random sample of the rows of data that need not fit in memory, in the order that they came.
+
+    For what looks at all points at once: a figure, `diagnose`, or a metric such as `kuiper_statistic`. All sets of
+    `num_rows` rows are equally probable, and no more rows are held than those and a batch. What is then measured
+    carries the error of `num_rows` independent points: that of a mean of cosines is at most `1 / √num_rows`, that of a
+    Kuiper statistic about `1.25 / √num_rows`.
+
+    Args:
+        data: A stream of batches, each `x`, `(x, y)` or any nested structure of arrays with one row a sample: a
+            `tf.data.Dataset`, `keras.utils.PyDataset`, torch `DataLoader` or generator. Or an array, or a tuple or
+            dict of arrays: of memory-mapped files only the rows drawn are read.
+        num_rows: Integer, at least 1. Of fewer rows all are given.
+        seed: Integer or NumPy generator; the same integer and data give the same rows. Defaults to `None`.
+        steps: Integer, how many batches of a stream to draw from, for one that never ends. Defaults to `None`, all.
+
+    Returns:
+        What a batch is, with NumPy arrays of at most `num_rows` rows.
+
+    Raises:
+        TypeError: If `data` are neither arrays nor a stream.
+        ValueError: If the stream has no rows, or never ends and `steps` is `None`, or its batches or their arrays do
+            not fit together; the batch is named.
+
+    Example:
+
+    >>> import numpy as np, torusae.datasets
+    >>> batches = ((np.full((100, 2), i), np.full(100, i)) for i in range(50))
+    >>> x, y = torusae.datasets.sample_rows(batches, 20, seed=0)
+    >>> x.shape, y.shape
+    ((20, 2), (20,))
+
+    Reference:
+        Vitter (1985), Random sampling with a reservoir, here with a random number for every row: the rows with the
+        smallest are kept.
+    """
+    num_rows = _checks.positive_int("sample_rows", "num_rows", num_rows)
+    (generator,) = _generators("sample_rows", seed, 1)
+    arrays = keras.tree.flatten(data)
+    if all(_checks.is_array(array) for array in arrays):
+        total = _common_length(arrays, "`data`")
+        rows = np.sort(generator.choice(total, min(num_rows, total), replace=False))
+        return keras.tree.map_structure(lambda array: np.asarray(_checks.host_array(array)[rows]), data)
+    kept: Any = None
+    keys = places = np.empty(0)
+    seen = 0
+    for step, batch in enumerate(_batches(data, steps), start=1):
+        batch = keras.tree.map_structure(_checks.host_array, batch)
+        length = _common_length(keras.tree.flatten(batch), f"batch {step}")
+        if kept is None:
+            kept = keras.tree.map_structure(lambda array: array[:0], batch)
+        keys = np.concatenate([keys, generator.random(length)])
+        places = np.concatenate([places, np.arange(seen, seen + length)])
+        seen += length
+        few = np.sort(np.argpartition(keys, num_rows - 1)[:num_rows]) if len(keys) > num_rows else slice(None)
+        keys, places = keys[few], places[few]
+        try:
+            kept = keras.tree.map_structure(lambda old, new, few=few: np.concatenate([old, new])[few], kept, batch)
+        except (ValueError, TypeError) as error:
+            shapes = [keras.tree.map_structure(lambda array: array.shape, each) for each in (kept, batch)]
+            raise ValueError(
+                f"sample_rows: all batches must have the same arrays. Received: shapes {shapes[1]} in batch {step}, "
+                f"which do not fit those before it, {shapes[0]}."
+            ) from error
+    if not seen:
+        raise ValueError("sample_rows: the stream has no rows. Received: no batch, or empty ones. Was it used before?")
+    return kept
+
+
+def _common_length(arrays: list[Any], where: str) -> int:
+    lengths = {len(array) if array.ndim else -1 for array in arrays}
+    if len(lengths) != 1 or min(lengths) < 0:
+        shapes = [tuple(array.shape) for array in arrays]
+        raise ValueError(f"sample_rows: {where} must be arrays with one row a sample. Received: shapes {shapes}.")
+    return lengths.pop()
+
+
+def _batches(data: Any, steps: int | None) -> Iterator[Any]:
+    """The batches of one pass over a stream of any kind, or the first few."""
+    if steps is not None:
+        steps = _checks.positive_int("sample_rows", "steps", steps)
+    if isinstance(data, keras.utils.PyDataset):
+        endless = data.num_batches is None
+        stream = (data[index] for index in (itertools.count() if endless else range(data.num_batches)))
+    elif hasattr(data, "__iter__") and not isinstance(data, (str, bytes, list, tuple, dict)):
+        endless = hasattr(data, "cardinality") and int(data.cardinality()) == -1  # tf.data.INFINITE_CARDINALITY
+        stream = iter(data)
+    else:
+        raise TypeError(
+            f"sample_rows: `data` must be arrays or a stream of batches. Received: {type(data).__name__}. Lists become "
+            f"arrays with numpy.asarray."
+        )
+    if endless and steps is None:
+        raise ValueError("sample_rows: the stream never ends. Received: steps=None. Give the number of batches, steps.")
+    return itertools.islice(stream, steps)
+
+
 def torus_table(
     num_samples: int,
     dim: int = 3,
