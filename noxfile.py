@@ -111,6 +111,7 @@ def examples(session: nox.Session, backend: str) -> None:
                 "--output",
                 str(Path(folder, "losses.json")),
             ],
+            "benchmarks/scale.py": ["--steps", "1", "--repeats", "1", "--output", str(Path(folder, "scale.json"))],
             "benchmarks/step.py": ["--steps", "2", "--seconds", "0", "--output", str(Path(folder, "step.json"))],
         }
         session.install(*groups("examples"))

@@ -1,9 +1,12 @@
 """Training on a GPU. Run by `nox -s gpu`; each test fails, and is not skipped, where the backend finds no GPU."""
 
+import contextlib
+
 import helpers
 import keras
 import numpy as np
 import pytest
+import test_golden
 
 import torusae
 
@@ -52,3 +55,60 @@ def test_losses_agree_with_float64_on_the_host(rng, loss):
     # float32 rounds the angles to 2e-7 rad beside gaps of 1.5e-3.
     np.testing.assert_allclose(float(value), expected, rtol=1e-4)
     assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("name", test_golden.CASES)
+def test_losses_agree_with_the_golden_values(name):
+    assert_on_gpu(keras.ops.convert_to_tensor(0.0))
+    case = test_golden.CASES[name]
+    # Sums come in another order than on the CPU, so ten times its tolerance; products of matrices may be of TF32, with
+    # 11 bits. Spring and quantile losses have none.
+    rtol = 10 * case["rtol"] if case["loss"] in ("spring", "quantile") else 1e-2
+    test_golden.check(name, "normalized", "float32" if "options" in case else case["dtype"], rtol, compile=True)
+
+
+@contextlib.contextmanager
+def no_transfer_to_the_host():
+    """Fails where something computed on the GPU is read back within."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+            yield
+            torch.cuda.synchronize()
+        names = [event.name for event in profile.events()]
+        assert names, "the profiler saw nothing on the GPU"
+        assert not [name for name in names if "DtoH" in name]
+    elif keras.backend.backend() == "jax":
+        import jax
+
+        with jax.transfer_guard_device_to_host("disallow"):
+            yield
+    else:
+        yield
+
+
+@pytest.mark.parametrize("losses", ["paper", "uniform"])
+def test_a_step_sends_nothing_back_to_the_host(rng, losses):
+    latent = torusae.TorusLatent(3, losses)
+    features = keras.ops.convert_to_tensor(rng.normal(size=(128, 16)).astype("float32"))
+    assert_on_gpu(features)
+    latent(features)
+    angles = latent.space.coordinates(latent(features))
+
+    def total(angles):
+        return sum(loss(angles) for loss in latent.latent_losses if loss.part == "angles")
+
+    step = helpers.compiled(lambda x: helpers.value_and_gradient(total, x))
+    step(angles)  # compiles, and moves constants to the GPU
+    with no_transfer_to_the_host():
+        value, slope = step(angles)
+    assert_on_gpu(value)
+    assert_on_gpu(slope)
+    if (
+        keras.backend.backend() == "tensorflow"
+    ):  # a graph can leave the GPU only through Python, or an op that has no kernel
+        import tensorflow as tf
+
+        graph = tf.function(total).get_concrete_function(tf.TensorSpec([None, 3], "float32")).graph
+        assert not [op.name for op in graph.get_operations() if "PyFunc" in op.type]

@@ -82,6 +82,23 @@ def test_outputs_are_float32_under_a_mixed_policy(policy):
         assert keras.backend.standardize_dtype(output.dtype) == "float32"
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_images_train_under_a_mixed_policy(policy, rng):
+    keras.config.set_dtype_policy(policy)
+    try:
+        encoder = torusae.conv_encoder((6, 6, 1), filters=(3, 4), num_features=5)
+        decoder = torusae.conv_decoder((6, 6, 1), 2, filters=(4, 3))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model = torusae.TorusAutoencoder(encoder, decoder, torusae.TorusLatent(1, "paper"))
+    model.compile("sgd", "mse")
+    before = [to_numpy(variable.value).copy() for variable in model.trainable_variables]
+    history = model.fit(rng.uniform(size=(12, 6, 6, 1)).astype("float32"), batch_size=6, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+    moved = [np.abs(to_numpy(v.value) - old).max() for v, old in zip(model.trainable_variables, before, strict=True)]
+    assert np.mean(np.array(moved) > 0) > 0.8  # a unit of relu may be at rest
+
+
 @pytest.mark.parametrize(
     ("shape", "first", "last"),
     [

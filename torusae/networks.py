@@ -40,15 +40,18 @@ class Conv2D(keras.layers.Conv2D):
         """Keras' convolution without a copy of its input."""
         if not _turned(inputs, self.data_format):
             return super().convolution_op(inputs, kernel)
+        dtype = keras.backend.standardize_dtype(inputs.dtype)
+        # Of float16 torch's CPU has only a slow convolution, which stops at some gradients: "must be contiguous".
+        computed = "float32" if dtype == "float16" and inputs.device.type == "cpu" else dtype
         outputs = ops.conv(
-            _channels_first(inputs),
-            kernel,
+            ops.cast(_channels_first(inputs), computed),
+            ops.cast(kernel, computed),
             strides=list(self.strides),
             padding=self.padding,
             dilation_rate=self.dilation_rate,
             data_format="channels_first",
         )
-        return _channels_last(outputs)
+        return ops.cast(_channels_last(outputs), dtype)
 
 
 @keras.saving.register_keras_serializable(package="torusae")
