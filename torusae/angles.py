@@ -168,9 +168,8 @@ def to_polar(code: Tensor) -> tuple[Tensor, Tensor]:
     r2 = x * x + y * y
     at_origin = r2 < _MIN_SQUARED_RADIUS
     # The guard goes before sqrt and atan2, not only after: the gradient of an unselected NaN is NaN.
-    r2 = ops.where(at_origin, ops.ones_like(r2), r2)
-    radii = ops.where(at_origin, ops.zeros_like(r2), ops.sqrt(r2))
-    angles = ops.arctan2(ops.where(at_origin, ops.zeros_like(y), y), ops.where(at_origin, ops.ones_like(x), x))
+    radii = ops.where(at_origin, 0.0, ops.sqrt(ops.where(at_origin, 1.0, r2)))
+    angles = ops.arctan2(ops.where(at_origin, 0.0, y), ops.where(at_origin, 1.0, x))
     # Keras on torch computes atan2 in float32, whatever it is given.
     return radii, wrap_angles(ops.cast(angles, radii.dtype))
 

@@ -27,7 +27,7 @@ class _Monitor(keras.metrics.Metric):
         self.total = self.add_variable(shape=space.monitor_shape, initializer="zeros", name="total", aggregation="sum")
 
     def update_state(self, code, sample_weight=None):
-        self.total.assign(self.total + self.space.monitor(code))
+        self.total.assign(self.total + self.space.monitor(ops.stop_gradient(code)))
 
     def result(self):
         return self.space.read_monitor(self.total.value)

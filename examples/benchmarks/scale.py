@@ -1,4 +1,4 @@
-"""How time and memory grow with the size of images and batches, and how many pictures a second sampling makes.
+"""How time and memory grow with images, batches, circles and directions; pictures a second; the time of the import.
 
     KERAS_BACKEND=jax python examples/benchmarks/scale.py
 
@@ -90,6 +90,18 @@ def measure_loss(kind: str, size: int, repeats: int) -> dict[str, float]:
     return {"step, ms": 1e3 * step, "memory, MB": peak_memory() - before}
 
 
+def import_times(repeats: int) -> dict[str, float]:
+    """Seconds that `import keras` and `import torusae` take in processes of their own, in turns."""
+    times: dict[str, list[float]] = {"keras": [], "torusae": []}
+    for _ in range(repeats):
+        for name, taken in times.items():
+            code = f"import time; start = time.perf_counter(); import {name}; print(time.perf_counter() - start)"
+            result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+            taken.append(float(result.stdout))
+    medians = {name: statistics.median(taken) for name, taken in times.items()}
+    return {**medians, "torusae over keras": medians["torusae"] / medians["keras"]}
+
+
 def main(argv: list[str] | None = None) -> list[dict]:
     """Measures every size in a process of its own and returns the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -104,15 +116,19 @@ def main(argv: list[str] | None = None) -> list[dict]:
         row = measure_images(size, args.repeats) if images else measure_loss(kind, size, args.repeats)
         print(json.dumps(row))
         return [row]
-    about = {
+    about: dict = {
         "backend": keras.backend.backend(),
         "keras": keras.__version__,
         "torusae": torusae.__version__,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "date": datetime.date.today().isoformat(),
     }
-    rows: list[dict] = []
     args.output.parent.mkdir(parents=True, exist_ok=True)
+    about["import, s"] = import_times(args.repeats)
+    print(
+        f"import torusae takes {about['import, s']['torusae over keras']:.2f} times as long as import keras", flush=True
+    )
+    rows: list[dict] = []
     for kind, sizes in SIZES.items():
         for size in sizes[: args.steps]:
             command = [sys.executable, __file__, "--repeats", str(args.repeats), "--only", kind, str(size)]

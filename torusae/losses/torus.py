@@ -64,7 +64,7 @@ def circular_wasserstein_loss(angles: Tensor) -> Tensor:
     angles = _angles("circular_wasserstein_loss", angles)
     size = batch_size(angles)
     u = sort_rows(wrap_angles(angles)) / (2 * math.pi)  # (dim, batch)
-    s = ops.cumsum(ops.ones_like(u), axis=-1)
+    s = ops.cumsum(ops.ones_like(u[:1]), axis=-1)
     v = u - (s - 0.5) / size
     return 12 * ops.mean(ops.var(v, axis=-1)) + 1 / size**2
 
