@@ -264,7 +264,7 @@ def test_quantiles_of_a_compiled_batch_of_unknown_size(batch):
     np.testing.assert_allclose(got, torusae.normal_quantiles(batch, 0.0, 1.0), rtol=2e-7, atol=1e-12)
 
 
-@pytest.mark.skipif(on_jax(), reason="JAX knows every batch size while it compiles and never takes this way")
+@pytest.mark.skipif(on_jax(), reason="JAX knows every batch size where it computes, and never takes this way there")
 @pytest.mark.parametrize("batch", [1, 2, 44, 128, 4096])
 def test_quantiles_inside_a_graph(batch):
     column = to_tensor(np.zeros(batch), "float64")
