@@ -76,6 +76,7 @@ def fit(x, y):
 def process(rank, x, y, port):
     """One of torch's processes: its rows of every batch, and DistributedDataParallel."""
     import datetime
+    import gc
 
     import torch
 
@@ -107,6 +108,10 @@ def process(rank, x, y, port):
         losses.append(sum(steps))
     if rank == 0:
         np.savez(path, losses=losses, **weights(model))
+    # The last owner of the group waits for its threads. DistributedDataParallel would wait with the interpreter locked,
+    # which they may need to end: https://github.com/pytorch/pytorch/issues/56297
+    del parallel, outputs, loss
+    gc.collect()
     torch.distributed.destroy_process_group()
 
 
