@@ -48,12 +48,19 @@ def _sorts_floats_slowly(values: Tensor) -> bool:
         and isinstance(values.shape[-1], int)  # Keras builds some models with a batch of symbolic size
         and values.shape[-1] <= 1 << max(_PLACE_BITS)
         and str(values.dtype) == "float32"
-        and _is_on_cpu()
+        and is_on_cpu(values)
     )
 
 
+def is_on_cpu(values: Tensor) -> bool:
+    """Whether values are computed by a CPU, also while tracing, when they are nowhere."""
+    if keras.backend.backend() == "torch":  # where Keras lists no devices
+        return values.device.type == "cpu"
+    return _has_only_cpus()
+
+
 @lru_cache(maxsize=1)
-def _is_on_cpu() -> bool:
+def _has_only_cpus() -> bool:
     return all(device.startswith("cpu") for device in keras.distribution.list_devices())
 
 

@@ -5,8 +5,10 @@ read and weighted alike.
 """
 
 import math
+import operator
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import accumulate
 
 import keras
 import numpy as np
@@ -15,13 +17,14 @@ from keras import ops
 from torusae import _checks
 from torusae._checks import Tensor
 from torusae.angles import integer_vectors, primitive_directions, wrap_angles
-from torusae.losses.base import LatentLoss, batch_size, sort_rows
+from torusae.losses.base import LatentLoss, batch_size, is_on_cpu, sort_rows
 
-_BLOCK_PAIRS = 1 << 20  # pairs of points held at once: 4 MB an array
+# Pairs of points held at once. Arrays of 256 kB stay in a CPU's cache; a GPU needs enough to do.
+_BLOCK_PAIRS, _GPU_BLOCK_PAIRS = 1 << 16, 1 << 20
+_WHOLE = 1 / (1 + math.pi**2 / 3)  # 1 over the largest factor of the kernel
 _NOISE_FLOOR = 2.0  # in mean squares of pure noise: one moment of uniform points in seven gets through, much shrunk
 _LEAST_SHARE = 1 / 64  # of a batch in the memory: what is older than this many steps says little of the encoder now
 _TINY = 1e-12  # far below the squared noise of any batch
-_SAME_POINT = 1e-6  # turns: a few roundings of a float32 angle
 
 
 def _angles(owner: str, angles: Tensor) -> Tensor:
@@ -303,75 +306,67 @@ def _sums_and_differences_of(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _pair_diaphony(angles: Tensor, interactions: int) -> Tensor:
     """The closed form. Value and gradient are summed up block by block, outside of what the backend differentiates."""
     dim = angles.shape[1]
-    size = batch_size(angles)
-    u = ops.stop_gradient(wrap_angles(angles) / (2 * math.pi))
-    value, slope = _pair_sums(u, interactions)
-    largest = sum(math.comb(dim, m) * (math.pi**2 / 3) ** m for m in range(1, interactions + 1))
-    scale = 1 / (largest * size**2)
-    slope = slope * scale / (2 * math.pi)
-    # The term is zero, its gradient is the slope.
-    return value * scale + ops.sum(slope * (angles - ops.stop_gradient(angles)))
+    sums = _pair_sums(ops.stop_gradient(wrap_angles(angles)), interactions)
+    if interactions == dim:
+        largest, step = 1 - _WHOLE**dim, _WHOLE
+    else:
+        largest, step = sum(math.comb(dim, m) * (math.pi**2 / 3) ** m for m in range(1, interactions + 1)), 1.0
+    scale = 1 / (largest * batch_size(angles) ** 2)
+    # Each pair stands twice in the sum over all pairs, as (s, t) and (t, s). The term is zero, its gradient the slope.
+    slope = (2 * step * scale) * sums[:, 1:]
+    return scale * ops.sum(sums[:, 0]) + ops.sum(slope * (angles - ops.stop_gradient(angles)))
 
 
-def _pair_sums(u: Tensor, interactions: int) -> tuple[Tensor, Tensor]:
-    """The kernel summed over all pairs, and the derivative of the sum for every point, `(batch, dim)`."""
-    size = u.shape[0]
-    if isinstance(size, int) and size * size <= _BLOCK_PAIRS:
-        values, slope = _block_sums(u, u, interactions)
-        return ops.sum(values), slope
-    # Rows in blocks; the last one is filled up with rows whose results are dropped.
-    dim = u.shape[1]
-    rows = max(1, _BLOCK_PAIRS // size) if isinstance(size, int) else 64
-    count = ops.shape(u)[0]
+def _pair_sums(angles: Tensor, interactions: int) -> Tensor:
+    """For every point, the sums over all partners of the kernel and of its derivative: `(batch, 1 + dim)`.
+
+    Rows in blocks; the last one is filled up with rows whose sums are dropped.
+    """
+    dim, count = angles.shape[1], ops.shape(angles)[0]
+    pairs = _BLOCK_PAIRS if is_on_cpu(angles) else _GPU_BLOCK_PAIRS
+    if isinstance(count, int):
+        rows = max(1, min(count, pairs // count))
+    else:
+        rows = ops.clip(pairs // count, 1, count)
     num_blocks = (count + rows - 1) // rows
-    padded = ops.concatenate([u, ops.zeros((rows, dim), dtype=u.dtype)], axis=0)
-
-    def block(index, sums):
-        value, slope = sums
-        start = index * rows
-        # The last block begins earlier instead of reaching past the end, and skips what was counted.
-        values, slopes = _block_sums(ops.slice(padded, (start, 0), (rows, dim)), u, interactions)
-        inside = ops.cast(ops.arange(rows) + start < count, u.dtype)
-        slopes = slopes * inside[:, None]
-        return value + ops.sum(values * inside), ops.slice_update(slope, (start, 0), slopes)
-
-    start = (ops.zeros((), dtype=u.dtype), ops.zeros_like(padded))
-    value, slope = ops.fori_loop(0, num_blocks, block, start)
-    return value, slope[: size if isinstance(size, int) else count]
+    filled = ops.concatenate([angles, ops.zeros((num_blocks * rows - count, dim), dtype=angles.dtype)], axis=0)
+    ones = ops.ones_like(angles[:, :1])
+    partners = ops.transpose(angles)
+    blocks = ops.reshape(filled, (num_blocks, rows, dim))
+    sums = ops.map(lambda block: _block_sums(block, partners, ones, interactions), blocks)
+    return ops.reshape(sums, (-1, 1 + dim))[:count]
 
 
-def _block_sums(rows: Tensor, u: Tensor, interactions: int) -> tuple[Tensor, Tensor]:
-    """For some rows: the kernel summed over all partners, `(rows,)`, and its derivative, `(rows, dim)`, twice counted.
+def _block_sums(rows: Tensor, partners: Tensor, ones: Tensor, interactions: int) -> Tensor:
+    """`_pair_sums` of some rows, `(rows, dim)`, with partners `(dim, batch)`.
 
     The kernel is a sum of elementary symmetric polynomials of `B_1..B_dim`; its derivative for `B_j` is a sum of those
     of the other circles.
     """
-    dim = u.shape[1]
-    bernoulli, slopes = [], []
+    dim = rows.shape[1]
+    # A product of many factors, 1 + B, each as large as 4.3, is taken in parts of the largest.
+    whole = interactions == dim
+    factor, constant = (0.5 * _WHOLE, _WHOLE * (1 - math.pi**2 / 6)) if whole else (0.5, -(math.pi**2) / 6)
+    kernels, slopes = [], []
     for j in range(dim):
-        d = rows[:, None, j] - u[None, :, j]
-        d = d - ops.round(d)
-        distance = ops.abs(d)
-        bernoulli.append(2 * math.pi**2 * (distance * distance - distance + 1 / 6))
-        # Where two points are one, every point and itself among them, the kernel has a kink: 0 lies in the middle of
-        # its slopes. Compared with a bound, since a compiler may round one angle in two ways.
-        slope = 2 * math.pi**2 * (2 * d - ops.sign(d))
-        slopes.append(ops.where(distance < _SAME_POINT, ops.zeros_like(d), slope))
-    values, derivatives = (_whole_product if interactions == dim else _low_order)(bernoulli, interactions)
-    # Each pair stands twice in the sum over all pairs, as (s, t) and (t, s).
-    sums = [2 * ops.sum(slope * others, axis=1) for slope, others in zip(slopes, derivatives, strict=True)]
-    return ops.sum(values, axis=1), ops.stack(sums, axis=1)
+        # {d}² - {d} is the same for d, -d and 1 - d, so that no wrap is needed. In radians, a compiler has no product
+        # to contract with the difference: a point lies at 0 of itself, in the middle of the kink.
+        d = rows[:, j][:, None] - partners[j]
+        antipode = abs(d) - math.pi
+        kernels.append(factor * antipode * antipode + constant)
+        slopes.append(antipode * ops.clip(d * 1e7, -1, 1))
+    values, derivatives = _whole_product(kernels) if whole else _low_order(kernels, interactions)
+    # To multiply with ones is to sum, and an operator, which Keras on torch does not look into.
+    sums = [values @ ones, *((slope * others) @ ones for slope, others in zip(slopes, derivatives, strict=True))]
+    return ops.concatenate(sums, axis=1)
 
 
-def _whole_product(bernoulli: list[Tensor], interactions: int) -> tuple[Tensor, list[Tensor]]:
-    """`Π (1 + B_j) - 1`, and for each circle the product over the others."""
-    before, after = [1.0], [1.0]
-    for b in bernoulli[:-1]:
-        before.append(before[-1] * (1 + b))
-    for b in reversed(bernoulli[1:]):
-        after.append(after[-1] * (1 + b))
-    others = [left * right for left, right in zip(before, reversed(after), strict=True)]
-    return before[-1] * (1 + bernoulli[-1]) - 1, others
+def _whole_product(factors: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """`Π f_j` less what its terms have without a B, and for each circle the product over the others."""
+    up_to = [*accumulate(factors, operator.mul)]
+    after = [*accumulate(factors[:0:-1], operator.mul)][::-1]
+    inner = [left * right for left, right in zip(up_to, after[1:], strict=False)]
+    return up_to[-1] - _WHOLE ** len(factors), [*after[:1], *inner, *up_to[-2:-1]] or [1.0]
 
 
 def _low_order(bernoulli: list[Tensor], interactions: int) -> tuple[Tensor, list[Tensor]]:
