@@ -156,7 +156,7 @@ def build(session: nox.Session) -> None:
 
 SMOKE_TEST = """
 import numpy as np, torusae
-data = torusae.datasets.load_mnist(download=False)
+data = torusae.datasets.load_mnist_subset()
 print(data.source)
 x = data.x_train[:256]
 model = torusae.TorusAutoencoder.from_shape(x.shape[1:], dim=3)

@@ -28,7 +28,6 @@ from keras import ops
 import torusae
 from torusae import datasets
 
-BUNDLED = Path(torusae.__file__).parent / "data" / "mnist_subset.npz"
 UNITS = (512, 256)
 LEARNING_RATE = 2e-3
 CONFIDENT = 0.9  # of the digit classifier
@@ -248,7 +247,7 @@ def main(argv: list[str] | None = None) -> dict:
     """Runs the comparison and returns the table."""
     args = arguments(argv)
     classifier = datasets.load_digit_classifier(args.classifier)
-    data = datasets.load_mnist(BUNDLED if args.bundled else args.data)
+    data = datasets.load_mnist_subset() if args.bundled else datasets.load_mnist(args.data)
     x_train = data.x_train[: args.samples]
     judge = Judge(classifier, data.x_test)
     print(f"Data: {data.source}\nTraining on {len(x_train)} digits, testing on {len(data.x_test)}.")

@@ -16,13 +16,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-import torusae
 from torusae import datasets
 
 BATCH_SIZE = 64
 LEARNING_RATE = 2e-3
 SHIFT = 2  # pixels: digits that a decoder makes lie less exactly in the middle than MNIST's
-BUNDLED = Path(torusae.__file__).parent / "data" / "mnist_subset.npz"
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -78,7 +76,7 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         raise SystemExit(f"--output {args.output} exists already. Name another file, or add --overwrite.")
     keras.utils.set_random_seed(args.seed)
     rng = np.random.default_rng(args.seed)
-    data = datasets.load_mnist(BUNDLED if args.bundled else args.data)
+    data = datasets.load_mnist_subset() if args.bundled else datasets.load_mnist(args.data)
     # One channel: whichever way Keras lays images out, the classifier reads its channel last.
     x_train, x_test = (x.reshape(-1, 28, 28, 1) for x in (data.x_train[: args.samples], data.x_test))
     y_train = data.y_train[: args.samples]

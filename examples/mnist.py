@@ -33,7 +33,6 @@ RAMP = [(0, 0.006), (0.1, 0.02), (0.22, 0.06), (0.34, 0.2), (0.46, 0.62), (0.65,
 CLASSIFIER_WEIGHT = 0.25
 BATCH_SIZE = 64
 LEARNING_RATE = 2e-3
-BUNDLED = Path(torusae.__file__).parent / "data" / "mnist_subset.npz"
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -153,7 +152,7 @@ def main(argv: list[str] | None = None) -> dict:
     args = arguments(argv)
     folder = output_folder(args.output, args.overwrite)
     keras.utils.set_random_seed(args.seed)
-    data = datasets.load_mnist(BUNDLED if args.bundled else args.data)
+    data = datasets.load_mnist_subset() if args.bundled else datasets.load_mnist(args.data)
     x_train, y_train = data.x_train[: args.samples], data.y_train[: args.samples]
     print(f"Data: {data.source}\nTraining on {len(x_train)} digits, testing on {len(data.x_test)}.")
     history = None

@@ -20,13 +20,12 @@ import numpy as np
 import torusae
 from torusae import datasets
 
-BUNDLED = Path(torusae.__file__).parent / "data" / "mnist_subset.npz"
 STEPS = 4000  # training steps of every row
 
 
 def mnist(path, bundled):
     """Digits as vectors in [0, 1], training and test."""
-    data = datasets.load_mnist(BUNDLED if bundled else path)
+    data = datasets.load_mnist_subset() if bundled else datasets.load_mnist(path)
     return data.x_train.reshape(-1, 784), data.x_test.reshape(-1, 784)
 
 

@@ -19,6 +19,11 @@ def to_numpy(tensor):
     return np.asarray(keras.ops.convert_to_numpy(tensor))
 
 
+def exact_angles(rng, num, dim):
+    """Uniform angles that float32 holds exactly, so that tensors and float64 loops see the same numbers."""
+    return rng.uniform(-np.pi, np.pi, (num, dim)).astype("float32")
+
+
 def on_jax():
     """Whether float64 is out of reach: JAX computes in float32 unless its user switches 64 bits on."""
     return keras.backend.backend() == "jax"

@@ -8,6 +8,7 @@ import helpers
 import keras
 import numpy as np
 import pytest
+from torusae._padding import PaddedBatches, without_padding
 
 import torusae
 from torusae import distribution
@@ -17,7 +18,7 @@ SCRIPT = Path(__file__).with_name("distributed_run.py")
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The numbers of a run on some devices, each run made once."""
+    """Runs the script on some devices, once each, and returns its numbers."""
     folder = tmp_path_factory.mktemp("runs")
     made = {}
 
@@ -38,17 +39,18 @@ def run(tmp_path_factory):
 def test_training_on_several_devices_is_that_on_one(run, num_devices):
     one, several = run(1), run(num_devices)
     assert one["losses"][-1] < 0.9 * one["losses"][0]
-    assert [name for name in one if name not in several] in ([], ["evaluated", "codes"])  # torch: a loop of one's own
+    assert [name for name in one if name not in several] in ([], ["evaluated", "codes"])  # torch: a loop by hand
     for name, values in several.items():
-        # float32 sums in another order; a loss of each replica's own rows would differ in the second digit.
+        # float32 sums in another order. A loss of each replica's own rows would differ in the second digit.
         np.testing.assert_allclose(values, one[name], atol=1e-5, err_msg=name)
 
 
-def test_without_replicas_nothing_is_done(rng):
+def test_with_one_replica_values_are_unchanged(rng):
     values = helpers.to_tensor(rng.normal(size=(4, 2)))
     assert distribution.num_replicas() == 1
     assert distribution.num_parts() == 1
     assert distribution.gather(values) is values
+    assert distribution.sum_over_replicas(values) is values
     assert distribution.share(values, 3) is values
     assert distribution.agree(values) is values
 
@@ -59,11 +61,11 @@ def test_gather_is_an_argument_that_a_file_keeps():
     assert torusae.TorusLatent(2).gather is True
 
 
-def test_filled_batches_hold_every_row_once_and_say_how_many_count():
+def test_padded_batches_hold_every_row_once_and_the_number_of_samples():
     x, y = np.arange(11.0)[:, None], np.arange(11)
-    batches = distribution.FilledBatches((x, y), batch_size=4, num_parts=3, shuffle=True)
+    batches = PaddedBatches((x, y), batch_size=4, num_parts=3, shuffle=True)
     assert len(batches) == 3
-    seen = [distribution.without_filling(batches[i]) for i in range(3)]
+    seen = [without_padding(batches[i]) for i in range(3)]
     assert [len(rows) for rows, _ in seen] == [4, 4, 3]
     assert sorted(np.concatenate([labels for _, labels in seen])) == list(range(11))
     for rows, labels in seen:
@@ -73,16 +75,16 @@ def test_filled_batches_hold_every_row_once_and_say_how_many_count():
         assert {len(array) % 3 for array in (*data.values(), labels)} == {0}
 
 
-def test_other_batches_are_left_alone():
+def test_other_batches_are_unchanged():
     for data in (np.ones(3), (np.ones(3), None), ({"a": np.ones(3)}, None), [], ()):
-        assert distribution.without_filling(data) is data
+        assert without_padding(data) is data
 
 
 def test_an_epoch_has_another_order():
-    batches = distribution.FilledBatches((np.arange(50),), 50, 2, shuffle=True)
-    first = distribution.without_filling(batches[0])[0]
+    batches = PaddedBatches((np.arange(50),), 50, 2, shuffle=True)
+    first = without_padding(batches[0])[0]
     batches.on_epoch_begin()
-    assert not np.array_equal(distribution.without_filling(batches[0])[0], first)
+    assert not np.array_equal(without_padding(batches[0])[0], first)
 
 
 def test_too_many_devices_are_named():

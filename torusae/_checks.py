@@ -1,6 +1,7 @@
 """Argument checks shared by the library; each message says what came, what was expected and what to do."""
 
 import difflib
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -122,3 +123,17 @@ def is_array(value: Any) -> bool:
 def host_array(value: Any) -> np.ndarray:
     """A NumPy view (memory-mapped files included) or copy of an array or tensor."""
     return value if isinstance(value, np.ndarray) else np.asarray(ops.convert_to_numpy(value))
+
+
+def shapes_agree(shape: Sequence[int | None], expected: Sequence[int]) -> bool:
+    """Whether a shape equals the expected one, apart from its unknown sizes."""
+    return len(shape) == len(expected) and all(a is None or a == b for a, b in zip(shape, expected, strict=True))
+
+
+def generators(owner: str, seed: Any, count: int) -> list[np.random.Generator]:
+    """Independent NumPy generators, one per purpose: more draws for one purpose do not change the others."""
+    if isinstance(seed, np.random.Generator):
+        return seed.spawn(count)
+    if seed is not None:
+        seed = positive_int(owner, "seed", seed, least=0)
+    return np.random.default_rng(seed).spawn(count)

@@ -1,16 +1,19 @@
-"""Callbacks: what a latent layer measures, in the logs and the history of any Keras model."""
+"""Callbacks: the terms and the statistics of latent layers in the logs and the history of any Keras model."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
+from keras import ops
 
 from torusae import _checks
 from torusae.layers import Latent
-from torusae.models import TorusAutoencoder
+
+_ROWS = 128  # of a validation sample at a time
 
 
-def _latent_layers(root: Any) -> list[Latent]:
+def latent_layers(root: Any) -> list[Latent]:
     """Every `Latent` inside a model, however deep, each once, in the order of definition."""
     seen: set[int] = set()
 
@@ -24,126 +27,86 @@ def _latent_layers(root: Any) -> list[Latent]:
             seen.add(id(value))
             if isinstance(value, Latent):
                 yield value
-            # Keras offers no public walk through the layers of a layer; its attributes hold them all.
+            # Keras has no public walk through the layers of a layer; its attributes hold them all.
             yield from walk(list(vars(value).values()))
 
     return list(walk(root))
 
 
 class LatentLogger(keras.callbacks.Callback):
-    """Puts every latent layer's terms and its live uniformity into the progress bar, the logs and the history.
+    """Logs every latent layer's terms and statistics at the end of each epoch, in the history of any Keras model.
 
-    For a torus these are each loss by its name, not weighted, averaged over the epoch's batches, and `kuiper`, the
-    largest Kuiper statistic of any angle over the epoch so far (0 = uniform, 1 = all in one point). With validation
-    data, or in `evaluate(callbacks=[...])`, the same with the prefix that Keras gives. In a model with several latent
-    layers each name begins with its layer's. `TorusAutoencoder` logs all this without it.
+    For a torus these are each loss by its name, not weighted, and `kuiper`, the largest Kuiper statistic of any angle
+    (0 = uniform, 1 = all in one point). They are measured on the last 512 training samples. With `x` they are also
+    measured on these samples, with the prefix `val_`. In a model with several latent layers each name begins with its
+    layer's. `TorusAutoencoder` logs all this without it.
 
-    Callbacks that read these names, such as `EarlyStopping("val_spring")`, must come after it in the list.
+    Callbacks that read these names, such as `EarlyStopping("kuiper")`, must come after it in the list.
 
     Args:
-        every: Integer, at least 1: the progress bar is updated every so many batches, since each update waits for the
-            device. The history is always exact. Defaults to `10`.
+        x: Samples to measure besides the training samples, an array that the model can be called on. Defaults to
+            `None`.
 
     Attributes:
-        results: Dict of what was measured last, in an epoch of `fit` or in `evaluate`, whose return value Keras keeps
-            closed to callbacks.
+        results: Dict with the last measurements.
 
     Raises:
-        TypeError: If `every` is not an integer.
-        ValueError: If `every` is below 1.
+        TypeError: If `x` is not an array or a tensor.
 
     Example:
 
     >>> import keras, numpy as np, torusae
     >>> model = keras.Sequential([keras.Input((4,)), torusae.TorusLatent(1), keras.layers.Dense(4)])
     >>> model.compile("adam", "mse")
-    >>> x = np.zeros((8, 4), "float32")
+    >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
     >>> history = model.fit(x, x, verbose=0, callbacks=[torusae.LatentLogger()]).history
     >>> sorted(history)
     ['diaphony', 'kuiper', 'loss', 'quantile']
     """
 
-    def __init__(self, every: int = 10):
+    def __init__(self, x: Any = None):
         super().__init__()
-        self.every = _checks.positive_int("LatentLogger", "every", every)
+        if x is not None and not _checks.is_array(x):
+            raise TypeError(f"LatentLogger: `x` must be an array or a tensor. Received: {type(x).__name__}.")
+        self.x = x
         self.layers: list[Latent] = []
         self.results: dict[str, float] = {}
-        self._fitting = False
-        self._training: dict[str, float] = {}
-        self._validation: dict[str, float] = {}
 
     def set_model(self, model):
         """Finds the latent layers of the model."""
         super().set_model(model)
-        self.layers = [] if isinstance(model, TorusAutoencoder) else _latent_layers(model)
-        # A step that was compiled without recording must be compiled again to record anything.
-        if self.layers:
-            if any(layer.recording_step is not model.train_function for layer in self.layers):
-                model.train_function = None
-            model.test_function = None
-
-    def _records(self) -> dict[str, float]:
-        self.model  # noqa: B018 - on JAX, reading it brings the layers' variables up to date
-        several = len(self.layers) > 1
-        return {
-            f"{layer.name}_{name}" if several else name: value
-            for layer in self.layers
-            for name, value in layer.records().items()
-        }
-
-    def _reset(self):
-        self.model  # noqa: B018 - as above
-        for layer in self.layers:
-            if layer.built:
-                layer.reset_records()
-
-    def on_train_begin(self, logs=None):
-        self._fitting = True
-        steps = self.params.get("steps")
-        for layer in self.layers:
-            layer.records_training = True
-            if steps:
-                layer.plan(steps * self.params["epochs"])
-
-    def on_train_end(self, logs=None):
-        self._fitting = False
-        for layer in self.layers:
-            layer.records_training = False
-            layer.recording_step = self.model.train_function  # the next `fit` with a logger need not compile again
-        self._forget_test_step()
-
-    def _forget_test_step(self):
-        # An `evaluate` without the logger must not go on measuring.
-        if self.layers:
-            self.model.test_function = None
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._training, self._validation = {}, {}
-        self._reset()
-
-    def on_train_batch_end(self, batch, logs=None):
-        if logs is not None and self.layers and batch % self.every == 0:
-            logs.update(self._records())
-
-    def on_test_begin(self, logs=None):
-        # Validation comes before the end of the epoch and uses the same variables.
-        self._training = self._records()
-        self._reset()
-        for layer in self.layers:
-            layer.records_testing = True
-
-    def on_test_end(self, logs=None):
-        for layer in self.layers:
-            layer.records_testing = False
-        self._validation = self._records()
-        if not self._fitting:
-            self.results = self._validation
-            self._forget_test_step()
-        if logs is not None:
-            logs.update(self._validation)
+        self.layers = latent_layers(model)
+        if not all(layer.records for layer in self.layers):
+            for layer in self.layers:
+                layer.records = True
+            model.train_function = None  # a step that was compiled without recording must be compiled again
 
     def on_epoch_end(self, epoch, logs=None):
-        validation = {f"val_{name}": value for name, value in self._validation.items()}
-        self.results = {**(self._training or self._records()), **validation}
+        """Measures."""
+        self.model  # noqa: B018 - on JAX, reading it brings the layers' variables up to date
+        self.results = self._measured([layer.recent_raw() for layer in self.layers], "")
+        if self.x is not None:
+            self.results.update(self._measured(self._encoded(), "val_"))
         if logs is not None:
             logs.update(self.results)
+
+    def _encoded(self) -> list[np.ndarray]:
+        """The raw values of `x` in every latent layer."""
+        for layer in self.layers:
+            layer.captured = []
+        try:
+            for start in range(0, len(self.x), _ROWS):
+                self.model(ops.convert_to_tensor(self.x[start : start + _ROWS]), training=False)
+            return [np.concatenate([ops.convert_to_numpy(rows) for rows in layer.captured]) for layer in self.layers]
+        finally:
+            for layer in self.layers:
+                layer.captured = None
+
+    def _measured(self, raws: list[np.ndarray], prefix: str) -> dict[str, float]:
+        several = len(self.layers) > 1
+        return {
+            f"{prefix}{layer.name}_{name}" if several else f"{prefix}{name}": value
+            for layer, raw in zip(self.layers, raws, strict=True)
+            if len(raw)
+            for name, value in layer.measure(raw).items()
+        }

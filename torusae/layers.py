@@ -1,5 +1,6 @@
-"""Layers that put a torus into any Keras model: `Polar`, `CircularEmbedding`, `Latent(space)`, `TorusLatent(dim)`."""
+"""Layers that put a latent space into any Keras model: `Latent(space)`, `TorusLatent(dim)`, `Polar`, `CircularEmbedding`."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,14 +12,9 @@ from torusae import _checks, distribution
 from torusae._checks import Tensor
 from torusae.angles import to_cartesian, to_polar
 from torusae.losses import LatentLoss
-from torusae.spaces import Space, Torus
+from torusae.spaces import Space, Term, Torus
 
-# A default weight rises as the cube of the step until this share of the training: an encoder first has to learn what
-# the data hold. With full weights early, points freeze where the first steps left them, and neither the reconstruction
-# nor the uniformity recovers. Found on MNIST.
-_RAMP_SHARE = 0.6
-_RAMP_POWER = 3.0
-_RAMP_STEPS = 2000  # where nobody says how long the training will be
+_RECENT_ROWS = 512  # the most recent training points that a logger measures
 
 
 def _float32_by_default(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -103,48 +99,138 @@ class CircularEmbedding(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="torusae")
-class Latent(keras.layers.Layer):
-    """A latent space as a layer: linear maps from features to a code, and the losses that shape it.
+class Read(keras.layers.Layer):
+    """Reads something of the points of a space: their angles, their code, or the input of a head.
 
-    Put it between any encoder and decoder. While training, the weighted losses are added to the model's own by
-    `add_loss`. In `predict`, `evaluate` and exported graphs the layer is only its linear maps; the callback
-    `LatentLogger` measures the terms there too.
+    Args:
+        space: A `Space`.
+        what: `"angles"`, `"code"` or `"head_input"`.
+        **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
+
+    Call arguments:
+        point: Float tensor `(batch, space.point_size)`.
+
+    Returns:
+        Tensor `(batch, columns)`.
+
+    Raises:
+        ValueError: If `what` is unknown.
+
+    Example:
+
+    >>> import torusae
+    >>> space = torusae.Torus(2)
+    >>> torusae.layers.Read(space, "angles")(space.sample(3, seed=0)).shape[1]
+    2
+    """
+
+    def __init__(self, space: Space, what: str, **kwargs):
+        super().__init__(**_float32_by_default(kwargs))
+        self.space = space
+        self.what = _checks.option("Read", "what", what, ("angles", "code", "head_input"))
+
+    def call(self, point):
+        return getattr(self.space, self.what)(point)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "space": keras.saving.serialize_keras_object(self.space),
+            "what": self.what,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the layer that `get_config` describes."""
+        return cls(**{**config, "space": keras.saving.deserialize_keras_object(config["space"])})
+
+
+def pull(point: Tensor, value: Tensor) -> Tensor:
+    """Returns `point`. In the gradient, adds the pull of a scalar loss `value` that was computed from it.
+
+    Formula: with the gradient `g` that arrives at the point from the rest of the model, `(batch, point_size)`, the
+    gradient of `value` is added with the factor `G = sqrt(S Σ |g|²)`, where `S` is the batch size. For a mean loss, `G`
+    is the root mean square, over the samples, of each sample's own gradient.
+
+    So one weight suits every loss, reduction and scale of data: the pull is as strong as the model's own gradient.
+
+    Args:
+        point: Float tensor `(batch, point_size)`.
+        value: Scalar tensor.
+
+    Returns:
+        Tensor of the shape of `point`.
+
+    Notes:
+        With several replicas the sums run over all of them, and each replica adds its share.
+    """
+
+    @ops.custom_gradient
+    def joined(point, value):
+        def gradient(*arguments, upstream=None):
+            g = arguments[-1] if upstream is None else upstream
+            squares = ops.cast(g, "float32")
+            squares = distribution.sum_over_replicas(ops.sum(squares * squares))
+            size = distribution.sum_over_replicas(ops.cast(ops.shape(g)[0], "float32"))
+            return g, ops.cast(ops.sqrt(size * squares) / distribution.num_replicas(), value.dtype)
+
+        return point, gradient
+
+    return joined(point, value)
+
+
+def _in_train_step() -> bool:
+    """Whether a Keras trainer's `train_step` is running, up the call stack.
+
+    A subclassed model whose `call` has no `training` argument is called without one in `fit`, and Keras then tells its
+    layers nothing. Its training step has no other mark that a layer could see.
+    """
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "train_step":
+            return True
+        frame = frame.f_back
+    return False
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class Latent(keras.layers.Layer):
+    """A latent space as a layer: a linear map from features to points, and the losses that shape them.
+
+    Put it between any encoder and decoder. In training, each term of the space pulls at the points:
+
+    - The pull of a term is `weight · G · ∂L/∂point`. `G` is the size of the gradient that arrives at the points from the
+      rest of the model (see `pull`). A weight is relative to it, and suits any loss and any scale of data.
+    - Nothing is added to the model's loss: `loss` and `val_loss` are the model's own.
+    - In `predict`, `evaluate`, exported graphs and a plain call, the layer is only its linear map and the space.
+    - A frozen layer (`trainable = False`) does not pull.
+
+    The callback `LatentLogger` logs the terms and the statistics of the space.
 
     Args:
         space: A `Space`, for example `Torus(3)`.
-        losses: The name of a preset of the space, or a sequence of `LatentLoss` objects. `"paper"` is the spring and
-            the quantile loss of Mikulski & Duda alone, `"none"` no loss. `None` is the preset that the space
-            recommends. Defaults to `None`.
-        loss_weights: Dict from a loss's name to its weight, a float or a
-            `keras.optimizers.schedules.LearningRateSchedule` over training steps; added to a model by this layer, the
-            loss counts with just this weight. A loss that is not named has its `default_weight`, relative to the
-            model's own loss, and reaches it at 60 % of the training, as the cube of the step: of the `fit` of a
-            `TorusAutoencoder`, or of any `fit` with a `LatentLogger`; else after 2000 steps. Defaults to `None`.
-        loss_scale: Positive float, the size that the model's own loss has at the end of training, which the default
-            weights are multiplied with. Mean squared error and binary cross-entropy of data between 0 and 1 need no
-            other; a sum over 784 pixels needs 784 times as much. `TorusAutoencoder` knows its reconstruction loss and
-            uses that. Defaults to `0.02`.
+        losses: The name of a preset of the space, or a sequence of `Term` and `LatentLoss` objects. `"none"` is no loss.
+            `None` is the first preset of the space. Defaults to `None`.
+        loss_weights: Dict from a term's name to its weight, a float. Others keep their own. Defaults to `None`.
         gather: Boolean, whether the losses see the rows of all replicas of a distributed run, and not each replica's
-            own. With one replica, and on JAX, where a step has the whole batch, it does nothing. Defaults to `True`.
+            own. With one replica, and on JAX, it does nothing. Defaults to `True`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
     Call arguments:
         features: Float tensor `(batch, num_features)`.
+        return_point: Boolean, whether the result is the pair `(code, point)`. Defaults to `False`.
 
     Returns:
-        Code, a float32 tensor `(batch, space.code_size)`.
+        Code, which the decoder reads: a float32 tensor `(batch, space.code_size)`.
 
     Raises:
         TypeError: If an argument is of the wrong type.
-        ValueError: If a preset or a name in `loss_weights` is unknown, a weight is negative, two losses share a name,
-            a loss reads a part that the space does not have, or the features are not of rank 2.
+        ValueError: If a preset or a name in `loss_weights` is unknown, a weight is negative, two terms share a name,
+            a term reads a part that the space does not have, or the features are not of rank 2.
 
     Notes:
         The losses are statistics of a batch: use batches of 64 or more. They mean the same at any batch size.
-
-        In a subclassed model write `call(self, x, training=None)` and hand `training` on to the layers: otherwise they
-        don't know whether they train (Dropout then never acts), and the losses count, and schedules go on, in every
-        call, those of `evaluate` and `predict` too.
 
     Example:
 
@@ -157,9 +243,8 @@ class Latent(keras.layers.Layer):
     def __init__(
         self,
         space: Space,
-        losses: str | Sequence[LatentLoss] | None = None,
-        loss_weights: Mapping[str, Any] | None = None,
-        loss_scale: float = 0.02,
+        losses: str | Sequence[Term | LatentLoss] | None = None,
+        loss_weights: Mapping[str, float] | None = None,
         gather: bool = True,
         **kwargs,
     ):
@@ -168,51 +253,12 @@ class Latent(keras.layers.Layer):
         if not isinstance(space, Space):
             raise TypeError(f"{owner}: `space` must be a torusae Space such as Torus(3). Received: space={space!r}.")
         self.space = space
-        self.losses_argument = space.default_losses if losses is None else losses
-        self.latent_losses = self._resolve_losses(owner, self.losses_argument)
-        self.loss_scale = _checks.positive_float(owner, "loss_scale", loss_scale)
         self.gather = bool(gather)
-        self.given_weights = self._checked_weights(owner, loss_weights or {})
-        defaults = {loss.name: loss.default_weight for loss in self.latent_losses}
-        self.loss_weights: dict[str, Any] = {**defaults, **self.given_weights}
-        self.linear_maps = [keras.layers.Dense(size, name=name, dtype=self.dtype_policy) for name, size in space.maps]
-        self.code_seed = keras.random.SeedGenerator() if space.is_stochastic else None
-        # Keras must see the state of random numbers in a layer, else JAX can't hand it through a compiled step.
-        self.loss_seeds = [loss.seed_generator for loss in self.latent_losses if loss.seed_generator is not None]
-        self._planned_ramp = _RAMP_STEPS
-        # Set by LatentLogger. Without it nothing is recorded, and a step costs nothing more.
-        self.records_training = False
-        self.records_testing = False
-        self.recording_step: Any = None
-
-    def _resolve_losses(self, owner, losses) -> list[LatentLoss]:
-        if isinstance(losses, str):
-            return self.space.preset(losses)
-        if isinstance(losses, LatentLoss):
-            raise TypeError(f"{owner}: `losses` must be a list of losses. Received a single one: use losses=[loss].")
-        losses = list(losses)
-        for loss in losses:
-            if not isinstance(loss, LatentLoss):
-                raise TypeError(
-                    f"{owner}: `losses` must be a name or hold LatentLoss objects such as SpringLoss(). "
-                    f"Received: {loss!r}. Derive a loss of your own from torusae.LatentLoss."
-                )
-            _checks.option(f"{owner}, loss {loss.name!r}", "part", loss.part, self.space.parts)
-        names = [loss.name for loss in losses]
-        if len(set(names)) < len(names):
-            raise ValueError(
-                f"{owner}: `losses` must have different names. Received: {names}. Use SpringLoss(name=...)."
-            )
-        return losses
-
-    def _checked_weights(self, owner, weights) -> dict[str, Any]:
-        checked = {}
-        for name, weight in weights.items():
-            _checks.option(owner, "loss_weights", name, [loss.name for loss in self.latent_losses])
-            if not isinstance(weight, keras.optimizers.schedules.LearningRateSchedule):
-                weight = _checks.positive_float(owner, f"loss_weights[{name!r}]", weight, zero_allowed=True)
-            checked[name] = weight
-        return checked
+        self.terms = _resolved_terms(owner, space, space.presets[0] if losses is None else losses, loss_weights or {})
+        self.projection = keras.layers.Dense(space.raw_size, name="raw", dtype=self.dtype_policy)
+        self.seed_generator = keras.random.SeedGenerator() if space.is_stochastic else None
+        self.records = False  # set by a logger, before a training step is compiled
+        self.captured: list[Tensor] | None = None  # a list collects the raw values of every call
 
     def build(self, features_shape):
         if len(features_shape) != 2:
@@ -220,140 +266,72 @@ class Latent(keras.layers.Layer):
                 f"{type(self).__name__}: features must have shape (batch, num_features). "
                 f"Received: shape={tuple(features_shape)}. Put keras.layers.Flatten() before this layer."
             )
-        for linear in self.linear_maps:
-            linear.build(features_shape)
-        # Replicas of a distributed run take the same steps, and what they record adds up.
-        self.iterations = self._counter("iterations", (), "int32", "only_first_replica")
-        # By its initializer: a model that is built within its first step must not assign it in every one.
-        self.ramp_steps = self._counter("ramp_steps", (), "int32", "only_first_replica", self._planned_ramp)
-        self.loss_states = {
-            loss.name: self.add_weight(
-                name=f"{loss.name}_state",
-                shape=shape,
-                dtype="float32",
-                initializer="zeros",
-                trainable=False,
-                aggregation="mean",
-            )
-            for loss in self.latent_losses
-            if (shape := loss.state_shape(self.space.part_size(loss.part))) is not None
-        }
-        self.recorded_terms = self._counter("recorded_terms", (len(self.latent_losses) + 1,))
-        self.recorded_monitor = self._counter("recorded_monitor", self.space.monitor_shape)
-
-    def _counter(self, name, shape, dtype="float32", aggregation="sum", value=0):
-        start = keras.initializers.Constant(value)
-        return self.add_weight(
-            name=name, shape=shape, dtype=dtype, initializer=start, trainable=False, aggregation=aggregation
+        self.projection.build(features_shape)
+        self.recent = self.add_weight(
+            name="recent",
+            shape=(_RECENT_ROWS, self.space.raw_size),
+            dtype="float32",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
         )
 
-    def call(self, features, training=None):
-        projection = self.project(features)
-        code = self.code(projection, training)
-        # Where a model's own `call` hands on no `training`, its layers are told nothing, not even in `fit`.
-        training = training is None or training
-        if training or self.records_testing:
-            terms = self.terms(projection, training)
-            if training:
-                for name, term in terms.items():
-                    scale = 1.0 if name in self.given_weights else self.loss_scale
-                    self.add_loss(term * self.weight_now(name) * scale)
-                self.iterations.assign_add(1)
-            if self.records_testing or self.records_training:
-                self._record(code, terms)
-        return code
+    def call(self, features, training=None, return_point=False):
+        trains = training or (training is None and _in_train_step())
+        raw = self.projection(features)
+        point = self.space.point(raw, self.seed_generator if trains else None)
+        if self.captured is not None:
+            self.captured.append(raw)
+        if trains and self.records:
+            rows = ops.concatenate([ops.cast(ops.stop_gradient(raw), "float32"), self.recent.value])
+            self.recent.assign(rows[:_RECENT_ROWS])
+        added = [term for term in self.terms if not term.relative]
+        pulling = [term for term in self.terms if term.relative and term.weight] if trains and self.trainable else []
+        if added or pulling:
+            values = self.losses_of(raw, point, [*added, *pulling])
+            for term in added:
+                self.add_loss(term.weight * values[term.name])
+            if pulling:
+                point = pull(point, sum(term.weight * values[term.name] for term in pulling))
+        code = self.space.code(point)
+        return (code, point) if return_point else code
 
-    def compute_output_shape(self, features_shape):
-        """The shape of the code."""
-        return (features_shape[0], self.space.code_size)
+    def losses_of(self, raw: Tensor, point: Tensor, terms: Sequence[Term] | None = None) -> dict[str, Tensor]:
+        """The values of the terms by name, scalar tensors, not weighted."""
+        terms = self.terms if terms is None else terms
+        if self.gather and terms:
+            same = raw is point
+            point = distribution.gather(point)
+            raw = point if same else distribution.gather(raw)
+        parts = {name: self.space.part(name, raw, point) for name in {term.reads for term in terms}}
+        # TensorFlow can't add losses of different dtypes.
+        return {term.name: ops.cast(term.loss(parts[term.reads]), "float32") for term in terms}
 
-    def project(self, features: Tensor) -> Tensor:
-        """What the linear maps make of `features`, side by side: the code itself where nothing is random."""
-        return ops.concatenate([linear(features) for linear in self.linear_maps], axis=-1)
+    def measure(self, raw: Any) -> dict[str, float]:
+        """The terms and the statistics of raw values by name, floats. A statistic of several values is the largest."""
+        raw = ops.convert_to_tensor(raw, dtype="float32")
+        point = self.space.point(raw)
+        terms = {name: float(value) for name, value in self.losses_of(raw, point).items()}
+        statistics = self.space.statistics(np.asarray(ops.convert_to_numpy(point), dtype="float64"))
+        return {**terms, **{name: statistic.largest for name, statistic in statistics.items()}}
 
-    def code(self, projection: Tensor, training: bool | None = False) -> Tensor:
-        """The code of a projection; in training it is drawn, in a space of posteriors."""
-        return self.space.code(projection, self.code_seed if training else None)
-
-    def terms(self, projection: Tensor, training: bool = False) -> dict[str, Tensor]:
-        """The losses of a batch of projections by name, scalar tensors, not weighted; training renews their memory."""
-        if self.gather and self.latent_losses:
-            projection = distribution.gather(projection)
-        parts = {name: self.space.part(projection, name) for name in {loss.part for loss in self.latent_losses}}
-        terms = {}
-        for loss in self.latent_losses:
-            state = self.loss_states.get(loss.name)
-            if training and state is not None:
-                term, memory = loss.call_with_state(parts[loss.part], state.value)
-                state.assign(memory)
-            else:
-                term = loss(parts[loss.part])
-            terms[loss.name] = ops.cast(term, "float32")  # TensorFlow can't sum losses of different dtypes
-        return terms
-
-    def weight_now(self, name: str) -> Any:
-        """The weight of a term at the present training step, a float or a scalar tensor."""
-        weight = self.loss_weights[name]
-        if name not in self.given_weights:
-            share = ops.cast(self.iterations, "float32") / ops.cast(self.ramp_steps, "float32")
-            return weight * ops.power(ops.minimum(share, 1.0), _RAMP_POWER)
-        return weight(self.iterations) if callable(weight) else weight
-
-    def plan(self, num_steps: int) -> None:
-        """Says how many steps the training will have, before the first: default weights rise over a share of them."""
-        self._planned_ramp = max(1, round(_RAMP_SHARE * num_steps))
-        if self.built and not int(ops.convert_to_numpy(self.iterations)):
-            self.ramp_steps.assign(self._planned_ramp)
-
-    def _record(self, code, terms):
-        self.recorded_terms.assign_add(ops.stack([*terms.values(), ops.ones((), dtype="float32")]))
-        self.recorded_monitor.assign_add(self.space.monitor(code))
-
-    def reset_records(self) -> None:
-        """Forgets what was recorded."""
-        for variable in (self.recorded_terms, self.recorded_monitor):
-            variable.assign(np.zeros(variable.shape))
-
-    def records(self) -> dict[str, float]:
-        """What was recorded since the last reset: each term's mean over batches, and the space's statistics."""
-        *totals, batches = ops.convert_to_numpy(self.recorded_terms).tolist()
-        if not batches:
-            return {}
-        means = {loss.name: total / batches for loss, total in zip(self.latent_losses, totals, strict=True)}
-        return {**means, **_floats(self.space.read_monitor(self.recorded_monitor.value))}
+    def recent_raw(self) -> np.ndarray:
+        """The raw values of the most recent training samples, at most 512 rows; none without a logger."""
+        rows = ops.convert_to_numpy(self.recent)
+        return rows[np.any(rows != 0, axis=1)]
 
     def save_own_variables(self, store):
-        """Saves the step that schedules count from and what losses remember; records of a run are not kept."""
-        if self.built:
-            store["iterations"] = ops.convert_to_numpy(self.iterations)
-            store["ramp_steps"] = ops.convert_to_numpy(self.ramp_steps)
-            for name, state in self.loss_states.items():
-                store[f"state_{name}"] = ops.convert_to_numpy(state)
+        """Saves nothing: recent points belong to a run, and files of one set of losses load into another."""
 
     def load_own_variables(self, store):
-        """Loads what `save_own_variables` saved."""
-        if self.built:
-            self.iterations.assign(np.asarray(store["iterations"]))
-            if "ramp_steps" in store:  # files of before version 0.1
-                self.ramp_steps.assign(np.asarray(store["ramp_steps"]))
-            for name, state in self.loss_states.items():
-                state.assign(np.asarray(store[f"state_{name}"]))
-        else:
-            super().load_own_variables(store)  # fails with Keras' advice where the file holds anything
+        """Loads nothing: see `save_own_variables`."""
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        losses = self.losses_argument
-        if not isinstance(losses, str):
-            losses = [keras.saving.serialize_keras_object(loss) for loss in self.latent_losses]
-        weights = {name: keras.saving.serialize_keras_object(weight) for name, weight in self.given_weights.items()}
-        space = keras.saving.serialize_keras_object(self.space)
         return {
             **super().get_config(),
-            "space": space,
-            "losses": losses,
-            "loss_weights": weights,
-            "loss_scale": self.loss_scale,
+            "space": keras.saving.serialize_keras_object(self.space),
+            "losses": [keras.saving.serialize_keras_object(term) for term in self.terms],
             "gather": self.gather,
         }
 
@@ -361,29 +339,54 @@ class Latent(keras.layers.Layer):
     def from_config(cls, config):
         """Returns the layer that `get_config` describes."""
         config = dict(config)
-        for key in ("space", "losses", "loss_weights"):
+        for key in ("space", "losses"):
             if key in config:
                 config[key] = keras.saving.deserialize_keras_object(config[key])
         return cls(**config)
 
 
-def _floats(tensors: Mapping[str, Tensor]) -> dict[str, float]:
-    return {name: float(ops.convert_to_numpy(value)) for name, value in tensors.items()}
+def _resolved_terms(owner: str, space: Space, losses: Any, weights: Mapping[str, Any]) -> list[Term]:
+    """The terms that a preset's name or a list of losses stands for, with the weights that were given."""
+    if isinstance(losses, str):
+        _checks.option(owner, "losses", losses, dict.fromkeys([*space.presets, "none"]))
+        losses = [] if losses == "none" else space.terms(losses)
+    elif isinstance(losses, (LatentLoss, Term)):
+        raise TypeError(f"{owner}: `losses` must be a list of losses. Received a single one: use losses=[loss].")
+    terms = []
+    for loss in losses:
+        if not isinstance(loss, (LatentLoss, Term)):
+            raise TypeError(
+                f"{owner}: `losses` must be a name or hold Term or LatentLoss objects such as SpringLoss(). "
+                f"Received: {loss!r}. Derive a loss of your own from torusae.LatentLoss."
+            )
+        term = loss if isinstance(loss, Term) else Term(loss)
+        _checks.option(f"{owner}, term {term.name!r}", "reads", term.reads, ("raw", "point", *space.parts))
+        terms.append(term)
+    names = [term.name for term in terms]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{owner}: `losses` must have different names. Received: {names}. Use Term(loss, name=...).")
+    for name in weights:
+        _checks.option(owner, "loss_weights", name, names)
+    return [
+        term.replaced(weight=_checks.positive_float(owner, f"loss_weights[{term.name!r}]", weights[term.name], True))
+        if term.name in weights
+        else term
+        for term in terms
+    ]
 
 
 @keras.saving.register_keras_serializable(package="torusae")
 class TorusLatent(Latent):
     """A torus in any Keras model: features become angles that are spread evenly, with no change to `fit`.
 
-    Two linear maps X and Y make `dim` points in the plane; losses spread their angles and hold their radii near 1.
-    The decoder reads the points' coordinates, all x values first, then all y values. Angles are in radians: use `Polar`
-    or `to_polar` to read them.
+    A linear map makes `dim` points in the plane. Losses spread their angles and hold their radii near 1. The decoder
+    reads the coordinates of the points, all x values first, then all y values. Angles are in radians: read them with
+    `Polar` or `to_polar`.
 
     Args:
         dim: Integer, at least 1, the number of circles.
-        losses: As in `Latent`. Defaults to `None`, the recommended preset.
+        losses: As in `Latent`. Defaults to `None`, the preset `"uniform"`.
         loss_weights: As in `Latent`. Defaults to `None`.
-        loss_scale: As in `Latent`. Defaults to `0.02`.
         gather: As in `Latent`. Defaults to `True`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
@@ -409,8 +412,8 @@ class TorusLatent(Latent):
         Mikulski & Duda (2019), arXiv:1903.12286, section 2.
     """
 
-    def __init__(self, dim: int, losses=None, loss_weights=None, loss_scale=0.02, gather=True, **kwargs):
-        super().__init__(Torus(dim), losses, loss_weights, loss_scale, gather, **kwargs)
+    def __init__(self, dim: int, losses=None, loss_weights=None, gather=True, **kwargs):
+        super().__init__(Torus(dim), losses, loss_weights, gather, **kwargs)
         self.dim = int(dim)
 
     def get_config(self):

@@ -2,35 +2,22 @@
 
 from torusae.losses.angular import AngularLoss, angular_loss
 from torusae.losses.base import LatentLoss, replica_mean
-from torusae.losses.gaussian import (
-    CramerWoldLoss,
-    GaussianDistanceLoss,
-    KLLoss,
-    MMDLoss,
-    SlicedWassersteinLoss,
-    cramer_wold_loss,
-    gaussian_distance_loss,
-    kl_loss,
-    maximum_mean_discrepancy,
-    sliced_wasserstein_loss,
-)
-from torusae.losses.paper import (
-    QuantileLoss,
-    SpringLoss,
-    normal_quantiles,
-    quantile_loss,
-    spring_loss,
-)
-from torusae.losses.torus import (
+from torusae.losses.circles import (
     CircularWassersteinLoss,
-    DiaphonyLoss,
     ProductMomentLoss,
     SlicedLoss,
     circular_wasserstein_loss,
-    diaphony_loss,
     product_moment_loss,
     sliced_loss,
 )
+from torusae.losses.cramer_wold import CramerWoldLoss, cramer_wold_loss
+from torusae.losses.diaphony import DiaphonyLoss, diaphony_loss
+from torusae.losses.distances import GaussianDistanceLoss, gaussian_distance_loss
+from torusae.losses.kl import KLLoss, kl_loss
+from torusae.losses.mmd import MMDLoss, maximum_mean_discrepancy
+from torusae.losses.quantiles import QuantileLoss, normal_quantiles, quantile_loss
+from torusae.losses.sliced_wasserstein import SlicedWassersteinLoss, sliced_wasserstein_loss
+from torusae.losses.springs import SpringLoss, spring_loss
 
 __all__ = [
     "AngularLoss",

@@ -1,59 +1,95 @@
 """The loss of a periodic target."""
 
+import math
+
 import keras
 from keras import ops
 
+from torusae import _checks
+from torusae._backend import direct_ops
 from torusae._checks import Tensor
-from torusae.angles import angle_difference
+from torusae.angles import wrap_angles
 
 
-def angular_loss(targets: Tensor, angles: Tensor) -> Tensor:
+def angular_loss(targets: Tensor, angles: Tensor, period: float = 2 * math.pi) -> Tensor:
     """How far angles are from their targets: `1 - cos(target - angle)`, 0 where they agree, 2 at the antipode.
 
     Up to a constant and the concentration `κ` it is the negative log-likelihood of a von Mises distribution.
 
-    Angles are in radians; any real value is accepted and read modulo 2π.
-
     Args:
-        targets: Float tensor `(batch, dim)`, radians.
-        angles: Float tensor of the same shape, radians.
+        targets: Float tensor `(..., dim)`, in the unit of `period`; any real value is accepted and read modulo the
+            period.
+        angles: Float tensor of the same shape and unit.
+        period: Positive float: `2π` for radians, 24 for hours. Defaults to `2π`.
 
     Returns:
-        Tensor `(batch,)`, the mean over the last axis.
+        Tensor `(...)`, the mean over the last axis; without a unit.
 
     Raises:
         TypeError: If an argument does not hold floating-point numbers.
+        ValueError: If the shapes differ or `period` is not positive.
 
     Example:
 
     >>> import keras, torusae
-    >>> loss = torusae.angular_loss(keras.ops.zeros((1, 1)), keras.ops.full((1, 1), 3.14159265))
-    >>> float(loss[0])
+    >>> midnight, noon = keras.ops.zeros((1, 1)), keras.ops.full((1, 1), 12.0)
+    >>> float(torusae.losses.angular_loss(midnight, noon, period=24.0)[0])
     2.0
 
     Reference:
         Mardia & Jupp (2000), Directional Statistics, section 3.5.4.
     """
-    return ops.mean(1.0 - ops.cos(angle_difference(targets, angles)), axis=-1)
+    period = _checks.positive_float("angular_loss", "period", period)
+    targets = _checks.float_tensor("angular_loss", "targets", targets)
+    angles = _checks.float_tensor("angular_loss", "angles", angles)
+    if not _same_shape(targets.shape, angles.shape):
+        raise ValueError(
+            f"angular_loss: `targets` and `angles` must have the same shape. Received: targets.shape="
+            f"{tuple(targets.shape)}, angles.shape={tuple(angles.shape)}. For one angle per row give both (batch, 1)."
+        )
+    difference = (wrap_angles(targets, period) - wrap_angles(angles, period)) * (2 * math.pi / period)
+    return 1.0 - ops.mean(direct_ops(difference).cos(difference), axis=-1)
+
+
+def _same_shape(a, b) -> bool:
+    """Whether two shapes agree where both are known."""
+    return len(a) == len(b) and all(m == n or m is None or n is None for m, n in zip(a, b, strict=True))
 
 
 @keras.saving.register_keras_serializable(package="torusae")
 class AngularLoss(keras.losses.Loss):
     """Loss of a periodic target as an object, for `compile` or a head: `1 - cos(target - angle)`. See `angular_loss`.
 
+    Targets `(batch,)` fit outputs `(batch, 1)`, and the other way round, as in Keras' own losses.
+
     Args:
+        period: Positive float, the period of targets and outputs: 24 for hours. Defaults to `2π`, radians.
         reduction: Keras reduction over the batch. Defaults to `"sum_over_batch_size"`.
         name: String. Defaults to `"angular"`.
+
+    Raises:
+        ValueError: If `period` is not positive; in a call, if the shapes differ.
 
     Example:
 
     >>> import keras, torusae
-    >>> float(torusae.AngularLoss()(keras.ops.zeros((2, 1)), keras.ops.zeros((2, 1))))
-    0.0
+    >>> loss = torusae.losses.AngularLoss(period=24.0)
+    >>> round(float(loss(keras.ops.zeros((2, 1)), keras.ops.full((2, 1), 6.0))), 4)
+    1.0
     """
 
-    def __init__(self, reduction: str = "sum_over_batch_size", name: str = "angular"):
+    def __init__(self, period: float = 2 * math.pi, reduction: str = "sum_over_batch_size", name: str = "angular"):
         super().__init__(name=name, reduction=reduction)
+        self.period = _checks.positive_float("AngularLoss", "period", period)
 
     def call(self, y_true, y_pred):
-        return angular_loss(y_true, y_pred)
+        # Keras does this in its own losses alone, not for subclasses of Loss.
+        ranks = len(y_true.shape), len(y_pred.shape)
+        if ranks == (1, 2) and y_pred.shape[1] == 1:
+            y_true = y_true[:, None]
+        elif ranks == (2, 1) and y_true.shape[1] == 1:
+            y_pred = y_pred[:, None]
+        return angular_loss(y_true, y_pred, self.period)
+
+    def get_config(self):
+        return {**super().get_config(), "period": self.period}

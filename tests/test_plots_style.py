@@ -1,0 +1,30 @@
+"""What holds for every figure: matplotlib is imported when used, and no figure stays in pyplot."""
+
+import os
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+
+from torusae import plots
+
+
+def test_import_needs_no_matplotlib():
+    # Keras imports matplotlib itself where it is installed, so sys.modules can't tell who did; without it both must do.
+    code = "import sys; sys.modules['matplotlib'] = None; import torusae.datasets, torusae.plots"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)
+
+
+def test_missing_matplotlib_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r'plot_radii: needs matplotlib\. .*pip install "torusae\[plots\]"'):
+        plots.plot_radii(np.ones((3, 1)))
+
+
+def test_no_figure_stays_in_pyplot():
+    plots.plot_history({"loss": [1.0]})
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or not pyplot.get_fignums()
+    assert matplotlib.get_backend().lower() == "agg"

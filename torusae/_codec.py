@@ -1,0 +1,301 @@
+"""The use of a trained autoencoder: encode, decode, sample, morph, and its halves as plain Keras models."""
+
+import json
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks, data
+from torusae._training import RAW, SampleModel
+from torusae.layers import Latent, Read
+
+
+class Codec(SampleModel):
+    """A sample model with an encoder, a latent layer and a decoder."""
+
+    encoder: keras.Model
+    latent: Latent
+    decoder: keras.Model
+    density: Any
+    """The density that `fit_density` fitted, or `None`."""
+
+    def _view(self, make: Any, *layers: Any) -> keras.Model:
+        """A Functional model over some layers, made once, and again where a layer was replaced."""
+        views = self.__dict__.setdefault("_views", {})  # past Keras' tracking, so that no layer is saved twice
+        known = views.get(make.__name__)
+        if known is None or any(a is not b for a, b in zip(known[0], layers, strict=True)):
+            views[make.__name__] = known = layers, make()
+        return known[1]
+
+    @property
+    def encoding_model(self) -> keras.Model:
+        """A Functional Keras model from a sample to a dict of its `"point"` and, if any, its `"angles"` in radians."""
+        return self._view(self._make_encoding_model, self.encoder, self.latent)
+
+    @property
+    def decoding_model(self) -> keras.Model:
+        """A Functional Keras model from a point to a sample."""
+        return self._view(self._make_decoding_model, self.latent, self.decoder)
+
+    def _make_encoding_model(self):
+        inputs = keras.Input(self.sample_shape, name="sample")
+        point = self.latent(self.encoder(inputs), return_point=True)[1]
+        outputs = {"point": keras.layers.Identity(name="point")(point)}
+        if self.latent.space.num_angles:
+            outputs["angles"] = Read(self.latent.space, "angles", name="angles")(point)
+        return keras.Model(inputs, outputs, name="encoding_model")
+
+    def _make_decoding_model(self):
+        point = keras.Input((self.latent.space.point_size,), name="point")
+        code = Read(self.latent.space, "code", name="code")(point)
+        return keras.Model(point, self.decoder(code), name="decoding_model")
+
+    def export(self, filepath: Any, *arguments: Any, **options: Any) -> None:
+        """Exports the model from a sample to a dict of its reconstruction, its point and its heads' predictions.
+
+        To export one half, use `model.encoding_model.export` and `model.decoding_model.export`.
+
+        Args:
+            filepath: Path.
+            *arguments: Passed to `keras.Model.export`.
+            **options: Passed to `keras.Model.export` (`format`).
+        """
+        inputs = keras.Input(self.sample_shape, name="sample")
+        outputs = {name: value for name, value in self(inputs).items() if not name.endswith(RAW)}
+        keras.Model(inputs, outputs).export(filepath, *arguments, **options)
+
+    def encode(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
+        """Points of samples, in batches, with a progress bar. For a torus, `to_polar(points)` gives radii and angles.
+
+        Args:
+            x: Samples `(num, *sample_shape)`, or anything that `predict` accepts.
+            batch_size: Integer. Defaults to `None`, Keras' 32.
+            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
+
+        Returns:
+            NumPy array `(num, point_size)`; for a torus `(num, 2 * dim)`.
+        """
+        self._check_data("encode", x)
+        return data.predict(self.encoding_model.predict, x, batch_size, verbose)["point"]
+
+    def angles(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
+        """Angles of samples, radians, `[-π, π)`, in batches, with a progress bar.
+
+        Args:
+            x: Samples `(num, *sample_shape)`, or anything that `predict` accepts.
+            batch_size: Integer. Defaults to `None`, Keras' 32.
+            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
+
+        Returns:
+            NumPy array `(num, num_angles)`; for a torus `(num, dim)`.
+
+        Raises:
+            ValueError: If the space has no angles.
+        """
+        self._check_data("angles", x)
+        if not self.latent.space.num_angles:
+            raise ValueError(
+                f"TorusAutoencoder.angles: the latent space must have angles. Received: {self.latent.space!r}. "
+                f"Use encode(x) for its points."
+            )
+        return data.predict(self.encoding_model.predict, x, batch_size, verbose)["angles"]
+
+    def decode(self, points: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
+        """Samples of points, in batches, with a progress bar.
+
+        Args:
+            points: Float array `(num, point_size)`; for a torus `(num, 2 * dim)`.
+            batch_size: Integer. Defaults to `None`, Keras' 32.
+            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
+
+        Returns:
+            NumPy array `(num, *sample_shape)`.
+
+        Raises:
+            ValueError: If the points are not of rank 2, of another size, or not finite.
+        """
+        size = self.latent.space.point_size
+        points = _checks.host_array(points)
+        if points.ndim != 2 or points.shape[1] != size:
+            raise ValueError(
+                f"TorusAutoencoder.decode: `points` must have shape (num, {size}). Received: points.shape={points.shape}."
+            )
+        _checks.finite_array("TorusAutoencoder.decode", "points", points)
+        return data.predict(self.decoding_model.predict, points, batch_size, verbose)
+
+    def reconstruct(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
+        """`decode(encode(x))`.
+
+        Args:
+            x: Samples `(num, *sample_shape)`, or anything that `predict` accepts.
+            batch_size: Integer. Defaults to `None`, Keras' 32.
+            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
+
+        Returns:
+            NumPy array `(num, *sample_shape)`.
+        """
+        return self.decode(self.encode(x, batch_size, verbose), batch_size, verbose)
+
+    def sample(
+        self,
+        num_samples: int,
+        seed: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        density: str = "prior",
+    ) -> np.ndarray:
+        """Decodes points drawn from the latent space's prior, or from the density that `fit_density` fitted.
+
+        Args:
+            num_samples: Integer, at least 1.
+            seed: Integer or `keras.random.SeedGenerator`; one integer gives the same samples on one backend.
+                Defaults to `None`, a random seed.
+            batch_size: Integer. Defaults to `None`, Keras' 32.
+            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
+            density: `"prior"` or `"fitted"`. Defaults to `"prior"`.
+
+        Returns:
+            NumPy array `(num_samples, *sample_shape)`.
+
+        Raises:
+            ValueError: If `density` is `"fitted"` and `fit_density` was not called.
+        """
+        _checks.option("TorusAutoencoder.sample", "density", density, ("prior", "fitted"))
+        if density == "fitted" and self.density is None:
+            raise ValueError(
+                "TorusAutoencoder.sample: density='fitted' needs a fitted density. Received: a model without one. "
+                "Call fit_density(x) with the training data first, or sample from the prior."
+            )
+        source = self.latent.space if density == "prior" else self.density
+        return self.decode(ops.convert_to_numpy(source.sample(num_samples, seed)), batch_size, verbose)
+
+    def fit_density(
+        self,
+        x: Any,
+        density: Any = None,
+        seed: int | None = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+    ) -> Any:
+        """Fits a density to the points of samples, for `sample(..., density="fitted")`. It is saved with the weights.
+
+        Samples of the prior look like data only where the data fill the space. After further training, fit again.
+
+        Args:
+            x: Samples `(num, *sample_shape)`, or anything that `predict` accepts: best the training data.
+            density: A name among the space's `densities`, for a torus `"mixture"`, `"kernel"` or `"neighbors"` (best
+                from about eight circles on); or an object with `fit(points)` and `sample(num_samples, seed)`, such as
+                `VonMisesMixture(20)`. Defaults to `None`, the space's first.
+            seed: Integer, seed of the density where `density` is a name. Defaults to `None`, a random seed.
+            batch_size: Integer. Defaults to `None`, Keras' 32.
+            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
+
+        Returns:
+            The fitted density, also the model's attribute `density`.
+
+        Raises:
+            TypeError: If `density` is neither a name nor an object with `fit` and `sample`.
+            ValueError: If the name is not known.
+
+        Example:
+
+        >>> import numpy as np, torusae
+        >>> model = torusae.TorusAutoencoder.from_shape((4,), dim=2)
+        >>> x = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
+        >>> model.fit_density(x, torusae.densities.VonMisesMixture(3, seed=0), verbose=0)
+        VonMisesMixture(3 components, dim 2)
+        >>> model.sample(5, seed=0, density="fitted", verbose=0).shape
+        (5, 4)
+        """
+        owner = "TorusAutoencoder.fit_density"
+        named = self.latent.space.densities
+        if density is None or isinstance(density, str):
+            name = next(iter(named)) if density is None else _checks.option(owner, "density", density, named)
+            density = named[name](seed=seed)
+        if isinstance(density, type) or not all(callable(getattr(density, name, None)) for name in ("fit", "sample")):
+            raise TypeError(
+                f"{owner}: `density` must be one of {list(named)}, or an object with `fit` and `sample`. "
+                f"Received: density={density!r}."
+            )
+        density.fit(self.encode(x, batch_size, verbose))
+        self.density = density
+        return density
+
+    def morph(
+        self,
+        start: Any,
+        end: Any,
+        windings: Any = None,
+        num_steps: int = 12,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+    ) -> np.ndarray:
+        """Morphs one sample into another along several paths of the latent space.
+
+        Args:
+            start: One sample, `sample_shape`.
+            end: One sample, `sample_shape`.
+            windings: Integer array `(num_paths, num_windings)`, one row per path. Defaults to `None`, the space's own,
+                the shortest path first. A torus takes each circle the short or the long way: see `two_way_windings`.
+            num_steps: Integer, at least 2, samples along each path. Defaults to `12`.
+            batch_size: Integer. Defaults to `None`, Keras' 32.
+            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
+
+        Returns:
+            NumPy array `(num_paths, num_steps, *sample_shape)`. The ends are the reconstructions of both samples.
+
+        Raises:
+            ValueError: If a sample is of another shape.
+        """
+        pair = []
+        for name, sample in (("start", start), ("end", end)):
+            sample = _checks.host_array(sample)
+            if tuple(sample.shape) != self.sample_shape:
+                fix = f" Use {name}[0]." if tuple(sample.shape[1:]) == self.sample_shape else ""
+                raise ValueError(
+                    f"TorusAutoencoder.morph: `{name}` must be one sample of shape {self.sample_shape}. "
+                    f"Received: {name}.shape={tuple(sample.shape)}.{fix}"
+                )
+            pair.append(sample)
+        first, last = self.encode(np.stack(pair), verbose=0)
+        if windings is None:
+            windings = self.latent.space.windings(first, last)
+        paths = ops.convert_to_numpy(self.latent.space.paths(first, last, windings, num_steps))
+        samples = self.decode(paths.reshape(-1, paths.shape[-1]), batch_size, verbose)
+        return samples.reshape(*paths.shape[:2], *self.sample_shape)
+
+    def save_own_variables(self, store):
+        """Saves the fitted density. One of a user's own class must be registered with Keras and have a state."""
+        if self.density is None:
+            return
+        try:
+            config = keras.saving.serialize_keras_object(self.density)
+            keras.saving.deserialize_keras_object(config)
+            state = self.density.state()
+        except Exception as error:  # whatever a user's own class raises: the model itself must be saved
+            warnings.warn(
+                f"TorusAutoencoder: the density {self.density!r} is not saved with the model ({error}). Register its "
+                f"class with keras.saving.register_keras_serializable, and give it get_config(), state() and "
+                f"set_state(arrays).",
+                stacklevel=2,
+            )
+            return
+        store["density"] = np.frombuffer(json.dumps(config).encode(), dtype="uint8")
+        for name, array in state.items():
+            store[f"density_{name}"] = array
+
+    def load_own_variables(self, store):
+        """Loads the fitted density, if there is one."""
+        names = list(store.keys())
+        if "density" not in names:
+            self.density = None
+            return
+        config = json.loads(np.asarray(store["density"]).tobytes().decode())
+        self.density = keras.saving.deserialize_keras_object(config)
+        prefix = "density_"
+        self.density.set_state(
+            {name[len(prefix) :]: np.asarray(store[name]) for name in names if name.startswith(prefix)}
+        )

@@ -1,0 +1,282 @@
+"""Training on checked samples: what `TorusAutoencoder` adds to Keras' `fit`, `evaluate` and `predict`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks, data
+from torusae._checks import Tensor
+from torusae.callbacks import LatentLogger
+from torusae.heads import Head
+
+_LOGGED_ROWS = 512  # of the validation samples, for the latent statistics
+_RANGE_TOLERANCE = 0.01
+
+
+class Means(keras.metrics.Metric):
+    """Weighted means by name, kept in one variable: one update a step in place of one for each name."""
+
+    def __init__(self, names: list[str]):
+        super().__init__(name="means", dtype="float32")
+        self.names = names
+        self.sums = self.add_variable(shape=(2, len(names)), initializer="zeros", name="sums", aggregation="sum")
+
+    def update_state(self, values, weights):
+        """Adds one value and one weight for each name, two lists of scalar tensors."""
+        values, weights = ops.stack(values), ops.stack(weights)
+        self.sums.assign(self.sums.value + ops.stack([values * weights, weights]))
+
+    def result(self):
+        """Dict from each name to its mean, 0 where nothing was added."""
+        sums = self.sums.value
+        means = sums[0] / ops.maximum(sums[1], 1e-12)
+        return {name: means[index] for index, name in enumerate(self.names)}
+
+
+class SampleModel(keras.Model):
+    """A Keras model of samples of one shape, with heads, that checks its data before it computes anything.
+
+    A subclass sets `sample_shape`, `heads` and `output_range`.
+    """
+
+    sample_shape: tuple[int, ...]
+    heads: dict[str, Head]
+    output_range: tuple[float, float] | None = None
+    """The least and the largest value that the reconstruction can have; `None` where it is not bounded."""
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        **kwargs,
+    ):
+        """Trains the model, as `keras.Model.fit` does, after checking the data.
+
+        The history holds `loss`, `reconstruction`, each head's loss and score, and at the end of each epoch the latent
+        terms and statistics (see `LatentLogger`); with validation data all of them also with the prefix `val_`.
+
+        Args:
+            x: Floating-point samples: an array or tensor, or a `tf.data.Dataset`, `keras.utils.PyDataset`, torch
+                `DataLoader` or generator that yields `x` or `(x, labels)`. Shapes and names of streams are checked as
+                they come, values are not. An error then has a note with the step.
+            y: Dict from a head's name to its labels. A `"reconstruction"` entry (or an array of the samples' shape)
+                replaces `x` as the target of the reconstruction. Defaults to `None`.
+            batch_size: Integer. Defaults to `None`, Keras' 32. Give 128 or more: the latent losses are statistics of a
+                batch.
+            epochs: Integer. Defaults to `1`.
+            verbose: As in Keras. Defaults to `"auto"`.
+            callbacks: As in Keras. `keras.callbacks.BackupAndRestore(..., double_checkpoint=True)` resumes a run that
+                was killed, even while it wrote. Defaults to `None`.
+            validation_split: As in Keras. Defaults to `0.0`.
+            validation_data: As in Keras; `(x_val, labels)` or an array `x_val`. A head without labels in it is left out
+                of the validation's logs. Defaults to `None`.
+            shuffle: As in Keras. Defaults to `True`.
+            class_weight: Not supported: give `sample_weight`. Defaults to `None`.
+            sample_weight: Float array `(num,)`, weights of the samples in the losses of the reconstruction and the
+                heads, or a dict of such arrays with the keys of `y`. Latent losses take none. Defaults to `None`.
+            **kwargs: Passed to `keras.Model.fit`.
+
+        Returns:
+            Keras `History`.
+
+        Raises:
+            TypeError: If `x` is a list or does not hold floating-point numbers.
+            ValueError: If data hold NaN or infinity, have another shape than the model's or values that its decoder
+                cannot produce, or labels name a head that does not exist, or a head has no labels.
+        """
+        if class_weight is not None:
+            raise ValueError(
+                "TorusAutoencoder.fit: `class_weight` is not supported, since a model can have several heads. "
+                f"Received: class_weight={class_weight!r}. Give sample_weight."
+            )
+        self._check_data("fit", x, y, needs_labels=True)
+        if _checks.is_array(validation_data):
+            validation_data = (validation_data, None)
+        if validation_split and _checks.is_array(x) and data.must_be_batched((x, y)):
+            # Keras splits arrays only, and what is batched here is none.
+            first = int(len(x) * (1 - validation_split))
+            validation_data = data.rows_of((x, y, sample_weight), slice(first, None))
+            x, y, sample_weight = data.rows_of((x, y, sample_weight), slice(first))
+            validation_split = 0.0
+        logged = None
+        if isinstance(validation_data, (tuple, list)):
+            self._check_data("fit, validation_data", *validation_data[:2])
+            x_val, y_val, weights = (*validation_data, None, None)[:3]
+            logged = x_val[:_LOGGED_ROWS] if _checks.is_array(x_val) else None
+            validation_data = (x_val, _weighted_targets(x_val, y_val, weights), weights)
+            batches = data.padded_batches(validation_data, kwargs.get("validation_batch_size") or batch_size)
+            validation_data = validation_data if batches is None else batches
+        elif validation_split and _checks.is_array(x):
+            first = int(len(x) * (1 - validation_split))
+            logged = x[first : first + _LOGGED_ROWS]
+        y = _weighted_targets(x, y, sample_weight)
+        batches = None if validation_split else data.padded_batches((x, y, sample_weight), batch_size, shuffle)
+        callbacks = _with_logger(callbacks, logged)
+        with data.noted_errors(x, callbacks):
+            if batches is not None:
+                x, y, sample_weight, batch_size = batches, None, None, None
+            return super().fit(
+                x,
+                y,
+                batch_size,
+                epochs,
+                verbose,
+                callbacks,
+                validation_split,
+                validation_data,
+                shuffle,
+                sample_weight=sample_weight,
+                **kwargs,
+            )
+
+    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
+        """Returns the loss and every metric, as `keras.Model.evaluate` does, after checking the data."""
+        self._check_data("evaluate", x, y)
+        y = _weighted_targets(x, y, sample_weight)
+        batches = data.padded_batches((x, y, sample_weight), batch_size)
+        if batches is not None:
+            return super().evaluate(batches, verbose=verbose, **kwargs)
+        return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+
+    def predict(self, x, batch_size=None, verbose="auto", **kwargs):
+        """Returns a dict of every output as NumPy arrays, as `keras.Model.predict` does, after checking the data."""
+        self._check_data("predict", x)
+        outputs = data.predict(super().predict, x, batch_size, verbose, **kwargs)
+        return {name: value for name, value in outputs.items() if not name.endswith(RAW)}
+
+    def train_step(self, *state_and_data):
+        """One step of training, without padding rows."""
+        *state, batch = state_and_data
+        return super().train_step(*state, data.without_padding(batch))
+
+    def test_step(self, *state_and_data):
+        """One step of evaluation, without padding rows."""
+        *state, batch = state_and_data
+        return super().test_step(*state, data.without_padding(batch))
+
+    def _targets(self, x: Any, y: Any) -> dict[str, Tensor]:
+        """What each output is compared with. Without a target of its own, the reconstruction is compared with x."""
+        if y is None:
+            return {"reconstruction": x}
+        if not isinstance(y, Mapping):
+            shape = tuple(y.shape) if hasattr(y, "shape") else None
+            if shape is None or not _checks.shapes_agree(shape[1:], self.sample_shape):
+                heads = list(self.heads)
+                raise ValueError(
+                    f"TorusAutoencoder: `y` must be a dict of labels by head, or targets of the reconstruction with "
+                    f"shape {self._batch_shape()}. Received: "
+                    + (f"y of type {type(y).__name__}. " if shape is None else f"y.shape={shape}. ")
+                    + (f"Use y={{{heads[0]!r}: labels}}." if heads else "This model has no heads for labels.")
+                )
+            y = {"reconstruction": y}
+        for name, values in y.items():
+            _checks.option("TorusAutoencoder", "y", name, ["reconstruction", *self.heads])
+            if not hasattr(values, "shape"):
+                raise TypeError(
+                    f"TorusAutoencoder: y[{name!r}] must be an array or a tensor. Received: {type(values).__name__}. "
+                    f"Use numpy.asarray(values)."
+                )
+        if "reconstruction" in y:
+            self._check_samples("TorusAutoencoder", "y['reconstruction']", y["reconstruction"])
+        return {"reconstruction": x, **y}
+
+    def _batch_shape(self) -> str:
+        return f"(batch, {', '.join(map(str, self.sample_shape))})"
+
+    def _check_samples(self, owner: str, name: str, samples: Any) -> None:
+        """Checks the shape and the dtype of samples: arrays, or tensors while a step compiles."""
+        shape = tuple(samples.shape)
+        if not _checks.shapes_agree(shape[1:], self.sample_shape):
+            fix = "Use x[..., None]." if (*shape[1:], 1) == self.sample_shape else "Reshape it first."
+            if shape == self.sample_shape:
+                fix = "For a single sample use x[None]."
+            raise ValueError(f"{owner}: `{name}` must have shape {self._batch_shape()}. Received: shape={shape}. {fix}")
+        dtype = str(samples.dtype)
+        # Integers would train without a word: images of 0 to 255 against outputs between 0 and 1.
+        if "float" not in dtype:
+            raise TypeError(
+                f"{owner}: `{name}` must be floating-point numbers. Received: dtype={dtype}. "
+                f"For images of 0 to 255 use x.astype('float32') / 255."
+            )
+
+    def _check_range(self, owner: str, name: str, target: np.ndarray) -> None:
+        """Checks that the decoder can produce a target: a sigmoid can't reach pixels of 0 to 255."""
+        if self.output_range is None or not target.size:
+            return
+        least, largest = self.output_range
+        found = float(target.min()), float(target.max())
+        if found[0] < least - _RANGE_TOLERANCE or found[1] > largest + _RANGE_TOLERANCE:
+            fix = f"Use {name} / 255." if found[0] >= 0 and 2 < found[1] <= 255 else "Scale the data, or give a decoder"
+            fix += "" if fix.endswith(".") else " with a linear output: conv_decoder(..., activation=None)."
+            raise ValueError(
+                f"{owner}: `{name}` must lie in [{least:g}, {largest:g}], the range of the decoder's output. "
+                f"Received: values from {found[0]:g} to {found[1]:g}. {fix}"
+            )
+
+    def _check_data(self, owner: str, x: Any, y: Any = None, needs_labels: bool = False) -> None:
+        """Checks arrays before anything is computed. Streams are checked when they come."""
+        owner = f"TorusAutoencoder.{owner}"
+        if isinstance(x, (list, tuple)):
+            raise TypeError(f"{owner}: `x` must be one array, not a {type(x).__name__}. Use numpy.asarray(x).")
+        if not _checks.is_array(x):
+            return
+        self._check_samples(owner, "x", x)
+        x = _checks.host_array(x)
+        _checks.finite_array(owner, "x", x)
+        targets = self._targets(x, y)
+        name = "x" if targets["reconstruction"] is x else "y['reconstruction']"
+        target = _checks.host_array(targets["reconstruction"])
+        if target is not x:
+            _checks.finite_array(owner, name, target)
+        if needs_labels:
+            self._check_range(owner, name, target)
+        for name, head in self.heads.items():
+            if name in targets:
+                head.check_labels(targets[name], len(x), owner, f"y[{name!r}]")
+            elif needs_labels:
+                raise ValueError(self._no_labels(owner, name, y))
+
+    def _no_labels(self, owner: str, name: str, y: Any) -> str:
+        return (
+            f"{owner}: `y` must hold labels for the head {name!r}. Received: {sorted(y) if y else y}. "
+            f"Mark missing labels with {self.heads[name].missing_label}."
+        )
+
+
+RAW = "_outputs"
+"""The ending of the names of a head's raw outputs, such as logits, among the outputs of a model."""
+
+
+def weight_of(name: str, sample_weight: Any) -> Any:
+    """The samples' weights for one output: Keras turns one array into a dict with the keys of `y`."""
+    return sample_weight.get(name) if isinstance(sample_weight, Mapping) else sample_weight
+
+
+def _weighted_targets(x: Any, y: Any, sample_weight: Any = None) -> Any:
+    """The targets of samples that have weights: Keras drops the weights of outputs without a target."""
+    if sample_weight is None or isinstance(sample_weight, Mapping) or not (y is None or isinstance(y, Mapping)):
+        return y
+    return {"reconstruction": x, **(y or {})}
+
+
+def _with_logger(callbacks: Any, x: Any) -> Any:
+    """Callbacks with a `LatentLogger` before them, so that they can read its logs."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks.append(LatentLogger(x))
+        return callbacks
+    callbacks = keras.tree.flatten(callbacks or [])
+    if any(isinstance(callback, LatentLogger) for callback in callbacks):
+        return callbacks
+    return [LatentLogger(x), *callbacks]

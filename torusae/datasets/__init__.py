@@ -1,0 +1,10 @@
+"""MNIST, a classifier of its digits, and small data with known angles.
+
+NumPy makes the synthetic data, so one seed gives the same data on every backend. Angles are in radians, `[-π, π)`.
+"""
+
+from torusae.datasets.classifier import load_digit_classifier
+from torusae.datasets.mnist import Mnist, load_mnist, load_mnist_subset
+from torusae.datasets.synthetic import hue_images, torus_table
+
+__all__ = ["Mnist", "hue_images", "load_digit_classifier", "load_mnist", "load_mnist_subset", "torus_table"]

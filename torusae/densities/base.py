@@ -1,0 +1,254 @@
+"""The methods that all densities share: checks, likelihood, state and serialization."""
+
+from typing import Any, ClassVar, Self
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+
+_BLOCK = 1 << 13  # rows at a time: bounds the memory
+
+
+class Density:
+    """Base of densities that are fitted to points of a latent space.
+
+    A subclass names its constructor's arguments in `_arguments` and its fitted arrays in `_state`. It implements
+    `_num_columns`, `_fit`, `_prepare`, `_sample` and `_log_density`.
+    """
+
+    _arguments: tuple[str, ...]
+    _state: ClassVar[dict[str, str]]
+    """The name and dtype of every fitted array."""
+
+    _layout = "all values of a point"
+    _advice = "Give what TorusAutoencoder.encode(x) returns."
+    is_fitted = False
+    """Whether `fit` or `set_state` was called."""
+
+    seed: int | None
+
+    def fit(self, points: Any) -> Self:
+        """Fits the density to points. An earlier fit is replaced.
+
+        Args:
+            points: Float array `(num, point_size)`, for example the codes that `TorusAutoencoder.encode` returns.
+
+        Returns:
+            The density itself.
+
+        Raises:
+            TypeError: If `points` are not floating-point numbers.
+            ValueError: If `points` have another shape, are not finite, or are too few.
+        """
+        points = self._checked("fit", points)
+        least, advice = self._least_points()
+        if len(points) < least:
+            raise ValueError(
+                f"{type(self).__name__}.fit: `points` must hold at least {least} points. Received: {len(points)}. "
+                f"{advice}"
+            )
+        self._fit(points)
+        self._prepare()
+        self.is_fitted = True
+        return self
+
+    def sample(self, num_samples: int, seed: Any = None) -> np.ndarray:
+        """Draws points.
+
+        Args:
+            num_samples: Integer, at least 1.
+            seed: Integer, NumPy generator or `keras.random.SeedGenerator`. The same integer gives the same points.
+                Defaults to `None`, a random seed.
+
+        Returns:
+            Float32 array `(num_samples, point_size)`.
+
+        Raises:
+            TypeError: If `num_samples` or `seed` is of another type.
+            ValueError: If nothing is fitted or `num_samples` is below 1.
+        """
+        self._check_fitted("sample")
+        owner = f"{type(self).__name__}.sample"
+        num_samples = _checks.positive_int(owner, "num_samples", num_samples)
+        return self._sample(num_samples, _generator(owner, seed)).astype("float32")
+
+    def log_density(self, points: Any) -> np.ndarray:
+        """The logarithm of the density at points.
+
+        Args:
+            points: Float array `(num, point_size)`.
+
+        Returns:
+            Float64 array `(num,)`, nats.
+
+        Raises:
+            TypeError: If `points` are not floating-point numbers.
+            ValueError: If nothing is fitted, or `points` have another shape or are not finite.
+        """
+        self._check_fitted("log_density")
+        points = self._checked("log_density", points)
+        blocks = (points[start : start + _BLOCK] for start in range(0, len(points), _BLOCK))
+        return np.concatenate([self._log_density(block) for block in blocks])
+
+    def log_likelihood(self, points: Any) -> float:
+        """The mean of `log_density` over points. Larger is better.
+
+        Args:
+            points: Float array `(num, point_size)`. Use points that `fit` did not see.
+
+        Returns:
+            Float, nats.
+
+        Raises:
+            TypeError: If `points` are not floating-point numbers.
+            ValueError: If nothing is fitted, or `points` have another shape or are not finite.
+        """
+        return float(self.log_density(points).mean())
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns copies of the fitted arrays by name, for a weights file. The dict is empty before `fit`."""
+        if not self.is_fitted:
+            return {}
+        return {name: np.array(getattr(self, name), dtype) for name, dtype in self._state.items()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Sets the fitted arrays, as `state` of a fitted density returned them.
+
+        Args:
+            state: Dict from names to arrays.
+
+        Raises:
+            ValueError: If a name is missing or unknown.
+        """
+        if set(state) != set(self._state):
+            raise ValueError(
+                f"{type(self).__name__}.set_state: `state` must hold the arrays {sorted(self._state)}. "
+                f"Received: {sorted(state)}. Give what state() of a fitted {type(self).__name__} returned."
+            )
+        for name in self._state:
+            setattr(self, name, np.array(state[name], "float64"))
+        self._prepare()
+        self.is_fitted = True
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments. `state` returns what was fitted."""
+        return {name: getattr(self, name) for name in self._arguments}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Returns the unfitted density that `get_config` describes."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._summary() if self.is_fitted else 'not fitted'})"
+
+    def _summary(self) -> str:
+        raise NotImplementedError
+
+    def _num_columns(self, fitting: bool) -> int | None:
+        """The columns that points must have. `None` allows any even number."""
+        raise NotImplementedError
+
+    def _least_points(self) -> tuple[int, str]:
+        """The least number of points to fit, and advice for fewer."""
+        return 1, ""
+
+    def _fit(self, points: np.ndarray) -> None:
+        """Sets the arrays of `_state`."""
+        raise NotImplementedError
+
+    def _prepare(self) -> None:
+        """Sets what follows from the arrays of `_state`."""
+        raise NotImplementedError
+
+    def _sample(self, num_samples: int, rng: np.random.Generator) -> np.ndarray:
+        raise NotImplementedError
+
+    def _log_density(self, points: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def _check_fitted(self, method: str) -> None:
+        if not self.is_fitted:
+            raise ValueError(f"{type(self).__name__}.{method}: nothing is fitted yet. Call fit(points) first.")
+
+    def _checked(self, method: str, points: Any) -> np.ndarray:
+        """Points as float64, checked."""
+        owner = f"{type(self).__name__}.{method}"
+        points = np.asarray(points if isinstance(points, np.ndarray) else ops.convert_to_numpy(points))
+        if points.dtype.kind != "f":
+            raise TypeError(
+                f"{owner}: `points` must be floating-point numbers. Received: dtype={points.dtype}. {self._advice}"
+            )
+        columns = self._num_columns(fitting=method == "fit")
+        wrong = points.ndim != 2 or 0 in points.shape
+        if wrong or (points.shape[1] % 2 if columns is None else points.shape[1] != columns):
+            raise ValueError(
+                f"{owner}: `points` must have shape (num, {columns or '2 * dim'}), {self._layout}, with num at least "
+                f"1. Received: points.shape={points.shape}. {self._advice}"
+            )
+        _checks.finite_array(owner, "points", points)
+        return points.astype("float64")
+
+
+class TorusDensity(Density):
+    """Base of densities on a torus. A density is one of angles: `log_density` ignores radii, `sample` draws them too.
+
+    `log_density` integrates to 1 over `[-π, π)^dim`. Its mean for uniform angles is `-dim log 2π`.
+    """
+
+    _layout = "all x values first, then all y values"
+    _advice = "Give what TorusAutoencoder.encode(x) returns, or torusae.to_cartesian(radii, angles)."
+    dim: int | None = None
+    """The number of circles, `None` before `fit`."""
+
+    def _num_columns(self, fitting):
+        return None if fitting or self.dim is None else 2 * self.dim
+
+
+def optional_seed(owner: str, seed: Any) -> int | None:
+    """Returns a seed as an integer of at least 0, or `None`."""
+    return None if seed is None else _checks.positive_int(owner, "seed", seed, least=0)
+
+
+def kept_points(points: np.ndarray, most: int, seed: int | None) -> np.ndarray:
+    """At most `most` points, a random choice of more, rounded to the float32 that a file holds."""
+    if len(points) > most:
+        points = points[np.sort(np.random.default_rng(seed).choice(len(points), most, replace=False))]
+    return points.astype("float32").astype("float64")
+
+
+def polar(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The radii and angles of points of a torus, each `(num, dim)`."""
+    x, y = np.split(points, 2, axis=1)
+    return np.hypot(x, y), np.arctan2(y, x)
+
+
+def cartesian(radii: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """The points of a torus that have these radii and angles."""
+    return np.concatenate([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
+
+
+def directions(points: np.ndarray) -> np.ndarray:
+    """The points of a torus with all radii set to 1: all cosines first, then all sines."""
+    return cartesian(np.ones(1), polar(points)[1])
+
+
+def shortest_arcs(arcs: np.ndarray) -> np.ndarray:
+    """Differences of angles, wrapped into `[-π, π]`."""
+    return arcs - 2 * np.pi * np.round(arcs / (2 * np.pi))
+
+
+def log_sum_exp(values: np.ndarray) -> np.ndarray:
+    """The logarithm of the sum of exponentials along the last axis."""
+    most = values.max(axis=-1)
+    return most + np.log(np.exp(values - most[:, None]).sum(axis=-1))
+
+
+def _generator(owner: str, seed: Any) -> np.random.Generator:
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if isinstance(seed, keras.random.SeedGenerator):  # advances, as when a space samples its prior
+        seed = int(ops.convert_to_numpy(keras.random.randint((), 0, 2**31 - 1, seed=seed)))
+    return np.random.default_rng(optional_seed(owner, seed))

@@ -1,0 +1,135 @@
+"""A sampler for any latent space: fitted points, moved along shortest paths to their neighbours."""
+
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+from torusae.densities.base import Density, kept_points, optional_seed
+
+_PAIRS = 1 << 19  # distances at a time: bounds the memory
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class PathDensity(Density):
+    """Samples near fitted points of any space: each moves a point along the shortest path to one of its neighbours.
+
+    It needs two methods of the space: `distance(a, b)` and `shortest(start, end, shares)`. So it serves spheres,
+    products and quotients as well as a torus. It has no `log_density`.
+
+    Formula: with a random fitted point `p`, one of its `k` nearest neighbours `q`, and `t = min(|ε|, 1)` for
+    `ε ~ N(0, scale²)`, the sample is the point that divides the shortest path from `p` to `q` at the share `t`. The
+    mean square step is the one of `TorusNeighborDensity` along the data.
+
+    Args:
+        space: The latent space of the points. It is a part of the config.
+        num_neighbors: Integer, at least 1, `k`. Defaults to `5`.
+        scale: Float, positive, root mean square of the share of the way to the neighbour. Defaults to `0.4`.
+        max_points: Integer, more than `num_neighbors`. A random choice of this size replaces a larger number of
+            points. Defaults to `5000`.
+        seed: Integer, seed of that choice. Defaults to `None`, a random seed.
+
+    Raises:
+        TypeError: If `space` lacks a method or a number is of the wrong type.
+        ValueError: If a number is out of range.
+
+    Example:
+
+    >>> import torusae
+    >>> space = torusae.Torus(2) * torusae.Gaussian(1)
+    >>> density = torusae.densities.PathDensity(space).fit(space.sample(100, seed=0))
+    >>> density, density.sample(7, seed=0).shape
+    (PathDensity(100 points of Torus(2) * Gaussian(1)), (7, 5))
+
+    Reference:
+        Chawla et al. (2002), SMOTE, for steps to neighbours; along geodesics and with these shares a torusae choice.
+    """
+
+    _arguments = ("space", "num_neighbors", "scale", "max_points", "seed")
+    _state: ClassVar = {"points": "float32"}
+
+    points: np.ndarray
+    """The kept points, `(num, point_size)`, float64 rounded to float32."""
+
+    def __init__(
+        self,
+        space: Any,
+        num_neighbors: int = 5,
+        scale: float = 0.4,
+        max_points: int = 5000,
+        seed: int | None = None,
+    ):
+        owner = "PathDensity"
+        if isinstance(space, type) or not all(
+            callable(getattr(space, name, None)) for name in ("distance", "shortest")
+        ):
+            raise TypeError(
+                f"{owner}: `space` must be a latent space with the methods `distance` and `shortest`. "
+                f"Received: space={space!r}. Give the space of the model's latent layer, model.latent.space."
+            )
+        self.space = space
+        self.num_neighbors = _checks.positive_int(owner, "num_neighbors", num_neighbors)
+        self.scale = _checks.positive_float(owner, "scale", scale)
+        self.max_points = _checks.positive_int(owner, "max_points", max_points, least=self.num_neighbors + 1)
+        self.seed = optional_seed(owner, seed)
+
+    def log_density(self, points):
+        """Not available.
+
+        Raises:
+            NotImplementedError: Always. A step along a path has no density on the whole space.
+        """
+        raise NotImplementedError(
+            "PathDensity.log_density: PathDensity can only sample. For log densities on a torus fit a VonMisesMixture, "
+            "a TorusKernelDensity or a TorusNeighborDensity."
+        )
+
+    def get_config(self):
+        """Returns the constructor's arguments, the space serialized among them."""
+        return {**super().get_config(), "space": keras.saving.serialize_keras_object(self.space)}
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the unfitted density that `get_config` describes."""
+        return cls(**{**config, "space": keras.saving.deserialize_keras_object(config["space"])})
+
+    def _summary(self):
+        return f"{len(self.points)} points of {self.space!r}"
+
+    def _num_columns(self, fitting):
+        return self.space.point_size
+
+    def _least_points(self):
+        return self.num_neighbors + 1, "Lower num_neighbors."
+
+    def _fit(self, points):
+        self.points = kept_points(points, self.max_points, self.seed)
+
+    def _prepare(self):
+        # Filled row by row as points are drawn: few samples need few of the distances.
+        self._neighbors = np.full((len(self.points), self.num_neighbors), -1)
+
+    def _find_neighbors(self, rows: np.ndarray) -> None:
+        """Fills some rows of the table of neighbours, the nearest first."""
+        points = self.points.astype("float32")
+        num, k = len(points), self.num_neighbors
+        for block in np.array_split(rows, -(-len(rows) * num // _PAIRS)):
+            starts, ends = np.repeat(points[block], num, axis=0), np.tile(points, (len(block), 1))
+            distances = self.space.distance(ops.convert_to_tensor(starts), ops.convert_to_tensor(ends))
+            distances = ops.convert_to_numpy(distances).reshape(len(block), num).copy()
+            distances[np.arange(len(block)), block] = np.inf
+            nearest = np.argpartition(distances, k - 1)[:, :k]
+            order = np.argsort(np.take_along_axis(distances, nearest, axis=1), axis=1)
+            self._neighbors[block] = np.take_along_axis(nearest, order, axis=1)
+
+    def _sample(self, num_samples, rng):
+        chosen = rng.integers(len(self.points), size=num_samples)
+        missing = np.unique(chosen[self._neighbors[chosen, 0] < 0])
+        if len(missing):
+            self._find_neighbors(missing)
+        neighbors = self._neighbors[chosen, rng.integers(self.num_neighbors, size=num_samples)]
+        shares = np.minimum(np.abs(rng.normal(scale=self.scale, size=num_samples)), 1)
+        arrays = self.points[chosen], self.points[neighbors], shares
+        return ops.convert_to_numpy(self.space.shortest(*(ops.convert_to_tensor(a.astype("float32")) for a in arrays)))

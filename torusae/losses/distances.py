@@ -1,0 +1,215 @@
+"""Distances between the points of a batch, and the loss of Duda's Gaussian autoencoder on them."""
+
+import math
+from functools import lru_cache
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+from torusae._backend import counting_dtype, sort_columns
+from torusae._checks import Tensor
+from torusae.losses.base import LatentLoss
+from torusae.losses.quantiles import standard_normal_quantiles
+
+# The table of chi-square quantiles by the normal score of their probability; 6 is a probability of 1e-9.
+_TABLE_LIMIT = 6.0
+_TABLE_STEP = 1 / 64
+
+
+def squared_norms(values: Tensor) -> Tensor:
+    """`|x_s|²`, `(batch,)`."""
+    return ops.sum(ops.square(values), axis=-1)
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """`|a_i - b_j|²`, `(rows of a, rows of b)`, never below zero."""
+    # Without the (batch, batch, dim) differences, which would not fit in memory for large batches.
+    products = a @ ops.transpose(b)
+    return ops.relu(squared_norms(a)[:, None] + squared_norms(b)[None, :] - 2.0 * products)
+
+
+def positions(values: Tensor) -> Tensor:
+    """0, 1, 2, ... for each row, in a batch of unknown size too."""
+    ones = ops.ones_like(ops.cast(ops.stop_gradient(values[:, 0]), counting_dtype()))
+    return ops.cast(ops.cumsum(ones), counting_dtype()) - 1.0  # Keras on torch makes float32 of every cumsum
+
+
+def pair_distances(values: Tensor) -> Tensor:
+    """`|x_s - x_u|²` of all pairs, `(batch, batch)`, exactly 0 on the diagonal."""
+    # Centred: far from the origin, |a|² + |b|² - 2ab cancels the digits of the difference.
+    centred = values - ops.stop_gradient(ops.mean(values, axis=0))
+    distances = squared_distances(centred, centred)
+    place = positions(values)
+    return ops.where(place[:, None] == place[None, :], ops.zeros_like(distances), distances)
+
+
+def _chi_square_tails(x: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """P(X < x) and P(X > x) of chi-square, each exact to rounding where it is the smaller one."""
+    a, y = dim / 2, x / 2
+    with np.errstate(divide="ignore"):
+        log_y = np.log(y)
+    # Below: the series of positive terms of the incomplete gamma function.
+    few = np.minimum(y, a)
+    term = np.ones_like(y)
+    below = term.copy()
+    for index in range(1, 200 + 2 * dim):
+        term = term * few / (a + index)
+        below += term
+    below *= np.exp(a * np.log(np.maximum(few, 1e-300)) - few - math.lgamma(a + 1))
+    # Above: a finite sum, for odd dim beside the tail of the normal distribution.
+    start = 0.0 if dim % 2 == 0 else 0.5
+    above = np.zeros_like(y)
+    if dim % 2:
+        above += np.array([math.erfc(math.sqrt(value)) for value in y])
+    for k in np.arange(start, a):
+        above += np.exp(k * log_y - y - math.lgamma(k + 1))
+    lower = y < a
+    return np.where(lower, below, 1 - above), np.where(lower, 1 - below, above)
+
+
+@lru_cache(maxsize=64)
+def _chi_square_table(dim: int) -> np.ndarray:
+    """Quantiles of chi-square and their slopes by the normal score `z` of the probability, `(2, number of scores)`."""
+    z = np.arange(-_TABLE_LIMIT, _TABLE_LIMIT + _TABLE_STEP, _TABLE_STEP)
+    lower_tail = np.array([math.erfc(-value / math.sqrt(2)) / 2 for value in z])
+    upper_tail = lower_tail[::-1]
+    low, high = np.full(len(z), -60.0), np.full(len(z), math.log(dim + 12 * math.sqrt(2 * dim) + 80))
+    for _ in range(64):
+        middle = (low + high) / 2
+        below, above = _chi_square_tails(np.exp(middle), dim)
+        too_low = np.where(z < 0, below < lower_tail, above > upper_tail)
+        low, high = np.where(too_low, middle, low), np.where(too_low, high, middle)
+    x = np.exp((low + high) / 2)
+    a = dim / 2
+    log_density = (a - 1) * np.log(x) - x / 2 - a * math.log(2) - math.lgamma(a)
+    slope = np.exp(-(z**2) / 2 - log_density) / math.sqrt(2 * math.pi)
+    table = np.stack([x, slope])
+    table.setflags(write=False)
+    return table
+
+
+def _hermite(table, place, offset, take):
+    """Cubic through the values and slopes at both ends of a step of the table."""
+    x0, x1 = take(table[0], place), take(table[0], place + 1)
+    d0, d1 = take(table[1], place) * _TABLE_STEP, take(table[1], place + 1) * _TABLE_STEP
+    rise = x1 - x0
+    return x0 + offset * (d0 + offset * (3 * rise - 2 * d0 - d1 + offset * (d0 + d1 - 2 * rise)))
+
+
+@lru_cache(maxsize=16)
+def chi_square_quantiles(count: int, dim: int) -> np.ndarray:
+    """The `count` quantiles of the chi-square distribution at the middles of equal shares of probability.
+
+    Args:
+        count: Integer, at least 1, the number of quantiles.
+        dim: Integer, at least 1, the degrees of freedom.
+
+    Returns:
+        NumPy array `(count,)`, float64, ascending, exact to 1e-9 of the largest.
+    """
+    table = _chi_square_table(dim)
+    steps = (np.clip(standard_normal_quantiles(count), -_TABLE_LIMIT, _TABLE_LIMIT) + _TABLE_LIMIT) / _TABLE_STEP
+    place = np.minimum(steps.astype(int), table.shape[1] - 2)
+    quantiles = _hermite(table, place, steps - place, np.take)
+    quantiles.setflags(write=False)  # one array serves every caller
+    return quantiles
+
+
+def _traced_chi_square_quantiles(probabilities: Tensor, dim: int) -> Tensor:
+    """`chi_square_quantiles` inside a graph that does not know its batch size."""
+    z = math.sqrt(2.0) * ops.erfinv(2.0 * probabilities - 1.0)
+    steps = (ops.clip(z, -_TABLE_LIMIT, _TABLE_LIMIT) + _TABLE_LIMIT) / _TABLE_STEP
+    table = [ops.convert_to_tensor(row, dtype=steps.dtype) for row in _chi_square_table(dim)]
+    place = ops.minimum(ops.cast(steps, "int32"), table[0].shape[0] - 2)
+    return _hermite(table, place, steps - ops.cast(place, steps.dtype), ops.take)
+
+
+def gaussian_distance_loss(values: Tensor) -> Tensor:
+    """Duda's Gaussian autoencoder: squared norms and squared distances of pairs, compared with those of N(0, I).
+
+    For points of N(0, I), `|z|²` and `|z - z'|² / 2` are chi-square with `dim` degrees of freedom. Both are sorted and
+    compared with its quantiles.
+
+    Formula, with the squared norms `n` of a batch of size `S` and the halved squared distances `h` of its
+    `P = S (S - 1) / 2` pairs, both sorted, and quantiles `q` of their counts:
+    `L = 1 / (dim (dim + 2)) [ 1 / S Σ_s (n_s - q_s)² + 1 / P Σ_p (h_p - q_p)² ]`. The divisor is the mean square of
+    chi-square: each half is near 1 with all points in one place.
+
+    Args:
+        values: Float tensor `(batch, dim)`.
+
+    Returns:
+        Scalar tensor, float32 (float64 for float64 input).
+
+    Raises:
+        TypeError: If `values` are not floating-point numbers.
+        ValueError: If `values` are not of rank 2.
+
+    Notes:
+        The value couples the whole batch. Cost `O(batch² (dim + log batch))`. A batch of one has no pairs: that sum
+        is 0.
+
+    Example:
+
+    >>> import keras, torusae
+    >>> round(float(torusae.losses.gaussian_distance_loss(keras.ops.zeros((8, 2)))), 3)
+    1.747
+
+    Reference:
+        Duda (2018), arXiv:1811.04751. The squares and the divisor are torusae choices.
+    """
+    values = _checks.float_tensor("gaussian_distance_loss", "values", values, 2, "(batch, dim)")
+    dim, num = int(values.shape[1]), values.shape[0]
+    norms = sort_columns(squared_norms(values)[:, None])[0]
+    halves = 0.5 * ops.reshape(pair_distances(values), (-1,))
+    if isinstance(num, int):
+        quantiles = ops.convert_to_tensor(chi_square_quantiles(num, dim), dtype=values.dtype)
+        loss = ops.mean(ops.square(norms - quantiles))
+        if num > 1:
+            rows, columns = np.triu_indices(num, 1)
+            halves = sort_columns(ops.take(halves, rows * num + columns)[:, None])[0]
+            quantiles = ops.convert_to_tensor(chi_square_quantiles(len(rows), dim), dtype=values.dtype)
+            loss = loss + ops.mean(ops.square(halves - quantiles))
+        return loss / (dim * (dim + 2))
+    place = positions(values)
+    size = ops.sum(ops.ones_like(place))
+    quantiles = ops.cast(_traced_chi_square_quantiles((place + 0.5) / size, dim), values.dtype)
+    loss = ops.mean(ops.square(norms - quantiles))
+    # The diagonal sorts to the front and has no weight; behind it each pair occurs twice.
+    diagonal = ops.reshape(place[:, None] == place[None, :], (-1,))
+    halves = sort_columns(ops.where(diagonal, -ops.ones_like(halves), halves)[:, None])[0]
+    rank = positions(halves[:, None]) - size
+    num_pairs = ops.maximum(size * (size - 1.0) / 2.0, 1.0)
+    probabilities = ops.where(rank < 0, ops.full_like(rank, 0.5), (ops.floor(rank / 2.0) + 0.5) / num_pairs)
+    quantiles = ops.cast(_traced_chi_square_quantiles(probabilities, dim), values.dtype)
+    squares = ops.where(rank < 0, ops.zeros_like(halves), ops.square(halves - quantiles))
+    return (loss + ops.sum(squares) / ops.cast(2.0 * num_pairs, values.dtype)) / (dim * (dim + 2))
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class GaussianDistanceLoss(LatentLoss):
+    """The loss of Duda's Gaussian autoencoder as an object. See `gaussian_distance_loss`.
+
+    Args:
+        name: String. Defaults to `"radius_distance"`.
+
+    Example:
+
+    >>> import keras, torusae
+    >>> round(float(torusae.losses.GaussianDistanceLoss()(keras.ops.zeros((8, 2)))), 3)
+    1.747
+
+    Reference:
+        Duda (2018), arXiv:1811.04751.
+    """
+
+    reads = "point"
+    default_weight = 10.0
+
+    def __init__(self, name: str = "radius_distance"):
+        super().__init__(name)
+
+    def call(self, values):
+        return gaussian_distance_loss(values)

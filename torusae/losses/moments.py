@@ -1,0 +1,108 @@
+"""Trigonometric moments of a batch, `mean e^{ik·φ}` for integer vectors k: the weighted sum of their squares.
+
+Weights depend on the entries' sizes alone, so each k is taken together with all vectors that differ from it in signs.
+For `m` entries `n_1..n_m` that are not zero, the addition theorems give
+
+    Σ_signs |mean e^{i (±n_1 φ_1 ... ± n_m φ_m)}|² = 2^m Σ_f (mean f_1(n_1 φ_1) ... f_m(n_m φ_m))²
+
+with each `f_j` cosine or sine. Means of products of waves are products of matrices: far less work than a cosine for
+each point and each k.
+"""
+
+import math
+from functools import lru_cache, reduce
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae._backend import columns, constant, direct_ops
+from torusae._checks import Tensor
+from torusae.losses.base import batch_size
+
+MOST_VECTORS = 1 << 16
+
+
+def num_vectors(dim: int, order: int, interactions: int) -> int:
+    """The number of integer vectors other than 0, one of `k` and `-k`: entries up to `order`, few of them not zero."""
+    return sum(math.comb(dim, m) * (2 * order) ** m for m in range(1, interactions + 1)) // 2
+
+
+def weighted_moments(angles: Tensor, order: int, interactions: int, decay: float) -> Tensor:
+    """`Σ_k w_k |mean e^{ik·φ}|² / Σ_k w_k` with `w_k = Π_j max(1, |k_j|)^-decay`, over the k of `num_vectors`."""
+    dim, xp = angles.shape[1], direct_ops(angles)
+    dtype = keras.backend.standardize_dtype(angles.dtype)
+    phases = columns(angles)[:, None] * constant(_frequencies(order, dtype), angles)  # (dim, order, batch)
+    waves = [xp.cos(phases), xp.sin(phases)]
+    if interactions == dim:
+        ones = xp.ones_like(phases[:, :1])
+        *others, last = ops.unstack(xp.concatenate([ones, *waves], axis=1), axis=0)  # each (2 order + 1, batch)
+        products = reduce(_products, others) if others else ones[0]
+        weights = _weights_of_all(dim, order, decay, dtype)
+    else:
+        waves = xp.concatenate(waves, axis=1)
+        products = _products_of_few(ops.unstack(waves, axis=0), interactions - 1)
+        last = xp.reshape(waves, (2 * order * dim, -1))
+        weights = _weights_of_few(dim, order, interactions, decay, dtype)
+    sums = products @ ops.transpose(last)
+    return xp.sum(constant(weights, angles) * sums * sums) / batch_size(angles) ** 2
+
+
+def _products(a: Tensor, b: Tensor) -> Tensor:
+    """Each row of `a` times each row of `b`."""
+    return direct_ops(a).reshape(a[:, None] * b, (a.shape[0] * b.shape[0], -1))
+
+
+def _products_of_few(waves: list[Tensor], most: int) -> Tensor:
+    """All products of waves of at most so many different circles, the last circle left out, and a row of ones first."""
+    join = direct_ops(waves[0]).concatenate
+    rows, products = list(waves[:-1]), [ops.ones_like(waves[0][:1])]
+    for number in range(1, most + 1):
+        if number > 1:  # by the last circle in a product: it meets all products of the circles before it
+            rows = [_products(waves[j], join(rows[: j - number + 2])) for j in range(number - 1, len(waves) - 1)]
+        products += rows
+    return join(products) if len(products) > 1 else products[0]
+
+
+@lru_cache(maxsize=32)
+def _frequencies(order: int, dtype: str) -> np.ndarray:
+    return np.arange(1, order + 1, dtype=dtype)[:, None]
+
+
+def _wave_weights(order: int, decay: float) -> np.ndarray:
+    """The weights of the cosines and sines of one circle."""
+    return 2.0 * np.tile(np.arange(1.0, order + 1) ** -decay, 2)
+
+
+def _total(dim: int, order: int, interactions: int, decay: float) -> float:
+    """`Σ_k w_k`."""
+    of_circle = _wave_weights(order, decay).sum() / 2
+    return sum(math.comb(dim, m) * of_circle**m for m in range(1, interactions + 1))
+
+
+@lru_cache(maxsize=32)
+def _weights_of_all(dim: int, order: int, decay: float, dtype: str) -> np.ndarray:
+    """The weights of products of a wave, or of 1, of every circle; the product of all ones, `k = 0`, has none."""
+    of_circle = np.concatenate([[1.0], _wave_weights(order, decay)])
+    weights = reduce(np.multiply.outer, [of_circle] * dim).reshape(-1, len(of_circle))
+    weights[0, 0] = 0
+    return (weights / _total(dim, order, dim, decay)).astype(dtype)
+
+
+@lru_cache(maxsize=32)
+def _weights_of_few(dim: int, order: int, interactions: int, decay: float, dtype: str) -> np.ndarray:
+    """The weights of `_products_of_few` times each wave.
+
+    0 unless the circle of the wave comes after those in the product: each set of circles counts once.
+    """
+    wave = _wave_weights(order, decay)
+    weights, last_circle = [np.ones(1)], [-np.ones(1, int)]
+    rows = [wave] * (dim - 1)
+    for number in range(1, interactions):
+        if number > 1:
+            rows = [np.outer(wave, np.concatenate(rows[: j - number + 2])).ravel() for j in range(number - 1, dim - 1)]
+        weights += rows
+        last_circle += [np.full(len(row), number - 1 + j) for j, row in enumerate(rows)]
+    weights = np.outer(np.concatenate(weights), np.tile(wave, dim))
+    weights *= np.concatenate(last_circle)[:, None] < np.repeat(np.arange(dim), len(wave))
+    return (weights / _total(dim, order, interactions, decay)).astype(dtype)

@@ -1,0 +1,139 @@
+"""The paper's spring loss on angles, eq. 2."""
+
+import math
+from functools import lru_cache
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+from torusae._backend import constant, direct_ops, sort_columns
+from torusae._checks import Tensor
+from torusae.angles import wrap_angles
+from torusae.losses.base import REDUCTIONS, LatentLoss, batch_size
+
+
+def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "sum", order: int = 1) -> Tensor:
+    """Spring loss: the sum of squared gaps between neighbouring angles of a batch on every circle.
+
+    Springs join the angles in a ring. Their lengths sum to one period, so the sum of squares is least when all lengths
+    are equal. In statistics this is Greenwood's statistic (1946).
+
+    Formula, with the angles of each circle sorted along the batch of size `S`:
+    `L = Σ_i [(φ_i,1 + τ - φ_i,S)² + Σ_{s<S} (φ_i,s - φ_i,s+1)²]`.
+
+    Angles are in radians; any real value is accepted and read modulo the period.
+
+    Args:
+        angles: Float tensor `(batch, dim)`, batch at least 1.
+        period: Positive float `τ`. Defaults to `2π`.
+        reduction: `"sum"` is eq. 2 as printed; `"normalized"` divides it by its minimum. Defaults to `"sum"`.
+        order: Integer `m`, at least 1: springs between `m`-th neighbours. The paper has `m = 1`; larger orders react
+            more to slow unevenness. Defaults to `1`.
+
+    Returns:
+        Scalar tensor, float32 (float64 for float64 input):
+
+        | angles | `"sum"`, order 1 | `"normalized"` |
+        |---|---|---|
+        | evenly spaced | `dim τ² / S` | 1 |
+        | independent, uniform, on average | `2 dim τ² / (S + 1)` | `(m + 1) / m · S / (S + 1)` |
+        | all in one point, order 1 | `dim τ²` | `S` |
+
+    Raises:
+        TypeError: If `angles` are not floating-point numbers, or `order` not an integer.
+        ValueError: If `angles` are not of rank 2, `period` is not positive, `order` is below 1 or `reduction` is
+            unknown.
+
+    Notes:
+        - The value couples the whole batch. Cost `O(dim batch log batch)`.
+        - The gradient of the sum falls as `1 / batch²`; that of the normalized form as `1 / batch`, as in a mean loss.
+        - With at most `m` angles the `m`-th neighbour lies full turns away.
+        - Equal angles are told apart by their order in the batch.
+
+    Example:
+
+    >>> import keras, torusae
+    >>> angles = keras.ops.convert_to_tensor([[0.0], [3.14159265]])
+    >>> float(torusae.spring_loss(angles, reduction="normalized"))
+    1.0
+
+    Reference:
+        Mikulski & Duda (2019), arXiv:1903.12286, eq. 2; Cressie (1976) for `m`-th neighbours. The normalized form is a
+        torusae choice.
+    """
+    order = _checks.positive_int("spring_loss", "order", order)
+    period = _checks.positive_float("spring_loss", "period", period)
+    _checks.option("spring_loss", "reduction", reduction, REDUCTIONS)
+    angles = _checks.float_tensor("spring_loss", "angles", angles, 2, "(batch, dim)")
+    phi = sort_columns(wrap_angles(angles, period))  # (batch, dim) -> (dim, batch)
+    # In turns, so that evenly spaced angles give exactly 1. The difference comes before the division: it is exact.
+    gaps = (ops.roll(phi, -order, axis=-1) - phi) / period + _full_turns(angles, order)
+    loss = direct_ops(gaps).sum(gaps * gaps)
+    if reduction == "normalized":
+        return loss * (batch_size(angles) / (angles.shape[1] * order**2))
+    return loss * period**2
+
+
+def _full_turns(angles: Tensor, order: int) -> Tensor:
+    """How often the way from each sorted angle to its m-th neighbour crosses ±period/2, `(batch,)`."""
+    size = batch_size(angles)
+    if isinstance(size, int):
+        return constant(_known_full_turns(size, order), angles)
+    place = ops.cumsum(ops.ones_like(ops.stop_gradient(angles[:, 0]))) - 1
+    return ops.floor((place + order + 0.5) / size)
+
+
+@lru_cache(maxsize=64)
+def _known_full_turns(size: int, order: int) -> np.ndarray:
+    return ((np.arange(size) + order) // size).astype("float32")
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class SpringLoss(LatentLoss):
+    """Spring loss as an object: spaces the angles of a batch evenly around each circle. See `spring_loss`.
+
+    Args:
+        period: Positive float. Defaults to `2π`.
+        reduction: `"normalized"` or `"sum"`. Defaults to `"normalized"`.
+        name: String. Defaults to `"spring"`.
+        order: Integer, at least 1, the neighbours that springs join. The paper has 1. Defaults to `1`.
+
+    Raises:
+        TypeError: If `order` is not an integer.
+        ValueError: If `period` is not positive, `order` is below 1 or `reduction` is unknown.
+
+    Example:
+
+    >>> import keras, torusae
+    >>> float(torusae.SpringLoss()(keras.ops.zeros((4, 1))))
+    4.0
+
+    Reference:
+        Mikulski & Duda (2019), arXiv:1903.12286, eq. 2.
+    """
+
+    default_weight = 1.0
+
+    def __init__(
+        self, period: float = 2 * math.pi, reduction: str = "normalized", name: str = "spring", order: int = 1
+    ):
+        super().__init__(name)
+        self.order = _checks.positive_int("SpringLoss", "order", order)
+        self.period = _checks.positive_float("SpringLoss", "period", period)
+        self.form = _checks.option("SpringLoss", "reduction", reduction, REDUCTIONS)
+
+    def call(self, values):
+        return spring_loss(values, self.period, self.form, self.order)
+
+    def expectation(self, batch, columns):
+        # The m-th neighbour lies full turns and the sum of `rest` gaps away; that sum has the law Beta(rest, S - rest).
+        turns, rest = divmod(self.order, batch)
+        square = turns**2 + 2 * turns * rest / batch + rest * (rest + 1) / (batch * (batch + 1))
+        if self.form == "sum":
+            return batch * columns * self.period**2 * square
+        return (batch / self.order) ** 2 * square
+
+    def get_config(self):
+        return {**super().get_config(), "period": self.period, "reduction": self.form, "order": self.order}

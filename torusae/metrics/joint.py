@@ -1,0 +1,244 @@
+"""Measures of several circles together: cells, moments, directions, correlations.
+
+Angles are in radians; any real value is accepted and read modulo 2π.
+"""
+
+import math
+
+import numpy as np
+
+from torusae import _checks
+from torusae._checks import Tensor
+from torusae.angles import integer_vectors, primitive_directions
+from torusae.metrics._arrays import angle_array, some_rows
+from torusae.metrics.circles import kuiper_statistic
+
+
+def cell_occupancy(angles: Tensor, cells: int = 8) -> dict[str, float]:
+    """Counts points in a grid of `cells**dim` equal cells and compares with a uniform distribution.
+
+    Args:
+        angles: Float tensor `(num, dim)`, radians.
+        cells: Integer, at least 2, cells along each circle. Defaults to `8`.
+
+    Returns:
+        Dict of floats, with `C` the number of all cells:
+
+        - `empty`: the share of cells without a point.
+        - `kl`: the Kullback-Leibler divergence of the cells' frequencies to uniform ones, nats.
+        - `expected_empty`: `empty` of independent uniform points on average, `(1 - 1 / C)^num`.
+        - `expected_kl`: `kl` of independent uniform points on average, about `(C - 1) / (2 num)`.
+
+    Raises:
+        TypeError: If `angles` are not floating-point numbers or `cells` is not an integer.
+        ValueError: If `angles` are not of rank 2, are empty, or hold NaN or infinity, or if there would be more than
+            2**24 cells.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> torusae.metrics.cell_occupancy(np.zeros((10, 1)), cells=4)["empty"]
+    0.75
+    """
+    cells = _checks.positive_int("cell_occupancy", "cells", cells, least=2)
+    angles = angle_array("cell_occupancy", angles)
+    num, dim = angles.shape
+    num_cells = cells**dim
+    if num_cells > 1 << 24:
+        raise ValueError(
+            f"cell_occupancy: `cells`={cells} at dim {dim} makes {num_cells} cells, more than {1 << 24}. "
+            f"Use fewer cells, or fewer columns of `angles`."
+        )
+    index = np.minimum(((angles / (2 * math.pi) + 0.5) * cells).astype(int), cells - 1)
+    counts = np.bincount(np.ravel_multi_index(tuple(index.T), (cells,) * dim), minlength=num_cells)
+    frequencies = counts[counts > 0] / num
+    return {
+        "empty": float((counts == 0).mean()),
+        "kl": float((frequencies * np.log(frequencies * num_cells)).sum()),
+        "expected_empty": float((1 - 1 / num_cells) ** num),
+        "expected_kl": (num_cells - 1) / (2 * num),
+    }
+
+
+def max_moment(angles: Tensor, order: int = 3) -> float:
+    """The largest `|mean e^{ik·φ}|` over integer vectors `k` with entries up to `order`. 0 on a uniform torus.
+
+    Independent uniform points give about `sqrt(log(number of k) / num)`.
+
+    Args:
+        angles: Float tensor `(num, dim)`, radians.
+        order: Integer, at least 1. Defaults to `3`.
+
+    Returns:
+        Float between 0 and 1.
+
+    Raises:
+        TypeError: If `angles` are not floating-point numbers or `order` is not an integer.
+        ValueError: If `angles` are not of rank 2, are empty, or hold NaN or infinity, or if there would be more than
+            2**20 vectors.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> torusae.metrics.max_moment(np.zeros((10, 2)))
+    1.0
+    """
+    return float(_spectrum("max_moment", angles, order, None)[1].max())
+
+
+def moment_spectrum(angles: Tensor, order: int = 3, interactions: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """`|mean e^{ik·φ}|` for every integer vector `k` with entries up to `order`. All are 0 on a uniform torus.
+
+    Independent uniform points give `0.886 / sqrt(num)` on average for each `k`.
+
+    Args:
+        angles: Float tensor `(num, dim)`, radians.
+        order: Integer, at least 1, the largest entry of `k`. Defaults to `3`.
+        interactions: Integer, at least 1, the largest number of nonzero entries of `k`; `None` for `dim`. Defaults to
+            `None`.
+
+    Returns:
+        The pair of the vectors, an integer array `(num_vectors, dim)` that holds one of `k` and `-k`, and of the
+        moduli, float64 `(num_vectors,)`.
+
+    Raises:
+        TypeError: If `angles` are not floating-point numbers or a number is not an integer.
+        ValueError: If `angles` are not of rank 2, are empty, or hold NaN or infinity, or if there would be more than
+            2**20 vectors.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> k, moduli = torusae.metrics.moment_spectrum(np.zeros((10, 2)), order=1)
+    >>> k.tolist(), moduli.tolist()
+    ([[0, 1], [1, 0], [1, -1], [1, 1]], [1.0, 1.0, 1.0, 1.0])
+    """
+    return _spectrum("moment_spectrum", angles, order, interactions)
+
+
+def _spectrum(owner: str, angles: Tensor, order: int, interactions: int | None) -> tuple[np.ndarray, np.ndarray]:
+    order = _checks.positive_int(owner, "order", order)
+    angles = angle_array(owner, angles)
+    k = integer_vectors(angles.shape[1], order, interactions)
+    return k, np.array([abs(np.exp(1j * (angles @ row)).mean()) for row in k])
+
+
+def diaphony(angles: Tensor, interactions: int | None = None, max_points: int = 20000, seed: int = 0) -> float:
+    """Zinterhof's diaphony of points on the torus, divided by its largest value.
+
+    It is the root of `diaphony_loss`, in float64.
+
+    - 0 means uniform, 1 means all points equal.
+    - Independent uniform points give `1 / sqrt(num)` as root mean square.
+
+    Args:
+        angles: Float tensor `(num, dim)`, radians.
+        interactions: Integer, at least 1, or `None`, as in `diaphony_loss`. Defaults to `None`.
+        max_points: Integer, at least 2. A random choice of this size replaces a larger number of points. It adds
+            `1 / max_points - 1 / num` to the expected square. The cost grows as its square. Defaults to `20000`.
+        seed: Integer, seed of that choice. Defaults to `0`.
+
+    Returns:
+        Float between 0 and 1.
+
+    Raises:
+        TypeError: If `angles` are not floating-point numbers or a number is not an integer.
+        ValueError: If `angles` are not of rank 2, are empty, or hold NaN or infinity, or if a number is out of range.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> round(torusae.metrics.diaphony(np.zeros((10, 3))), 6)
+    1.0
+
+    Reference:
+        Zinterhof (1976).
+    """
+    max_points = _checks.positive_int("diaphony", "max_points", max_points, least=2)
+    angles = some_rows(angle_array("diaphony", angles), max_points, seed)
+    num, dim = angles.shape
+    most = dim if interactions is None else min(_checks.positive_int("diaphony", "interactions", interactions), dim)
+    turns = angles / (2 * math.pi)
+    total = 0.0
+    rows = max(1, (1 << 21) // num)
+    for start in range(0, num, rows):
+        E = [1.0] + [0.0] * most  # elementary symmetric polynomials, as in diaphony_loss
+        for column in turns.T:
+            d = np.abs(column[start : start + rows, None] - column)
+            b = 2 * math.pi**2 * (d * d - d + 1 / 6)
+            E = [1.0] + [E[m] + b * E[m - 1] for m in range(1, most + 1)]
+        total += float(np.sum(sum(E[1:])))
+    largest = sum(math.comb(dim, m) * (math.pi**2 / 3) ** m for m in range(1, most + 1))
+    return math.sqrt(max(total / num**2 / largest, 0.0))
+
+
+def direction_kuiper(angles: Tensor, order: int = 2, interactions: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Kuiper's statistic of `k·φ` along primitive integer directions `k`. All are 0 on a uniform torus.
+
+    Independent uniform points give `1.25 / sqrt(num)` on average for each direction.
+
+    Args:
+        angles: Float tensor `(num, dim)`, radians.
+        order: Integer, at least 1, the largest entry of `k`. Defaults to `2`.
+        interactions: Integer, at least 1, the largest number of nonzero entries of `k`. Defaults to `2`.
+
+    Returns:
+        The pair of the directions, an integer array `(num_directions, dim)`, and of the statistics, float64
+        `(num_directions,)`.
+
+    Raises:
+        TypeError: If `angles` are not floating-point numbers or a number is not an integer.
+        ValueError: If `angles` are not of rank 2, are empty, or hold NaN or infinity, or if there would be more than
+            2**20 directions.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> even = np.linspace(-np.pi, np.pi, 100, endpoint=False)
+    >>> directions, statistics = torusae.metrics.direction_kuiper(np.stack([even, even], axis=1), order=1)
+    >>> directions[statistics.argmax()].tolist()
+    [1, -1]
+
+    Reference:
+        Kuiper (1960); Weyl (1916).
+    """
+    angles = angle_array("direction_kuiper", angles)
+    directions = primitive_directions(angles.shape[1], order, interactions)
+    blocks = np.array_split(directions, max(1, directions.shape[0] * len(angles) >> 22))
+    return directions, np.concatenate([kuiper_statistic(angles @ block.T) for block in blocks])
+
+
+def circular_correlation(angles: Tensor) -> np.ndarray:
+    """Fisher & Lee's T-linear correlation of every pair of circles: 1 if they turn together, -1 if they turn opposite.
+
+    Formula: `Σ_{s<t} sin(α_s - α_t) sin(β_s - β_t) / sqrt(Σ sin²(α_s - α_t) Σ sin²(β_s - β_t))`. It needs no mean
+    direction. Uniform angles have none.
+
+    Args:
+        angles: Float tensor `(num, dim)`, radians, at least 2 rows.
+
+    Returns:
+        Float64 array `(dim, dim)`: 1 on the diagonal, between -1 and 1 elsewhere, about `±1 / num` for independent
+        uniform angles. It is 0 for a circle whose angles are all equal.
+
+    Raises:
+        TypeError: If `angles` are not floating-point numbers.
+        ValueError: If `angles` are not of rank 2, have fewer than 2 rows, or hold NaN or infinity.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> turn = np.linspace(0, 6, 50)
+    >>> torusae.metrics.circular_correlation(np.stack([turn, 1 - turn], axis=1)).round(3).tolist()
+    [[1.0, -1.0], [-1.0, 1.0]]
+
+    Reference:
+        Fisher & Lee (1983), A correlation coefficient for circular data.
+    """
+    angles = angle_array("circular_correlation", angles, least=2)
+    cos, sin = np.cos(angles), np.sin(angles)
+    # The sum over all pairs as products of sums: 2 (AB - CD) in Fisher & Lee's letters.
+    products = 2 * ((cos.T @ cos) * (sin.T @ sin) - (cos.T @ sin) * (sin.T @ cos))
+    sizes = np.sqrt(np.maximum(np.diag(products), 0))
+    scales = np.outer(sizes, sizes)
+    return np.divide(products, scales, out=np.zeros_like(products), where=scales > 0)

@@ -1,0 +1,121 @@
+"""What all figures share: checked arrays, empty figures, panels, axes in units of π, pairs of circles."""
+
+import itertools
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from torusae import _checks
+from torusae._checks import Tensor
+
+# matplotlib's Figure and Axes. Their own types would import matplotlib.
+Figure = Any
+Axes = Any
+
+PI_TICKS = [-math.pi, -math.pi / 2, 0.0, math.pi / 2, math.pi]
+PI_LABELS = ["-π", "-π/2", "0", "π/2", "π"]
+MAX_PANELS = 16  # more panels in one figure are too small to read
+MAX_POINTS = 5000  # more points hide each other
+_MAX_PAIRS = 6
+
+
+def new_figure(owner: str, width: float, height: float) -> Figure:
+    """An empty figure, size in inches. pyplot would keep it alive and might open a window."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError(f'{owner}: needs matplotlib. Install it with: pip install "torusae[plots]"') from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def host(value: Any) -> np.ndarray:
+    """A tensor of any backend, an array or a list as a NumPy array."""
+    return _checks.host_array(value) if hasattr(value, "dtype") else np.asarray(value)
+
+
+def float_array(owner: str, name: str, value: Tensor, rank: int | None = None, layout: str = "") -> np.ndarray:
+    """Floating-point numbers as a finite float64 NumPy array."""
+    tensor = _checks.float_tensor(owner, name, value, rank, layout)
+    # A NumPy array skips the tensor: JAX would round it to float32.
+    array = np.asarray(value if isinstance(value, np.ndarray) else keras.ops.convert_to_numpy(tensor), "float64")
+    _checks.finite_array(owner, name, array)
+    return array
+
+
+def float_rows(owner: str, name: str, value: Tensor) -> np.ndarray:
+    """As `float_array`, of shape `(num, dim)` and not empty."""
+    rows = float_array(owner, name, value, 2, "(num, dim)")
+    if rows.size == 0:
+        raise ValueError(
+            f"{owner}: `{name}` must hold at least one number. Received: {name}.shape={rows.shape}. Give more points."
+        )
+    return rows
+
+
+def angle_rows(owner: str, angles: Tensor) -> np.ndarray:
+    """As `float_rows`, in `[-π, π)`."""
+    wrapped = (float_rows(owner, "angles", angles) + math.pi) % (2 * math.pi) - math.pi
+    return np.where(wrapped >= math.pi, -math.pi, wrapped)  # the remainder can round up to 2π
+
+
+def choose_rows(num: int, most: int, seed: int = 0) -> np.ndarray:
+    """At most `most` of `num` row numbers in random order, so that no class covers the others."""
+    return np.random.default_rng(seed).permutation(num)[:most]
+
+
+def subscript(number: int) -> str:
+    """`₁₂` for 12."""
+    return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
+
+
+def phi(column: int) -> str:
+    """`φ₁` for column 0."""
+    return f"φ{subscript(column + 1)}"
+
+
+def pi_axis(axis: Any, label: str) -> None:
+    """Ticks at multiples of π/2, and the label."""
+    axis.set_ticks(PI_TICKS, PI_LABELS)
+    axis.set_label_text(label)
+
+
+def grid(count: int, columns: int) -> tuple[int, int]:
+    """Rows and columns for `count` panels."""
+    columns = min(count, columns)
+    return -(-count // columns), columns
+
+
+def panels(figure: Figure, count: int, columns: int, **kwargs: Any) -> list[Axes]:
+    """`count` axes in a grid; the unused ones of the last row are removed."""
+    axes = list(figure.subplots(*grid(count, columns), squeeze=False, **kwargs).flat)
+    for unused in axes[count:]:
+        unused.remove()
+    return axes[:count]
+
+
+def choose_pairs(owner: str, pairs: Any, dim: int) -> tuple[list[tuple[int, int]], str]:
+    """The pairs of columns to draw, and a remark if some pairs are left out."""
+    every = list(itertools.combinations(range(dim), 2))
+    if pairs is None:
+        if len(every) <= _MAX_PAIRS:
+            return every, ""
+        # Neighbours show more circles than the first pairs of the list, which all contain φ₁.
+        chosen = [(i, (i + 1) % dim) for i in range(dim)][:_MAX_PAIRS]
+        return chosen, f"{len(chosen)} of {len(every)} pairs of circles, neighbours only"
+    array = np.asarray(pairs)
+    if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu" or len(array) == 0:
+        raise ValueError(
+            f"{owner}: `pairs` must be a list of pairs of columns such as [(0, 1), (0, 2)]. Received: pairs={pairs!r}."
+        )
+    if array.min() < 0 or array.max() >= dim or (array[:, 0] == array[:, 1]).any():
+        raise ValueError(
+            f"{owner}: `pairs` must name two different columns of `angles`, 0 to {dim - 1}. Received: pairs={pairs!r}."
+        )
+    if len(array) > MAX_PANELS:
+        raise ValueError(
+            f"{owner}: `pairs` must hold at most {MAX_PANELS} pairs. Received: {len(array)} pairs. "
+            f"Make several figures."
+        )
+    return [(int(i), int(j)) for i, j in array], f"{len(array)} of {len(every)} pairs of circles"

@@ -1,0 +1,278 @@
+"""Scatter plots of pairs of angles, and a histogram around one circle."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from torusae import _checks
+from torusae._checks import Tensor
+from torusae.plots import _style
+
+_MARGIN = 0.5  # radians drawn beyond ±π: enough to see a cluster continue across the edge
+_MAX_CLASSES = 20  # the size of matplotlib's largest qualitative map
+_MISSING_COLOUR = "#d0d0d0"  # lighter than the grey among the colours of classes
+_ARCS = 36
+
+
+def plot_angles(
+    angles: Tensor,
+    labels: Any = None,
+    label_kind: str | None = None,
+    label_name: str = "class",
+    pairs: Sequence[tuple[int, int]] | None = None,
+    max_points: int = 5000,
+    seed: int = 0,
+) -> _style.Figure:
+    """Scatter plots of pairs of angles, coloured by label. One circle is drawn as a histogram around it.
+
+    A dashed square marks ±π. The grey margin beyond it repeats the opposite side faintly, so that a cluster on the edge
+    is seen whole. Up to six pairs (`dim` up to 4) all are drawn; of more pairs, six of neighbouring circles.
+
+    Args:
+        angles: Float tensor `(num, dim)`, radians.
+        labels: `(num,)`. Integers, strings or booleans are classes; the integer -1 is a missing label. Real numbers
+            are a quantity. Defaults to `None`, one colour.
+        label_kind: `"classes"`, `"number"`, or `"angle"` (labels in radians, with a cyclic colour scale). Defaults to
+            `None`: `"number"` for real labels, else `"classes"`.
+        label_name: String, title of the legend or the colour bar. Defaults to `"class"`.
+        pairs: Pairs of columns, at most 16. Defaults to `None`.
+        max_points: Integer. Of more points, a random choice of this size is drawn; the title says so. Defaults to
+            `5000`.
+        seed: Integer, seed of that choice and of the drawing order. Defaults to `0`.
+
+    Returns:
+        `matplotlib.figure.Figure`.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        TypeError: If `angles` are not floating-point numbers, or labels of a quantity are not numbers.
+        ValueError: If `angles` are not of rank 2, empty, or hold NaN; if `labels` have another length or more than 20
+            classes; if `label_kind` is unknown; if `pairs` names missing columns.
+
+    Example:
+
+    >>> import numpy as np, torusae.plots
+    >>> figure = torusae.plots.plot_angles(np.zeros((5, 3)), labels=[0, 1, 2, 1, 0])
+    >>> [axes.get_xlabel() for axes in figure.axes]
+    ['φ₁ (rad)', 'φ₁ (rad)', 'φ₂ (rad)']
+
+    Reference:
+        Mikulski & Duda (2019), arXiv:1903.12286, fig. 3 and 5.
+    """
+    owner = "plot_angles"
+    angles = _style.angle_rows(owner, angles)
+    num, dim = angles.shape
+    max_points = _checks.positive_int(owner, "max_points", max_points)
+    seed = _checks.positive_int(owner, "seed", seed, least=0)
+    kind, labels = _labels(owner, labels, label_kind, num)
+    chosen, remark = _style.choose_pairs(owner, pairs, dim) if dim > 1 or pairs is not None else ([], "")
+    if dim == 1:
+        return _rose_figure(owner, angles[:, 0], kind, labels, label_name)
+
+    drawn = _style.choose_rows(num, max_points, seed)
+    rows, columns = _style.grid(len(chosen), 3)
+    figure = _style.new_figure(owner, 3.3 * columns + (1.9 if kind in (None, "classes") else 0.8), 3.3 * rows + 0.5)
+    colours, handles, bar = _colours(owner, kind, labels, drawn)
+    panels = _style.panels(figure, len(chosen), 3)
+    for axes, (i, j) in zip(panels, chosen, strict=True):
+        draw_pair(axes, angles[drawn][:, [i, j]], colours, (_style.phi(i), _style.phi(j)))
+    handles += edge_handles()
+    if bar is not None:
+        scale = figure.colorbar(bar, ax=panels, shrink=0.9, aspect=30)
+        scale.set_label(f"{label_name} (rad)" if kind == "angle" else label_name)
+        if kind == "angle":
+            scale.set_ticks(_style.PI_TICKS, labels=_style.PI_LABELS)
+    figure.legend(
+        handles=handles,
+        loc="outside right upper" if bar is None else "outside lower center",
+        ncols=1 if bar is None else 2,
+        title=label_name if kind == "classes" else None,
+        frameon=False,
+    )
+    title = f"{num} points" if len(drawn) == num else f"{len(drawn)} of {num} points, chosen at random"
+    figure.suptitle(", ".join(part for part in (title, remark) if part), fontsize="medium")
+    return figure
+
+
+def draw_pair(axes: _style.Axes, pair: np.ndarray, colours: np.ndarray, names: tuple[str, str]) -> None:
+    """Points `(num, 2)` of two circles in the square `[-π, π)²`, with the opposite sides repeated in the margin.
+
+    `colours` are RGBA, `(num, 4)`.
+    """
+    limit = math.pi + _MARGIN
+    _draw_square(axes, limit)
+    size = float(np.clip(6000 / len(pair), 4, 22))
+    opacity = float(np.clip(2500 / len(pair), 0.45, 0.85))
+    for turns in itertools.product((-1, 0, 1), repeat=2):
+        shifted = pair + 2 * math.pi * np.array(turns)
+        inside = (np.abs(shifted) <= limit).all(axis=1)
+        if not inside.any():
+            continue
+        copy = turns != (0, 0)
+        shades = colours[inside].copy()
+        shades[:, 3] = opacity * (0.3 if copy else 1.0)
+        # Rasterized points keep vector files small.
+        axes.scatter(
+            *shifted[inside].T,
+            s=size,
+            c=shades,
+            linewidths=0,
+            rasterized=True,
+            zorder=3,
+            gid="copy" if copy else "points",
+        )
+    _style.pi_axis(axes.xaxis, f"{names[0]} (rad)")
+    _style.pi_axis(axes.yaxis, f"{names[1]} (rad)")
+
+
+def edge_handles() -> list[Any]:
+    """Legend entries for the dashed square and the margin of `draw_pair`."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    return [
+        Line2D([], [], color="0.25", linestyle="--", linewidth=1, label="edge ±π"),
+        Patch(facecolor="0.93", edgecolor="0.8", label="beyond the edge:\nthe other side again"),
+    ]
+
+
+def draw_rose(axes: _style.Axes, angles: np.ndarray, groups: list[tuple[str, Any, np.ndarray]]) -> None:
+    """A histogram around one circle in polar axes, stacked by group: name, colour, mask `(num,)` of members."""
+    from matplotlib.ticker import MaxNLocator
+
+    edges = np.linspace(-math.pi, math.pi, _ARCS + 1)
+    middles = (edges[1:] + edges[:-1]) / 2
+    bottom = np.zeros(_ARCS)
+    for name, colour, member in groups:
+        counts = np.histogram(angles[member], edges)[0]
+        axes.bar(
+            middles,
+            counts,
+            2 * math.pi / _ARCS,
+            bottom=bottom,
+            color=colour,
+            edgecolor="white",
+            linewidth=0.3,
+            label=name,
+        )
+        bottom = bottom + counts
+    uniform = len(angles) / _ARCS
+    circle = np.linspace(-math.pi, math.pi, 361)
+    axes.plot(circle, np.full(361, uniform), color="0.25", linestyle="--", linewidth=1, label="uniform")
+    top = max(float(bottom.max()), 1.3 * uniform) * 1.05
+    axes.set_ylim(-0.35 * top, top)  # with a hole in the centre, equal counts have nearly equal areas
+    axes.set_xticks([0, math.pi / 2, math.pi, 3 * math.pi / 2], ["0", "π/2", "±π", "-π/2"])
+    axes.set_rlabel_position(math.degrees(float(middles[bottom.argmin()])))  # numbers where the bars are lowest
+    axes.set_yticks([tick for tick in MaxNLocator(3, integer=True).tick_values(0, top) if 0 < tick <= top])
+    axes.set_xlabel(f"{_style.phi(0)} (rad); radius: points per arc of 2π/{_ARCS}")
+
+
+def _rose_figure(
+    owner: str, angles: np.ndarray, kind: str | None, labels: np.ndarray, label_name: str
+) -> _style.Figure:
+    if kind in ("number", "angle"):
+        raise ValueError(
+            f"{owner}: one circle is drawn as a histogram, so its `labels` must be classes. "
+            f"Received: label_kind={kind!r}. Leave `labels` out, or group them into classes."
+        )
+    figure = _style.new_figure(owner, 6.2, 5.0)
+    axes = figure.add_subplot(projection="polar")
+    groups = [("sample", "tab:blue", np.ones(len(angles), bool))]
+    if kind == "classes":
+        classes, index, palette = _classes(owner, labels)
+        groups = [(_class_name(c), palette[i], index == i) for i, c in enumerate(classes)]
+    draw_rose(axes, angles, groups)
+    axes.set_title(f"{len(angles)} points")
+    figure.legend(title=label_name if kind == "classes" else None, loc="outside right upper", frameon=False)
+    return figure
+
+
+def _labels(owner: str, labels: Any, kind: str | None, num: int) -> tuple[str | None, np.ndarray]:
+    """The kind of the labels, and the labels as `(num,)`."""
+    if kind is not None:
+        _checks.option(owner, "label_kind", kind, ("classes", "number", "angle"))
+    if labels is None:
+        return None, np.zeros(num)
+    array = _style.host(labels)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.shape != (num,):
+        raise ValueError(
+            f"{owner}: `labels` must have shape ({num},), one label a row of `angles`. "
+            f"Received: labels.shape={array.shape}."
+        )
+    if kind is None:
+        kind = "number" if array.dtype.kind == "f" else "classes"
+    if kind != "classes":
+        if array.dtype.kind not in "iuf":
+            raise TypeError(
+                f"{owner}: `labels` must be numbers for label_kind={kind!r}. Received: dtype={array.dtype}. "
+                f'Use label_kind="classes".'
+            )
+        _checks.finite_array(owner, "labels", array)
+    return kind, array
+
+
+def _colours(owner: str, kind: str | None, labels: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, list[Any], Any]:
+    """RGBA `(len(drawn), 4)`, legend entries of the classes, and the colour scale of a quantity."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize, to_rgba
+    from matplotlib.lines import Line2D
+
+    if kind == "number":
+        bar = ScalarMappable(Normalize(float(labels.min()), float(labels.max())), "viridis")
+        return bar.to_rgba(labels[drawn]), [], bar
+    if kind == "angle":
+        wrapped = _style.angle_rows(owner, labels[:, None].astype("float64"))[:, 0]
+        bar = ScalarMappable(Normalize(-math.pi, math.pi), "hsv")  # other cyclic maps pass through white
+        return bar.to_rgba(wrapped[drawn]), [], bar
+    names, index, palette = ["sample"], np.zeros(len(labels), int), ["tab:blue"]
+    if kind == "classes":
+        classes, index, palette = _classes(owner, labels)
+        names = [_class_name(value) for value in classes]
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color=colour, label=name)
+        for name, colour in zip(names, palette, strict=True)
+    ]
+    return np.array([to_rgba(colour) for colour in palette])[index[drawn]], handles, None
+
+
+def _classes(owner: str, labels: np.ndarray) -> tuple[list[Any], np.ndarray, list[Any]]:
+    """The classes in order, the class number of each label, and a colour for each class."""
+    from matplotlib import colormaps
+
+    classes, index = np.unique(labels, return_inverse=True)
+    if len(classes) > _MAX_CLASSES:
+        raise ValueError(
+            f"{owner}: `labels` must hold at most {_MAX_CLASSES} classes, the number of colours that can be told "
+            f'apart. Received: {len(classes)} different values. For a quantity use label_kind="number", or "angle" '
+            f"for radians."
+        )
+    missing = labels.dtype.kind == "i" and classes[0] == -1  # a missing label of a `Head`
+    palette = colormaps["tab10" if len(classes) - missing <= 10 else "tab20"]
+    colours: list[Any] = [palette(i) for i in range(len(classes) - missing)]
+    if missing:
+        colours.insert(0, _MISSING_COLOUR)
+    return classes.tolist(), index.reshape(-1), colours
+
+
+def _class_name(value: Any) -> str:
+    return "no label" if value == -1 else str(value)
+
+
+def _draw_square(axes: _style.Axes, limit: float) -> None:
+    """A white square with dashed edges at ±π inside a grey margin."""
+    axes.set(aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit), facecolor="0.93")
+    axes.fill_between([-math.pi, math.pi], -math.pi, math.pi, color="white", linewidth=0, zorder=1)
+    axes.plot(
+        math.pi * np.array([-1, 1, 1, -1, -1]),
+        math.pi * np.array([-1, -1, 1, 1, -1]),
+        color="0.25",
+        linestyle="--",
+        linewidth=1,
+        zorder=2,
+        gid="edge",
+    )

@@ -1,0 +1,88 @@
+"""One picture of points in given axes: what `Space.draw` calls."""
+
+import math
+
+import numpy as np
+
+from torusae._checks import Tensor
+from torusae.plots import _style
+from torusae.plots.angles import draw_pair, draw_rose, edge_handles
+from torusae.plots.radii import normal_density
+
+
+def draw_angles(axes: _style.Axes, angles: Tensor) -> None:
+    """Draws angles `(num, dim)`, radians: the first two circles as a scatter plot, one circle as a histogram.
+
+    In polar axes the histogram goes around the circle. Of more than 5000 points a random choice is drawn.
+    """
+    angles = _style.angle_rows("draw_angles", angles)
+    num, dim = angles.shape
+    if dim == 1:
+        if axes.name == "polar":
+            draw_rose(axes, angles[:, 0], [("points", "tab:blue", np.ones(num, bool))])
+            axes.legend(fontsize="x-small")
+            return
+        _draw_density(axes, angles[:, 0], np.linspace(-math.pi, math.pi, 37), np.full(37, 0.5 / math.pi), "uniform")
+        _style.pi_axis(axes.xaxis, "φ₁ (rad)")
+        axes.set_ylabel("density (1/rad)")
+        return
+    from matplotlib.colors import to_rgba
+    from matplotlib.lines import Line2D
+
+    drawn = _style.choose_rows(num, _style.MAX_POINTS)
+    draw_pair(axes, angles[drawn][:, :2], np.tile(to_rgba("tab:blue"), (len(drawn), 1)), ("φ₁", "φ₂"))
+    label = _points_label(num, len(drawn))
+    points = Line2D([], [], marker="o", linestyle="", color="tab:blue", label=label)
+    _legend_below(axes, [points, *edge_handles()])
+    if dim > 2:
+        axes.set_title(f"the first 2 of {dim} circles", fontsize="small")
+
+
+def draw_plane(axes: _style.Axes, points: Tensor) -> None:
+    """Draws the first two columns of points `(num, dim)` beside circles that hold 39 % and 86 % of N(0, 1).
+
+    One column is a histogram beside the normal density. Of more than 5000 points a random choice is drawn.
+    """
+    points = _style.float_rows("draw_plane", "points", points)
+    num, dim = points.shape
+    if dim == 1:
+        limit = max(4.0, float(np.abs(points).max()))
+        bins = np.linspace(-limit, limit, 65)
+        _draw_density(axes, points[:, 0], bins, normal_density(bins, 0.0, 1.0), "N(0, 1)")
+        axes.set(xlabel="z₁ (deviations)", ylabel="density")
+        return
+    drawn = _style.choose_rows(num, _style.MAX_POINTS)
+    axes.scatter(
+        *points[drawn, :2].T,
+        s=float(np.clip(6000 / len(drawn), 4, 22)),
+        alpha=float(np.clip(2500 / len(drawn), 0.45, 0.85)),
+        linewidths=0,
+        rasterized=True,
+        label=_points_label(num, len(drawn)),
+    )
+    circle = np.linspace(0, 2 * math.pi, 181)
+    for radius, style in ((1, "-"), (2, "--")):
+        share = 1 - math.exp(-(radius**2) / 2)
+        label = f"{share:.0%} of N(0, 1)"
+        axes.plot(radius * np.cos(circle), radius * np.sin(circle), "k", linestyle=style, linewidth=1, label=label)
+    axes.set(aspect="equal", xlabel="z₁ (deviations)", ylabel="z₂ (deviations)")
+    axes.set_adjustable("datalim")
+    _legend_below(axes, axes.get_legend_handles_labels()[0])
+    if dim > 2:
+        axes.set_title(f"the first 2 of {dim} coordinates", fontsize="small")
+
+
+def _draw_density(axes: _style.Axes, values: np.ndarray, bins: np.ndarray, chance: np.ndarray, name: str) -> None:
+    """A histogram beside the density of the prior at the edges of its bins."""
+    axes.hist(values, bins, density=True, color="tab:blue", alpha=0.6, label="points")
+    axes.plot(bins, chance, "k--", linewidth=1, label=name)
+    axes.legend(fontsize="x-small")
+
+
+def _points_label(num: int, drawn: int) -> str:
+    return f"{num} points" if drawn == num else f"{drawn} of {num} points"
+
+
+def _legend_below(axes: _style.Axes, handles: list) -> None:
+    """A legend under the axes, where it covers no points."""
+    axes.legend(handles=handles, fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)

@@ -1,0 +1,168 @@
+"""Problems of points on a torus: circles, ties between circles, dimensions, radii."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from torusae import metrics
+from torusae.spaces.base import Problem
+
+# What a statistic of independent uniform points exceeds once in ten thousand times, in units of 1 / sqrt(num).
+_RARE_KUIPER = 2.5
+_RARE_MOMENT = 3.1  # exp(-3.1²) = 7e-5; widened by the number of moments
+# Unevenness below these is invisible in samples, however many points prove it.
+_SMALL_KUIPER = 0.06
+_SMALL_MOMENT = 0.1
+_SMALL_GAP = 0.2  # radians
+_DEAD_SPREAD = 0.3  # radians, the deviation of a circle that holds nothing
+_DRIFTED_MEAN = 0.1
+_DEVIATIONS = (0.5, 2.0)  # in units of the prior's standard deviation
+_NEAR_ORIGIN = 0.2  # a radius below it leaves the angle nearly arbitrary
+_MANY_NEAR_ORIGIN = 0.01
+_MISSING_DIMENSIONS = 0.5
+_RARE_DIMENSION = 4.0  # standard deviations of the estimate
+_POINTS_OF_DIMENSION = 4000
+
+
+def find(
+    angles: np.ndarray, radii: np.ndarray, radius_mean: float, radius_stddev: float
+) -> tuple[list[Problem], dict[str, Any]]:
+    """The problems of points on a torus, and the measurements behind them.
+
+    Args:
+        angles: Float array `(num, dim)`, radians.
+        radii: Float array `(num, dim)`.
+        radius_mean: Float, the prior's mean of the radii.
+        radius_stddev: Float, the prior's standard deviation of the radii.
+    """
+    num, dim = angles.shape
+    k, moduli = metrics.moment_spectrum(angles, order=2 if dim <= 32 else 1, interactions=2)
+    one_point = len(np.unique(angles, axis=0)) < 3
+    details = {
+        "kuiper": metrics.kuiper_statistic(angles),
+        "expected kuiper": 1.25 / math.sqrt(num),
+        "directions": k,
+        "moments": moduli,
+        "expected moment": 0.886 / math.sqrt(num),
+        "largest gap": _largest_gaps(angles),
+        "correlation": metrics.circular_correlation(angles),
+        "radii mean": radii.mean(axis=0),
+        "radii deviation": radii.std(axis=0),
+        "near the origin": (radii < _NEAR_ORIGIN).mean(axis=0),
+        "dimension": 0.0 if one_point else metrics.intrinsic_dimension(angles, _POINTS_OF_DIMENSION),
+    }
+    problems = [*_of_circles(details, angles), *_of_ties(details, num), *_of_radii(details, radius_mean, radius_stddev)]
+    # Dead and tied circles also lack dimensions; they are named already.
+    if not {"dead circle", "tied circles"} & {problem.name for problem in problems}:
+        problems.extend(_of_dimension(details["dimension"], num, dim))
+    return problems, details
+
+
+def _largest_gaps(angles: np.ndarray) -> np.ndarray:
+    """The largest arc without a point on every circle, radians."""
+    ordered = np.sort(angles, axis=0)
+    closing = ordered[:1] + 2 * math.pi - ordered[-1:]
+    return np.concatenate([np.diff(ordered, axis=0), closing]).max(axis=0)
+
+
+def _of_circles(details: dict[str, Any], angles: np.ndarray) -> Iterator[Problem]:
+    num, dim = angles.shape
+    # The largest of `num` uniform gaps exceeds log(num / p) / num turns with probability p.
+    rare_gap = 2 * math.pi * math.log(num * dim / 1e-3) / num
+    for i in range(dim):
+        resultant = abs(np.exp(1j * angles[:, i]).mean())
+        spread = math.sqrt(max(0.0, -2 * math.log(max(resultant, 1e-12))))
+        kuiper, gap = details["kuiper"][i], details["largest gap"][i]
+        if spread < _DEAD_SPREAD:
+            yield Problem(
+                "dead circle",
+                (i,),
+                spread,
+                math.inf,
+                f"The angles of circle {i} deviate by only {spread:.2f} rad: the circle holds no information.",
+                "Use fewer circles, or raise the weight of the angles' loss.",
+            )
+            continue
+        if gap > max(rare_gap, _SMALL_GAP):
+            yield Problem(
+                "gap",
+                (i,),
+                gap,
+                rare_gap,
+                f"Circle {i} has an empty arc of {gap:.2f} rad (uniform points leave {rare_gap:.2f}).",
+                "Train longer, raise the weight of the angles' loss, or lower a classifier's weight: classes leave gaps.",
+            )
+        if kuiper > max(_RARE_KUIPER / math.sqrt(num), _SMALL_KUIPER):
+            yield Problem(
+                "uneven circle",
+                (i,),
+                kuiper,
+                details["expected kuiper"],
+                f"Circle {i} has a Kuiper statistic of {kuiper:.3f} (uniform: {details['expected kuiper']:.3f}).",
+                "Train longer, or raise the weight of the angles' loss.",
+            )
+
+
+def _of_ties(details: dict[str, Any], num: int) -> Iterator[Problem]:
+    k, moduli = details["directions"], details["moments"]
+    rare = math.sqrt(_RARE_MOMENT**2 + math.log(len(k))) / math.sqrt(num)
+    tied = (np.count_nonzero(k, axis=1) > 1) & (moduli > max(rare, _SMALL_MOMENT))
+    for row in np.flatnonzero(tied)[np.argsort(-moduli[tied])][:3]:
+        circles = tuple(int(i) for i in np.flatnonzero(k[row]))
+        yield Problem(
+            "tied circles",
+            circles,
+            moduli[row],
+            details["expected moment"],
+            f"Circles {circles[0]} and {circles[1]} move together: |mean exp(i k·φ)| = {moduli[row]:.2f} along "
+            f"k = {tuple(int(n) for n in k[row])} (uniform: {details['expected moment']:.2f}).",
+            'Use losses="uniform", the default: it sees all circles at once. losses="paper" sees one at a time.',
+        )
+
+
+def _of_dimension(dimension: float, num: int, dim: int) -> Iterator[Problem]:
+    deviation = dim / math.sqrt(min(num, _POINTS_OF_DIMENSION))
+    if dim - dimension > max(_MISSING_DIMENSIONS, _RARE_DIMENSION * deviation):
+        yield Problem(
+            "unfilled dimensions",
+            tuple(range(dim)),
+            dimension,
+            float(dim),
+            f"The points fill about {dimension:.1f} of {dim} dimensions: samples of the prior will not look like data.",
+            f'Sample from fit_density(x, "neighbors"), or use about {max(1, math.floor(dimension))} circles.',
+        )
+
+
+def _of_radii(details: dict[str, Any], prior_mean: float, prior_stddev: float) -> Iterator[Problem]:
+    columns = (details["radii mean"], details["radii deviation"], details["near the origin"])
+    for i, (mean, deviation, near) in enumerate(zip(*columns, strict=True)):
+        if abs(mean - prior_mean) > _DRIFTED_MEAN:
+            yield Problem(
+                "drifted radii",
+                (i,),
+                mean,
+                prior_mean,
+                f"The radii of circle {i} have mean {mean:.2f} instead of {prior_mean:g}.",
+                "Raise the weight of the quantile loss.",
+            )
+        if not _DEVIATIONS[0] < deviation / prior_stddev < _DEVIATIONS[1]:
+            kind = "collapsed" if deviation < prior_stddev else "wide"
+            yield Problem(
+                f"{kind} radii",
+                (i,),
+                deviation,
+                prior_stddev,
+                f"The radii of circle {i} deviate by {deviation:.3f} instead of {prior_stddev:g}.",
+                "Raise the weight of the quantile loss, or train longer.",
+            )
+        if near > _MANY_NEAR_ORIGIN:
+            yield Problem(
+                "points near the origin",
+                (i,),
+                near,
+                0.0,
+                f"{near:.1%} of the points of circle {i} have a radius below {_NEAR_ORIGIN}, where angles are arbitrary.",
+                "Raise the weight of the quantile loss.",
+            )

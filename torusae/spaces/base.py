@@ -1,0 +1,393 @@
+"""The contract of a latent space. `docs/architecture.md` shows how to add a space."""
+
+import abc
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+from torusae._checks import Tensor
+from torusae.densities import PathDensity
+from torusae.losses import LatentLoss
+
+# Far below the square of any rounding error, far above the subnormal numbers that XLA and TensorFlow flush to zero.
+_MIN_SQUARED_LENGTH = 1e-30
+MAX_PATHS = 1 << 16
+_MAX_ENERGY_POINTS = 500  # the energy statistic compares all pairs
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class Term:
+    """One loss of a latent space: what it is called, what it reads, and how strongly it pulls.
+
+    Args:
+        loss: `LatentLoss`.
+        weight: Float, not negative. `None` means the loss's `default_weight`. Defaults to `None`.
+        reads: String, `"raw"`, `"point"`, or one of the space's `parts`. `None` means what the loss reads by default.
+            Defaults to `None`.
+        name: String, the name in logs. `None` means the loss's name. Defaults to `None`.
+        relative: Boolean. `True`: the weight is relative to the gradient that arrives at the point (see `Latent`).
+            `False`: `weight * loss` is added to the model's loss, as in a variational bound. Defaults to `True`.
+
+    Raises:
+        TypeError: If `loss` is not a `LatentLoss`.
+        ValueError: If `weight` is negative or not finite.
+
+    Example:
+
+    >>> import torusae
+    >>> term = torusae.Term(torusae.SpringLoss(), weight=2.0)
+    >>> term.name, term.reads, term.weight
+    ('spring', 'angles', 2.0)
+    """
+
+    def __init__(
+        self,
+        loss: LatentLoss,
+        weight: float | None = None,
+        reads: str | None = None,
+        name: str | None = None,
+        relative: bool = True,
+    ):
+        if not isinstance(loss, LatentLoss):
+            raise TypeError(
+                f"Term: `loss` must be a LatentLoss such as SpringLoss(). Received: loss={loss!r}. "
+                f"Derive a loss of your own from torusae.LatentLoss."
+            )
+        self.loss = loss
+        self.weight = _checks.positive_float(
+            "Term", "weight", loss.default_weight if weight is None else weight, zero_allowed=True
+        )
+        self.reads = loss.reads if reads is None else reads
+        self.name = loss.name if name is None else name
+        self.relative = bool(relative)
+
+    def __repr__(self) -> str:
+        return f"Term({self.name!r}, reads={self.reads!r}, weight={self.weight:.4g})"
+
+    def replaced(self, **changes: Any) -> "Term":
+        """A copy with some arguments replaced."""
+        arguments = {name: getattr(self, name) for name in ("loss", "weight", "reads", "name", "relative")}
+        return Term(**{**arguments, **changes})
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            "loss": keras.saving.serialize_keras_object(self.loss),
+            "weight": self.weight,
+            "reads": self.reads,
+            "name": self.name,
+            "relative": self.relative,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Term":
+        """Returns the term that `get_config` describes."""
+        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
+
+
+@dataclasses.dataclass(frozen=True)
+class Statistic:
+    """How far points are from a space's prior.
+
+    Attributes:
+        value: Float, or float array with one value per coordinate. Larger is further from the prior.
+        chance: Float, the mean of one value for as many independent points of the prior.
+    """
+
+    value: Any
+    chance: float
+
+    @property
+    def largest(self) -> float:
+        """The largest value over the coordinates."""
+        return float(np.max(self.value))
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One defect of a latent space.
+
+    Attributes:
+        name: String, the kind of problem.
+        where: Tuple of integers, the coordinates that it concerns.
+        measured: Float, the measured value.
+        expected: Float, the value for points of the prior.
+        message: String, a sentence with the measurement.
+        advice: String, a sentence that says what to change.
+    """
+
+    name: str
+    where: tuple[int, ...]
+    measured: float
+    expected: float
+    message: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message} {self.advice}"
+
+
+class _Contract(abc.ABCMeta):
+    """Checks a space when it is made, so that a missing part is named before the first training step."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        missing = sorted(cls.__abstractmethods__)
+        if missing and cls.__name__ != "Space":
+            raise TypeError(_missing(cls, missing))
+        space = super().__call__(*args, **kwargs)
+        missing = [name for name in ("raw_size", "point_size") if not hasattr(space, name)]
+        if missing:
+            raise TypeError(_missing(cls, missing))
+        for name in ("raw_size", "point_size", "code_size", "num_windings", "action_size"):
+            _checks.positive_int(
+                cls.__name__, name, getattr(space, name), least=int(name in ("raw_size", "point_size"))
+            )
+        return space
+
+
+def _missing(cls: type, names: list[str]) -> str:
+    return (
+        f"{cls.__name__}: a Space must define {', '.join(f'`{name}`' for name in names)}. "
+        f"docs/architecture.md lists the contract of a space."
+    )
+
+
+class Space(metaclass=_Contract):
+    """Base class of latent spaces. Layers, models, densities and plots ask the space; they never ask its type.
+
+    A space tells three things apart:
+
+    - *raw*: the values of one linear map, `(batch, raw_size)`;
+    - *point*: a point of the space, `(batch, point_size)`;
+    - *code*: what the decoder reads of a point, `(batch, code_size)`. It has no seam, and it is equal for equal points.
+
+    A subclass defines `raw_size`, `point_size`, `terms`, `sample`, `distance`, `paths` and `get_config`. All else has a
+    default. Register it with `keras.saving.register_keras_serializable`, so that models with it can be saved.
+
+    Example:
+
+    >>> import torusae
+    >>> space = torusae.Torus(2)
+    >>> space.raw_size, space.point_size, space.code_size
+    (4, 4, 4)
+    """
+
+    raw_size: int
+    """The number of raw values."""
+
+    point_size: int
+    """The number of values of a point."""
+
+    parts: tuple[str, ...] = ()
+    """The names that `part` knows besides `"raw"` and `"point"`. A term reads one of them."""
+
+    presets: tuple[str, ...] = ("none",)
+    """The names that `terms` knows. The first one is the default."""
+
+    num_windings: int = 0
+    """The number of columns of `windings`."""
+
+    action_size: int = 0
+    """The number of values of an action."""
+
+    is_stochastic: bool = False
+    """Whether `point` draws random numbers in training."""
+
+    @property
+    def code_size(self) -> int:
+        """The number of values of a code."""
+        return self.point_size
+
+    @property
+    def head_size(self) -> int:
+        """The number of values that a head reads."""
+        return self.head_input(keras.KerasTensor((None, self.point_size), dtype="float32")).shape[1]
+
+    def point(self, raw: Tensor, seed: keras.random.SeedGenerator | None = None) -> Tensor:
+        """Points of raw values, `(batch, point_size)`. With a seed, as in training, a stochastic space draws them."""
+        return raw
+
+    def code(self, point: Tensor) -> Tensor:
+        """What the decoder reads of points, `(batch, code_size)`."""
+        return point
+
+    def head_input(self, point: Tensor) -> Tensor:
+        """What a head reads of points, `(batch, head_size)`."""
+        return self.code(point)
+
+    def part(self, name: str, raw: Tensor, point: Tensor) -> Tensor:
+        """What a term reads, `(batch, columns)`: `"raw"`, `"point"` or one of `parts`."""
+        _checks.option(type(self).__name__, "part", name, ("raw", "point", *self.parts))
+        return raw if name == "raw" else point
+
+    def angles(self, point: Tensor) -> Tensor:
+        """The angles of points, `(batch, num_angles)`, radians, `[-π, π)`."""
+        raise ValueError(f"{self!r} has no angles. Received: a request for angles. Read the points instead.")
+
+    @property
+    def densities(self) -> dict[str, Callable[..., Any]]:
+        """Functions of a `seed` that return an unfitted density, by name, the default first."""
+        return {"neighbors": functools.partial(PathDensity, self)}
+
+    @property
+    def num_angles(self) -> int:
+        """The number of angles of a point; 0 where the space has none."""
+        try:
+            return self.angles(keras.KerasTensor((None, self.point_size), dtype="float32")).shape[1]
+        except ValueError:
+            return 0
+
+    @abc.abstractmethod
+    def terms(self, preset: str) -> list[Term]:
+        """The terms of a preset. `"none"` is never asked for."""
+
+    @abc.abstractmethod
+    def sample(self, num_samples: int, seed: int | keras.random.SeedGenerator | None = None) -> Tensor:
+        """Points drawn from the prior, `(num_samples, point_size)`."""
+
+    @abc.abstractmethod
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """The geodesic distance between points, `(batch,)`."""
+
+    @abc.abstractmethod
+    def paths(self, start: Tensor, end: Tensor, windings: Tensor, num_steps: int = 12) -> Tensor:
+        """Points along one path per row of `windings`, `(num_paths, num_steps, point_size)`.
+
+        `start` and `end` are one point each, `(point_size,)`. Paths begin and end there.
+        """
+
+    def windings(self, start: Tensor, end: Tensor) -> Tensor:
+        """Names of the paths that a morph shows, the shortest first: integers `(num_paths, num_windings)`."""
+        return ops.zeros((1, self.num_windings), dtype="int32")
+
+    def shortest(self, start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
+        """Points on the shortest paths between rows of `start` and `end`, each at its own share of the way.
+
+        By default each row is one call of `paths`, with shares rounded to 1/64. Override it with one formula for all rows.
+
+        Args:
+            start: Points `(batch, point_size)`.
+            end: Points `(batch, point_size)`.
+            shares: Float tensor `(batch,)`, between 0 and 1.
+
+        Returns:
+            Points `(batch, point_size)`.
+        """
+        steps = np.rint(64 * ops.convert_to_numpy(shares)).astype(int)
+        rows = zip(start, end, steps, strict=True)
+        return ops.stack([self.paths(a, b, self.windings(a, b)[:1], 65)[0, step] for a, b, step in rows])
+
+    def act(self, point: Tensor, action: Tensor) -> Tensor:
+        """Points moved by one of the space's own symmetries, `(batch, point_size)`.
+
+        `action` has shape `(action_size,)` or `(batch, action_size)`. Zeros move nothing.
+        """
+        return point
+
+    def statistics(self, points: np.ndarray) -> dict[str, Statistic]:
+        """How far points are from the prior. By default the energy distance to as many points of the prior.
+
+        Székely & Rizzo (2013), Energy statistics.
+        """
+        points = points[:_MAX_ENERGY_POINTS]
+        prior = ops.convert_to_numpy(self.sample(len(points), seed=0))
+
+        def mean_distance(a, b):
+            pairs = (np.repeat(a, len(b), axis=0), np.tile(b, (len(a), 1)))
+            return float(ops.mean(self.distance(*(ops.convert_to_tensor(each, dtype="float32") for each in pairs))))
+
+        within = mean_distance(prior, prior)
+        energy = 2 * mean_distance(points, prior) - mean_distance(points, points) - within
+        return {"energy": Statistic(energy, 2 * within / len(points))}
+
+    def diagnose(self, points: np.ndarray) -> "Diagnosis":
+        """Says in words how points depart from the prior. By default a statistic above three times chance."""
+        statistics = self.statistics(points)
+        problems = [
+            Problem(
+                "off the prior",
+                (),
+                statistic.largest,
+                statistic.chance,
+                f"The {name} statistic is {statistic.largest:.3f} (points of the prior: {statistic.chance:.3f}).",
+                "Train longer, or raise the weights of the latent losses.",
+            )
+            for name, statistic in statistics.items()
+            if statistic.largest > 3 * statistic.chance
+        ]
+        return Diagnosis(tuple(problems), statistics, points, self)
+
+    def draw(self, axes: Any, points: np.ndarray) -> None:
+        """Draws points into matplotlib axes. By default the first two columns of their codes."""
+        from torusae import plots
+
+        plots.draw_plane(axes, ops.convert_to_numpy(self.code(ops.convert_to_tensor(points, dtype="float32"))))
+
+    def __mul__(self, other: "Space") -> "Space":
+        """The product of two spaces: their points side by side."""
+        from torusae.spaces.product import Product
+
+        return Product([self, other])
+
+    @abc.abstractmethod
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Space":
+        """Returns the space that `get_config` describes."""
+        return cls(**config)
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` found. `str(diagnosis)` says it in sentences, `plots.plot_diagnosis(diagnosis)` draws it.
+
+    Attributes:
+        problems: Tuple of `Problem`, the worst first.
+        statistics: Dict from a name to a `Statistic`.
+        points: Float array `(num, point_size)`.
+        space: The `Space`.
+        details: Dict of further measurements by name.
+    """
+
+    problems: tuple[Problem, ...]
+    statistics: dict[str, Statistic]
+    points: np.ndarray = dataclasses.field(repr=False)
+    space: Space
+    details: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+
+    def __str__(self) -> str:
+        head = f"{len(self.points)} points on {self.space!r}: "
+        if not self.problems:
+            return head + "nothing wrong found."
+        lines = [f"- {problem}" for problem in self.problems]
+        return "\n".join([head + f"{len(lines)} problem{'s' if len(lines) > 1 else ''}.", *lines])
+
+
+def seed_generator(seed: int | keras.random.SeedGenerator | None) -> keras.random.SeedGenerator:
+    """A generator from an integer, `None` (a random seed) or a generator."""
+    return keras.random.SeedGenerator(seed) if seed is None or isinstance(seed, int) else seed
+
+
+def length(steps: Tensor) -> Tensor:
+    """The Euclidean length of each row, with gradient 0 where it is 0."""
+    squares = ops.sum(ops.square(steps), axis=-1)
+    # The root has no derivative at 0. The guard goes before the root: the gradient of an unselected NaN is NaN.
+    at_zero = squares < _MIN_SQUARED_LENGTH
+    return ops.where(at_zero, ops.zeros_like(squares), ops.sqrt(ops.where(at_zero, ops.ones_like(squares), squares)))
+
+
+def check_path_count(owner: str, count: int) -> None:
+    """Raises if there are more than 2**16 paths."""
+    if count > MAX_PATHS:
+        raise ValueError(
+            f"{owner}: there are {count} paths between two points, more than {MAX_PATHS}. "
+            f"Give `windings` of your own: an integer array with one row per path."
+        )

@@ -1,0 +1,127 @@
+"""Gaussian spaces: those of WAE, SWAE, CWAE, the Gaussian autoencoder and the VAE."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks, metrics
+from torusae.losses import (
+    CramerWoldLoss,
+    GaussianDistanceLoss,
+    KLLoss,
+    MMDLoss,
+    SlicedWassersteinLoss,
+)
+from torusae.losses.kl import draw_posterior, split_posterior
+from torusae.spaces.base import Space, Statistic, Term, length, seed_generator
+
+_LOSSES = {
+    "cwae": CramerWoldLoss,
+    "wae": MMDLoss,
+    "swae": SlicedWassersteinLoss,
+    "gae": GaussianDistanceLoss,
+    "vae": KLLoss,
+}
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class Gaussian(Space):
+    """The Gaussian space: `dim` real numbers. A point is its own code.
+
+    Prior: independent, standard normal.
+
+    Presets: `"cwae"` (the default), `"wae"`, `"swae"`, `"gae"`, `"none"`; with `variational=True` also `"vae"`, which is
+    the default there.
+
+    Args:
+        dim: Integer, at least 1.
+        variational: Boolean, whether raw values are the means and log variances of posteriors, as in a VAE. In training
+            a point is drawn; elsewhere it is the mean. Defaults to `False`.
+
+    Raises:
+        TypeError: If `dim` is not an integer.
+        ValueError: If `dim` is below 1.
+
+    Example:
+
+    >>> import torusae
+    >>> torusae.Gaussian(4).sample(5, seed=0).shape[1]
+    4
+
+    Reference:
+        Kingma & Welling (2013), arXiv:1312.6114; Tolstikhin et al. (2018), arXiv:1711.01558; Kolouri et al. (2018),
+        arXiv:1804.01947; Knop et al. (2020), arXiv:1805.09235; Duda (2018), arXiv:1811.04751.
+    """
+
+    def __init__(self, dim: int, variational: bool = False):
+        self.dim = _checks.positive_int("Gaussian", "dim", dim)
+        self.variational = bool(variational)
+        self.is_stochastic = self.variational
+        self.point_size = self.action_size = self.dim
+        self.raw_size = 2 * self.dim if variational else self.dim
+        self.parts = ("mean",) if variational else ()
+        presets = ("cwae", "wae", "swae", "gae", "none")
+        self.presets = ("vae", *presets) if variational else presets
+
+    def __repr__(self) -> str:
+        return f"Gaussian({self.dim}, variational=True)" if self.variational else f"Gaussian({self.dim})"
+
+    def point(self, raw, seed=None):
+        """The means. With a seed, in a variational space: values drawn from the posteriors."""
+        if not self.variational:
+            return raw
+        return split_posterior(raw)[0] if seed is None else draw_posterior(raw, seed)
+
+    def terms(self, preset):
+        """The term of a preset: see the class."""
+        if preset == "vae" and not self.variational:
+            raise ValueError(
+                f"Gaussian: the preset 'vae' needs variances. Received: {self!r}. "
+                f"Use Gaussian({self.dim}, variational=True)."
+            )
+        loss = _LOSSES[_checks.option("Gaussian", "preset", preset, self.presets)]()
+        # The mean of a posterior, and not a draw from it, is what these losses were made for.
+        return [Term(loss, reads="mean" if self.variational and loss.reads == "point" else loss.reads)]
+
+    def part(self, name, raw, point):
+        """Besides the raw values and points: `"mean"` in a variational space."""
+        if name == "mean" and self.variational:
+            return split_posterior(raw)[0]
+        return super().part(name, raw, point)
+
+    def sample(self, num_samples, seed=None):
+        """Points drawn from the prior, `(num_samples, dim)`. See `Torus.sample`."""
+        num_samples = _checks.positive_int("Gaussian.sample", "num_samples", num_samples)
+        return keras.random.normal((num_samples, self.dim), dtype="float32", seed=seed_generator(seed))
+
+    def distance(self, a, b):
+        """The length of the straight line between points, `(batch,)`."""
+        return length(a - b)
+
+    def paths(self, start, end, windings, num_steps=12):
+        """The straight line, once per row of `windings`, which has no columns."""
+        num_steps = _checks.positive_int("Gaussian.paths", "num_steps", num_steps, least=2)
+        start = _checks.float_tensor("Gaussian.paths", "start", start, 1, "(dim,)")
+        end = _checks.float_tensor("Gaussian.paths", "end", end, 1, "(dim,)")
+        t = ops.convert_to_tensor(np.linspace(0, 1, num_steps)[:, None], dtype=start.dtype)
+        line = (1 - t) * start + t * end
+        return ops.broadcast_to(line[None], (int(windings.shape[0]), num_steps, self.dim))
+
+    def shortest(self, start, end, shares):
+        """Points on straight lines."""
+        return start + shares[:, None] * (end - start)
+
+    def act(self, point, action):
+        """Points shifted by numbers, `(dim,)` or `(batch, dim)`."""
+        return point + action
+
+    def statistics(self, points):
+        """`{"ks": ...}`: the Kolmogorov-Smirnov statistic of each coordinate against N(0, 1), `(dim,)`."""
+        values = metrics.kolmogorov_smirnov(np.asarray(points, "float32"), mean=0.0, stddev=1.0)
+        return {"ks": Statistic(values, 0.869 / math.sqrt(len(points)))}
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {"dim": self.dim, "variational": self.variational}

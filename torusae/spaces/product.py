@@ -1,0 +1,220 @@
+"""Products of spaces: points side by side, everything else kept apart by the factor's name."""
+
+import dataclasses
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+from torusae._checks import Tensor
+from torusae.spaces.base import Diagnosis, Problem, Space, check_path_count, length, seed_generator
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class Product(Space):
+    """A product of spaces, as `Torus(3) * Gaussian(4)` makes it.
+
+    - Raw values, points, codes, head inputs, windings and actions stand side by side, in the order of the factors.
+    - Parts, terms and statistics are named after their factor: `"torus.angles"`, `"gaussian.cramer_wold"`. Factors of
+      one kind are numbered: `"sphere_0.uniform"`, `"sphere_1.uniform"`.
+    - The squared distance is the sum of the factors' squared distances.
+
+    Presets: `"default"` (each factor's own), `"none"`, and every factor's presets. A factor that does not know a preset
+    takes its own default.
+
+    Args:
+        factors: Two or more spaces. Factors that are products themselves are taken apart.
+
+    Raises:
+        TypeError: If a factor is not a space.
+        ValueError: If there are fewer than two factors.
+
+    Example:
+
+    >>> import torusae
+    >>> space = torusae.Torus(3) * torusae.Gaussian(4)
+    >>> space, space.point_size
+    (Torus(3) * Gaussian(4), 10)
+    >>> [term.name for term in space.terms("default")]
+    ['torus.diaphony', 'torus.quantile', 'gaussian.cramer_wold']
+
+    Reference:
+        Mikulski & Duda (2019), arXiv:1903.12286, section 5.
+    """
+
+    def __init__(self, factors: Sequence[Space]):
+        self.factors: list[Space] = []
+        for factor in factors:
+            if not isinstance(factor, Space):
+                raise TypeError(
+                    f"Product: only spaces can be multiplied, as in Torus(3) * Gaussian(4). Received: {factor!r}."
+                )
+            self.factors.extend(factor.factors if isinstance(factor, Product) else [factor])
+        if len(self.factors) < 2:
+            raise ValueError(f"Product: `factors` must hold two or more spaces. Received: {self.factors}.")
+        self.names = _names([type(factor).__name__.lower() for factor in self.factors])
+        named = list(zip(self.names, self.factors, strict=True))
+        self.raw_size = sum(factor.raw_size for factor in self.factors)
+        self.point_size = sum(factor.point_size for factor in self.factors)
+        self.num_windings = sum(factor.num_windings for factor in self.factors)
+        self.action_size = sum(factor.action_size for factor in self.factors)
+        self.is_stochastic = any(factor.is_stochastic for factor in self.factors)
+        self.parts = tuple(f"{name}.{part}" for name, factor in named for part in ("raw", "point", *factor.parts))
+        presets = [preset for factor in self.factors for preset in factor.presets]
+        self.presets = ("default", *dict.fromkeys([*presets, "none"]))
+
+    def __repr__(self) -> str:
+        return " * ".join(map(repr, self.factors))
+
+    @property
+    def code_size(self):
+        """The sum of the factors' code sizes."""
+        return sum(factor.code_size for factor in self.factors)
+
+    def split(self, values: Tensor, size: str = "point_size") -> list[Tensor]:
+        """The columns of each factor. `size` names the factors' attribute with the number of columns."""
+        ends = list(itertools.accumulate(getattr(factor, size) for factor in self.factors))
+        return [values[..., start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+    def _joined(self, function: Callable, *values: Tensor) -> Tensor:
+        """`function(factor, *columns)` of every factor, side by side."""
+        columns = zip(self.factors, *(self.split(each) for each in values), strict=True)
+        return ops.concatenate([function(*each) for each in columns], axis=-1)
+
+    def point(self, raw, seed=None):
+        """The factors' points side by side."""
+        raws = self.split(raw, "raw_size")
+        points = [factor.point(own, seed) for factor, own in zip(self.factors, raws, strict=True)]
+        return ops.concatenate(points, axis=-1)
+
+    def code(self, point):
+        """The factors' codes side by side."""
+        return self._joined(lambda factor, own: factor.code(own), point)
+
+    def head_input(self, point):
+        """What heads read of the factors' points, side by side."""
+        return self._joined(lambda factor, own: factor.head_input(own), point)
+
+    def part(self, name, raw, point):
+        """A factor's part by its full name, such as `"torus.angles"`."""
+        _checks.option("Product", "part", name, ("raw", "point", *self.parts))
+        if name in ("raw", "point"):
+            return super().part(name, raw, point)
+        factor, _, part = name.partition(".")
+        index = self.names.index(factor)
+        return self.factors[index].part(part, self.split(raw, "raw_size")[index], self.split(point)[index])
+
+    def angles(self, point):
+        """The angles of all factors that have angles, side by side."""
+        found = []
+        for factor, own in zip(self.factors, self.split(point), strict=True):
+            try:
+                found.append(factor.angles(own))
+            except ValueError:
+                continue
+        return ops.concatenate(found, axis=-1) if found else super().angles(point)
+
+    def terms(self, preset):
+        """The factors' terms, each named after its factor: see the class."""
+        _checks.option("Product", "preset", preset, self.presets)
+        terms = []
+        for name, factor in zip(self.names, self.factors, strict=True):
+            own = preset if preset in factor.presets else factor.presets[0]
+            terms += [
+                term.replaced(name=f"{name}.{term.name}", reads=f"{name}.{term.reads}")
+                for term in (factor.terms(own) if own != "none" else [])
+            ]
+        return terms
+
+    def sample(self, num_samples, seed=None):
+        """Points drawn from the prior, `(num_samples, point_size)`. See `Torus.sample`."""
+        seed = seed_generator(seed)
+        return ops.concatenate([factor.sample(num_samples, seed) for factor in self.factors], axis=-1)
+
+    def distance(self, a, b):
+        """The root of the sum of the factors' squared distances, `(batch,)`."""
+        pairs = zip(self.factors, self.split(a), self.split(b), strict=True)
+        return length(ops.stack([factor.distance(x, y) for factor, x, y in pairs], axis=-1))
+
+    def windings(self, start, end):
+        """Every path of one factor with every path of the others, `(num_paths, num_windings)`."""
+        ends = zip(self.factors, self.split(start), self.split(end), strict=True)
+        rows = [ops.convert_to_numpy(factor.windings(first, last)) for factor, first, last in ends]
+        check_path_count("Product.windings", math.prod(map(len, rows)))
+        joined = [np.concatenate(choice) for choice in itertools.product(*rows)]
+        return ops.convert_to_tensor(np.stack(joined).astype("int32"))
+
+    def paths(self, start, end, windings, num_steps=12):
+        """Paths that follow a path of every factor at once. `windings` has shape `(num_paths, num_windings)`."""
+        windings = ops.convert_to_numpy(windings)
+        if windings.ndim != 2 or windings.shape[1] != self.num_windings:
+            raise ValueError(
+                f"Product.paths: `windings` must have shape (num_paths, {self.num_windings}). "
+                f"Received: windings.shape={windings.shape}."
+            )
+        columns = zip(
+            self.factors,
+            self.split(start),
+            self.split(end),
+            self.split(windings, "num_windings"),
+            strict=True,
+        )
+        return ops.concatenate([factor.paths(*own, num_steps) for factor, *own in columns], axis=-1)
+
+    def shortest(self, start, end, shares):
+        """The factors' shortest paths side by side."""
+        return self._joined(lambda factor, a, b: factor.shortest(a, b, shares), start, end)
+
+    def act(self, point, action):
+        """Points moved by the factors' symmetries; the actions stand side by side."""
+        columns = zip(self.factors, self.split(point), self.split(action, "action_size"), strict=True)
+        return ops.concatenate([factor.act(*own) for factor, *own in columns], axis=-1)
+
+    def statistics(self, points):
+        """The factors' statistics, each named after its factor."""
+        return {
+            f"{name}.{key}": statistic
+            for name, factor, own in zip(self.names, self.factors, self.split(points), strict=True)
+            for key, statistic in factor.statistics(own).items()
+        }
+
+    def diagnose(self, points):
+        """The factors' problems, each named after its factor, and their statistics."""
+        problems, details = [], {}
+        for name, factor, own in zip(self.names, self.factors, self.split(points), strict=True):
+            found = factor.diagnose(own)
+            problems += [_of_factor(name, problem) for problem in found.problems]
+            details[name] = found.details
+        return Diagnosis(tuple(problems), self.statistics(points), points, self, details)
+
+    def draw(self, axes, points):
+        """Draws the first factor."""
+        self.factors[0].draw(axes, self.split(points)[0])
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {"factors": [keras.saving.serialize_keras_object(factor) for factor in self.factors]}
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the space that `get_config` describes."""
+        return cls([keras.saving.deserialize_keras_object(factor) for factor in config["factors"]])
+
+
+def _names(families: list[str]) -> list[str]:
+    """A name per factor: its family, numbered where a family occurs more than once."""
+    counts, seen = Counter(families), Counter()
+    names = []
+    for family in families:
+        names.append(f"{family}_{seen[family]}" if counts[family] > 1 else family)
+        seen[family] += 1
+    return names
+
+
+def _of_factor(name: str, problem: Problem) -> Problem:
+    return dataclasses.replace(problem, name=f"{name}: {problem.name}")

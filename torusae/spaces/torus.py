@@ -1,0 +1,167 @@
+"""The torus: `dim` circles, each with an angle and a radius."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks, metrics, morph
+from torusae.angles import angle_difference, squared_radii, to_cartesian, to_polar
+from torusae.densities import TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
+from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
+from torusae.spaces import _torus_problems
+from torusae.spaces.base import Diagnosis, Space, Statistic, Term, length, seed_generator
+
+# Weights of the default terms, found on MNIST, tables and images with circles: see docs/comparison.md.
+_DIAPHONY_WEIGHT = 10.0
+_RADII_WEIGHT = 1.0
+_SPRING_WEIGHT = 1.0
+
+
+def _frequencies(dim: int) -> dict[str, int]:
+    """The frequencies of the default diaphony: some hundreds of vectors k, so that a step hardly costs more."""
+    if dim <= 3:
+        return {"order": 4, "interactions": dim}
+    if dim <= 16:
+        return {"order": 3 if dim <= 8 else 2, "interactions": 2}
+    return {"order": 1, "interactions": 2 if dim <= 64 else 1}
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class Torus(Space):
+    """The torus: `dim` circles. A point holds `dim` x values, then `dim` y values; so does its code.
+
+    Prior: angles independent and uniform, radii normal with mean 1 and standard deviation 0.1. Angles are in radians,
+    `[-π, π)`.
+
+    Presets:
+
+    - `"uniform"`, the default: `DiaphonyLoss` makes points uniform on the whole torus, `QuantileLoss` holds the radii.
+    - `"paper"`: `SpringLoss` and `QuantileLoss`, the paper's losses. They see one circle at a time.
+    - `"none"`: no loss.
+
+    Args:
+        dim: Integer, at least 1, the number of circles.
+
+    Raises:
+        TypeError: If `dim` is not an integer.
+        ValueError: If `dim` is below 1.
+
+    Example:
+
+    >>> import torusae
+    >>> torusae.Torus(3).sample(5, seed=0).shape[1]
+    6
+
+    Reference:
+        Mikulski & Duda (2019), arXiv:1903.12286, section 2.2.
+    """
+
+    parts = ("angles", "radii", "squared_radii")
+    presets = ("uniform", "paper", "none")
+    radius_mean = 1.0
+    radius_stddev = 0.1
+
+    def __init__(self, dim: int):
+        self.dim = _checks.positive_int("Torus", "dim", dim)
+        self.raw_size = self.point_size = 2 * self.dim
+        self.num_windings = self.action_size = self.dim
+
+    def __repr__(self) -> str:
+        return f"Torus({self.dim})"
+
+    def terms(self, preset):
+        """The terms of a preset: see the class."""
+        _checks.option("Torus", "preset", preset, self.presets)
+        radii = Term(QuantileLoss(self.radius_mean, self.radius_stddev, squared=True), _RADII_WEIGHT)
+        if preset == "paper":
+            return [Term(SpringLoss(), _SPRING_WEIGHT), radii]
+        return [Term(DiaphonyLoss(**_frequencies(self.dim), decay=1.0), _DIAPHONY_WEIGHT), radii]
+
+    def part(self, name, raw, point):
+        """Besides the raw values and points: `"angles"`, `"radii"` or `"squared_radii"`, each `(batch, dim)`."""
+        if name == "angles":
+            return to_polar(point)[1]
+        if name == "radii":
+            return to_polar(point)[0]
+        if name == "squared_radii":
+            return squared_radii(point)
+        return super().part(name, raw, point)
+
+    def angles(self, point):
+        """The angles of points, `(batch, dim)`, radians, `[-π, π)`."""
+        return to_polar(point)[1]
+
+    def head_input(self, point):
+        """The cosines and sines of the angles, `(batch, 2 * dim)`: a head sees no seam and no radius."""
+        angles = to_polar(point)[1]
+        return ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
+
+    def sample(self, num_samples, seed=None):
+        """Points drawn from the prior, `(num_samples, 2 * dim)`: angles uniform, radii normal.
+
+        Args:
+            num_samples: Integer, at least 1.
+            seed: Integer or `keras.random.SeedGenerator`. One integer gives the same points on one backend.
+        """
+        num_samples = _checks.positive_int("Torus.sample", "num_samples", num_samples)
+        seed = seed_generator(seed)
+        shape = (num_samples, self.dim)
+        angles = keras.random.uniform(shape, -math.pi, math.pi, dtype="float32", seed=seed)
+        radii = keras.random.normal(shape, self.radius_mean, self.radius_stddev, dtype="float32", seed=seed)
+        return to_cartesian(radii, angles)
+
+    def distance(self, a, b):
+        """The length of the shortest path between the angles of points, `(batch,)`, radians. Radii do not count."""
+        return length(angle_difference(to_polar(a)[1], to_polar(b)[1]))
+
+    def windings(self, start, end):
+        """The `2**dim` windings that take each circle the short or the long way. See `two_way_windings`."""
+        return morph.two_way_windings(start, end)
+
+    def paths(self, start, end, windings, num_steps=12):
+        """Paths between two points around the torus, one per winding. See `morph_paths`."""
+        return morph.morph_paths(start, end, windings, num_steps)
+
+    def shortest(self, start, end, shares):
+        """Points on the shortest paths: radii linear, angles along the shortest arcs."""
+        (radii, angles), (end_radii, end_angles) = to_polar(start), to_polar(end)
+        t = shares[:, None]
+        return to_cartesian((1 - t) * radii + t * end_radii, angles + t * angle_difference(end_angles, angles))
+
+    def act(self, point, action):
+        """Points turned by angles, radians, `(dim,)` or `(batch, dim)`. Radii stay."""
+        radii, angles = to_polar(point)
+        return to_cartesian(radii, angles + action)
+
+    @property
+    def densities(self):
+        """`"mixture"`, `"kernel"` and `"neighbors"`."""
+        return {"mixture": VonMisesMixture, "kernel": TorusKernelDensity, "neighbors": TorusNeighborDensity}
+
+    def statistics(self, points):
+        """`{"kuiper": ...}`: Kuiper's statistic of each angle, `(dim,)`."""
+        return {"kuiper": Statistic(metrics.kuiper_statistic(_host_angles(points)), 1.25 / math.sqrt(len(points)))}
+
+    def diagnose(self, points):
+        """Names dead, uneven and gapped circles, tied circles, unfilled dimensions, and radii off their prior."""
+        angles = _host_angles(points)
+        radii = np.hypot(points[:, : self.dim], points[:, self.dim :])
+        problems, details = _torus_problems.find(angles, radii, self.radius_mean, self.radius_stddev)
+        return Diagnosis(tuple(problems), self.statistics(points), points, self, details)
+
+    def draw(self, axes, points):
+        """Draws the first two angles, or the distribution of a single one."""
+        from torusae import plots
+
+        plots.draw_angles(axes, _host_angles(points))
+
+    def get_config(self):
+        """Returns `{"dim": dim}`."""
+        return {"dim": self.dim}
+
+
+def _host_angles(points: np.ndarray) -> np.ndarray:
+    x, y = np.split(points, 2, axis=1)
+    return np.arctan2(y, x)
