@@ -98,10 +98,12 @@ class Statistic:
     Attributes:
         value: Float, or float array with one value per coordinate. Larger is further from the prior.
         chance: Float, the mean of one value for as many independent points of the prior.
+        unit: String, the unit of the value, such as `"rad"`. Defaults to `""`, no unit.
     """
 
     value: Any
     chance: float
+    unit: str = ""
 
     @property
     def largest(self) -> float:
@@ -269,7 +271,7 @@ class Space(metaclass=_Contract):
     def shortest(self, start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
         """Points on the shortest paths between rows of `start` and `end`, each at its own share of the way.
 
-        By default each row is one call of `paths`, with shares rounded to 1/64. Override it with one formula for all rows.
+        By default each row is one call of `paths`, with shares rounded to 1/64. Override it with a vectorized formula.
 
         Args:
             start: Points `(batch, point_size)`.

@@ -32,8 +32,8 @@ class Gaussian(Space):
 
     Prior: independent, standard normal.
 
-    Presets: `"cwae"` (the default), `"wae"`, `"swae"`, `"gae"`, `"none"`; with `variational=True` also `"vae"`, which is
-    the default there.
+    Presets: `"cwae"` (the default), `"wae"`, `"swae"`, `"gae"` and `"none"`. With `variational=True` also `"vae"`, then
+    the default.
 
     Args:
         dim: Integer, at least 1.
