@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks, metrics, morph
-from torusae.angles import angle_difference, squared_radii, to_cartesian, to_polar
+from torusae.angles import angle_difference, polar_angles, squared_radii, to_cartesian, to_polar
 from torusae.densities import TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
 from torusae.spaces import _torus_problems
@@ -90,7 +90,7 @@ class Torus(Space):
     def part(self, name, raw, point):
         """Besides the raw values and points: `"angles"`, `"radii"` or `"squared_radii"`, each `(batch, dim)`."""
         if name == "angles":
-            return to_polar(point)[1]
+            return polar_angles(point)
         if name == "radii":
             return to_polar(point)[0]
         if name == "squared_radii":
@@ -99,11 +99,11 @@ class Torus(Space):
 
     def angles(self, point):
         """The angles of points, `(batch, dim)`, radians, `[-π, π)`."""
-        return to_polar(point)[1]
+        return polar_angles(point)
 
     def head_input(self, point):
         """The cosines and sines of the angles, `(batch, 2 * dim)`: a head sees no seam and no radius."""
-        angles = to_polar(point)[1]
+        angles = polar_angles(point)
         return ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
 
     def sample(self, num_samples, seed=None):
@@ -122,7 +122,7 @@ class Torus(Space):
 
     def distance(self, a, b):
         """The length of the shortest path between the angles of points, `(batch,)`, radians. Radii do not count."""
-        return length(angle_difference(to_polar(a)[1], to_polar(b)[1]))
+        return length(angle_difference(polar_angles(a), polar_angles(b)))
 
     def windings(self, start, end):
         """The `2**dim` windings that take each circle the short or the long way. See `two_way_windings`."""
