@@ -97,7 +97,8 @@ class LatentLogger(keras.callbacks.Callback):
         try:
             for start in range(0, len(self.x), _ROWS):
                 self.model(ops.convert_to_tensor(self.x[start : start + _ROWS]), training=False)
-            return [np.concatenate([ops.convert_to_numpy(rows) for rows in layer.captured]) for layer in self.layers]
+            captured = [layer.captured or [] for layer in self.layers]
+            return [np.concatenate([ops.convert_to_numpy(raw) for raw in rows]) for rows in captured]
         finally:
             for layer in self.layers:
                 layer.captured = None

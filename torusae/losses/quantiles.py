@@ -135,7 +135,7 @@ class QuantileLoss(LatentLoss):
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 3 to 5 and footnote 1 (`squared`).
     """
 
-    default_weight = 60.0
+    default_weight = 1.0
 
     def __init__(
         self,
@@ -163,9 +163,9 @@ class QuantileLoss(LatentLoss):
         """The quantiles for a batch of the size of `values`, `(batch,)`."""
         values = _checks.float_tensor("QuantileLoss", "values", values, 2, "(batch, dim)")
         batch, dtype = values.shape[0], keras.backend.standardize_dtype(values.dtype)
-        if isinstance(batch, int) and self.quantile_function is None:
-            return constant(_sorted_quantiles(batch, self.mean, self.stddev, self.squared, dtype), values)
         if isinstance(batch, int):
+            if self.quantile_function is None:
+                return constant(_sorted_quantiles(batch, self.mean, self.stddev, self.squared, dtype), values)
             quantiles = self.quantile_function((np.arange(batch) + 0.5) / batch)
         else:
             quantiles = self._traced_quantiles(ops.cast(values[:, 0], counting_dtype()))

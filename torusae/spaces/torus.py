@@ -7,25 +7,31 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks, metrics, morph
-from torusae.angles import angle_difference, squared_radii, to_cartesian, to_polar
+from torusae.angles import angle_difference, polar_angles, squared_radii, to_cartesian, to_polar
 from torusae.densities import TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
 from torusae.spaces import _torus_problems
 from torusae.spaces.base import Diagnosis, Space, Statistic, Term, length, seed_generator
 
-# Weights of the default terms, found on MNIST, tables and images with circles: see docs/comparison.md.
-_DIAPHONY_WEIGHT = 10.0
-_RADII_WEIGHT = 1.0
-_SPRING_WEIGHT = 1.0
+# The weights of the default terms were found on MNIST, tables and images with circles: docs/comparison.md.
+_DIAPHONY_WEIGHTS = {1: 2.0, 2: 5.0, 3: 20.0}  # of all circles at once, by the number of circles
+_PAIRS_WEIGHT = 10.0  # above three circles
+_CIRCLES_WEIGHT = 3.0  # above three circles
+_ORDER, _DECAY = 4, 1.0
 
 
-def _frequencies(dim: int) -> dict[str, int]:
-    """The frequencies of the default diaphony: some hundreds of vectors k, so that a step hardly costs more."""
-    if dim <= 3:
-        return {"order": 4, "interactions": dim}
-    if dim <= 16:
-        return {"order": 3 if dim <= 8 else 2, "interactions": 2}
-    return {"order": 1, "interactions": 2 if dim <= 64 else 1}
+def _uniform_terms(dim: int) -> list[Term]:
+    """The diaphony of all circles at once, of some hundreds of frequencies; above three circles that of their pairs.
+
+    The pairs outnumber the circles and leave little weight to a single one: there a second term sees each circle alone.
+    """
+    if dim in _DIAPHONY_WEIGHTS:
+        return [Term(DiaphonyLoss(_ORDER, dim, _DECAY), _DIAPHONY_WEIGHTS[dim])]
+    order, interactions = (3, 2) if dim <= 8 else (2, 2) if dim <= 16 else (1, 2) if dim <= 64 else (1, 1)
+    return [
+        Term(DiaphonyLoss(order, interactions, _DECAY), _PAIRS_WEIGHT),
+        Term(DiaphonyLoss(_ORDER, 1, _DECAY, name="circles"), _CIRCLES_WEIGHT),
+    ]
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -38,6 +44,7 @@ class Torus(Space):
     Presets:
 
     - `"uniform"`, the default: `DiaphonyLoss` makes points uniform on the whole torus, `QuantileLoss` holds the radii.
+      Above three circles the diaphony sees pairs of circles, and a term `"circles"` sees each circle alone.
     - `"paper"`: `SpringLoss` and `QuantileLoss`, the paper's losses. They see one circle at a time.
     - `"none"`: no loss.
 
@@ -74,15 +81,16 @@ class Torus(Space):
     def terms(self, preset):
         """The terms of a preset: see the class."""
         _checks.option("Torus", "preset", preset, self.presets)
-        radii = Term(QuantileLoss(self.radius_mean, self.radius_stddev, squared=True), _RADII_WEIGHT)
+        radii = QuantileLoss(self.radius_mean, self.radius_stddev, squared=True)
         if preset == "paper":
-            return [Term(SpringLoss(), _SPRING_WEIGHT), radii]
-        return [Term(DiaphonyLoss(**_frequencies(self.dim), decay=1.0), _DIAPHONY_WEIGHT), radii]
+            return [Term(SpringLoss()), Term(radii)]
+        # Few circles hold much of a sample each: without a firm radius they leave their winding (torus_table, dim 1).
+        return [*_uniform_terms(self.dim), Term(radii, max(1.0, 3.0 / self.dim))]
 
     def part(self, name, raw, point):
         """Besides the raw values and points: `"angles"`, `"radii"` or `"squared_radii"`, each `(batch, dim)`."""
         if name == "angles":
-            return to_polar(point)[1]
+            return polar_angles(point)
         if name == "radii":
             return to_polar(point)[0]
         if name == "squared_radii":
@@ -91,11 +99,11 @@ class Torus(Space):
 
     def angles(self, point):
         """The angles of points, `(batch, dim)`, radians, `[-π, π)`."""
-        return to_polar(point)[1]
+        return polar_angles(point)
 
     def head_input(self, point):
         """The cosines and sines of the angles, `(batch, 2 * dim)`: a head sees no seam and no radius."""
-        angles = to_polar(point)[1]
+        angles = polar_angles(point)
         return ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
 
     def sample(self, num_samples, seed=None):
@@ -114,7 +122,7 @@ class Torus(Space):
 
     def distance(self, a, b):
         """The length of the shortest path between the angles of points, `(batch,)`, radians. Radii do not count."""
-        return length(angle_difference(to_polar(a)[1], to_polar(b)[1]))
+        return length(angle_difference(polar_angles(a), polar_angles(b)))
 
     def windings(self, start, end):
         """The `2**dim` windings that take each circle the short or the long way. See `two_way_windings`."""
@@ -153,9 +161,9 @@ class Torus(Space):
 
     def draw(self, axes, points):
         """Draws the first two angles, or the distribution of a single one."""
-        from torusae import plots
+        from torusae.plots.spaces import draw_angles
 
-        plots.draw_angles(axes, _host_angles(points))
+        draw_angles(axes, _host_angles(points))
 
     def get_config(self):
         """Returns `{"dim": dim}`."""
