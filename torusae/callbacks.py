@@ -92,12 +92,13 @@ class LatentLogger(keras.callbacks.Callback):
 
     def _encoded(self) -> list[np.ndarray]:
         """The raw values of `x` in every latent layer."""
-        for layer in self.layers:
-            layer.captured = []
+        found: list[list[Any]] = [[] for _ in self.layers]
+        for layer, rows in zip(self.layers, found, strict=True):
+            layer.captured = rows
         try:
             for start in range(0, len(self.x), _ROWS):
                 self.model(ops.convert_to_tensor(self.x[start : start + _ROWS]), training=False)
-            return [np.concatenate([ops.convert_to_numpy(rows) for rows in layer.captured]) for layer in self.layers]
+            return [np.concatenate([ops.convert_to_numpy(raw) for raw in rows]) for rows in found]
         finally:
             for layer in self.layers:
                 layer.captured = None

@@ -92,7 +92,7 @@ def _of_circles(details: dict[str, Any], angles: np.ndarray) -> Iterator[Problem
                 gap,
                 rare_gap,
                 f"Circle {i} has an empty arc of {gap:.2f} rad (uniform points leave {rare_gap:.2f}).",
-                "Train longer, raise the weight of the angles' loss, or lower a classifier's weight: classes leave gaps.",
+                "Train longer, raise the weight of the angles' loss, or lower a classifier's weight.",
             )
         if kuiper > max(_RARE_KUIPER / math.sqrt(num), _SMALL_KUIPER):
             yield Problem(
@@ -163,6 +163,6 @@ def _of_radii(details: dict[str, Any], prior_mean: float, prior_stddev: float) -
                 (i,),
                 near,
                 0.0,
-                f"{near:.1%} of the points of circle {i} have a radius below {_NEAR_ORIGIN}, where angles are arbitrary.",
+                f"{near:.1%} of the points of circle {i} lie within {_NEAR_ORIGIN} of the origin, where angles are arbitrary.",
                 "Raise the weight of the quantile loss.",
             )

@@ -327,9 +327,9 @@ class Space(metaclass=_Contract):
 
     def draw(self, axes: Any, points: np.ndarray) -> None:
         """Draws points into matplotlib axes. By default the first two columns of their codes."""
-        from torusae import plots
+        from torusae.plots.spaces import draw_plane
 
-        plots.draw_plane(axes, ops.convert_to_numpy(self.code(ops.convert_to_tensor(points, dtype="float32"))))
+        draw_plane(axes, ops.convert_to_numpy(self.code(ops.convert_to_tensor(points, dtype="float32"))))
 
     def __mul__(self, other: "Space") -> "Space":
         """The product of two spaces: their points side by side."""

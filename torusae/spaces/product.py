@@ -208,7 +208,7 @@ class Product(Space):
 
 def _names(families: list[str]) -> list[str]:
     """A name per factor: its family, numbered where a family occurs more than once."""
-    counts, seen = Counter(families), Counter()
+    counts, seen = Counter(families), Counter[str]()
     names = []
     for family in families:
         names.append(f"{family}_{seen[family]}" if counts[family] > 1 else family)

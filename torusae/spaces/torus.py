@@ -13,19 +13,32 @@ from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
 from torusae.spaces import _torus_problems
 from torusae.spaces.base import Diagnosis, Space, Statistic, Term, length, seed_generator
 
-# Weights of the default terms, found on MNIST, tables and images with circles: see docs/comparison.md.
-_DIAPHONY_WEIGHT = 10.0
-_RADII_WEIGHT = 1.0
-_SPRING_WEIGHT = 1.0
+# Weights of the default terms, found on MNIST, tables and images with circles (docs/comparison.md). Losses are means over
+# the circles, and the gradient that scales them is a norm over the circles: hence the root of dim.
+_FIRST_MOMENT_PULL = 0.5  # on the first moment of each circle, over the root of dim
+_PAIRS_WEIGHT = 10.0  # above three circles
+_CIRCLES_WEIGHT = 1.0  # times the root of dim, above three circles
+_RADII_WEIGHT = 0.6  # times the root of dim
+_SPRING_WEIGHT, _PAPER_RADII_WEIGHT = 1.0, 3.0  # of the paper's losses
+_ORDER, _DECAY = 4, 1.0
+_JOINT_DIM = 3  # up to this many circles the diaphony sees all of them at once
 
 
-def _frequencies(dim: int) -> dict[str, int]:
-    """The frequencies of the default diaphony: some hundreds of vectors k, so that a step hardly costs more."""
-    if dim <= 3:
-        return {"order": 4, "interactions": dim}
-    if dim <= 16:
-        return {"order": 3 if dim <= 8 else 2, "interactions": 2}
-    return {"order": 1, "interactions": 2 if dim <= 64 else 1}
+def _uniform_terms(dim: int) -> list[Term]:
+    """The diaphony of all circles at once, of some hundreds of frequencies; above three circles that of their pairs.
+
+    The pairs outnumber the circles and leave little weight to a single one: there a second term sees each circle alone.
+    """
+    if dim <= _JOINT_DIM:
+        of_circle = 2 * sum(k**-_DECAY for k in range(1, _ORDER + 1))
+        share = 2 / ((1 + of_circle) ** dim - 1)  # of a first moment among the weights of all frequencies
+        weight = _FIRST_MOMENT_PULL / math.sqrt(dim) / share
+        return [Term(DiaphonyLoss(_ORDER, dim, _DECAY), weight)]
+    order, interactions = (3, 2) if dim <= 8 else (2, 2) if dim <= 16 else (1, 2) if dim <= 64 else (1, 1)
+    return [
+        Term(DiaphonyLoss(order, interactions, _DECAY), _PAIRS_WEIGHT),
+        Term(DiaphonyLoss(_ORDER, 1, _DECAY, name="circles"), _CIRCLES_WEIGHT * math.sqrt(dim)),
+    ]
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -38,6 +51,7 @@ class Torus(Space):
     Presets:
 
     - `"uniform"`, the default: `DiaphonyLoss` makes points uniform on the whole torus, `QuantileLoss` holds the radii.
+      Above three circles the diaphony sees pairs of circles, and a term `"circles"` sees each circle alone.
     - `"paper"`: `SpringLoss` and `QuantileLoss`, the paper's losses. They see one circle at a time.
     - `"none"`: no loss.
 
@@ -74,10 +88,10 @@ class Torus(Space):
     def terms(self, preset):
         """The terms of a preset: see the class."""
         _checks.option("Torus", "preset", preset, self.presets)
-        radii = Term(QuantileLoss(self.radius_mean, self.radius_stddev, squared=True), _RADII_WEIGHT)
+        radii = QuantileLoss(self.radius_mean, self.radius_stddev, squared=True)
         if preset == "paper":
-            return [Term(SpringLoss(), _SPRING_WEIGHT), radii]
-        return [Term(DiaphonyLoss(**_frequencies(self.dim), decay=1.0), _DIAPHONY_WEIGHT), radii]
+            return [Term(SpringLoss(), _SPRING_WEIGHT), Term(radii, _PAPER_RADII_WEIGHT)]
+        return [*_uniform_terms(self.dim), Term(radii, _RADII_WEIGHT * math.sqrt(self.dim))]
 
     def part(self, name, raw, point):
         """Besides the raw values and points: `"angles"`, `"radii"` or `"squared_radii"`, each `(batch, dim)`."""
@@ -153,9 +167,9 @@ class Torus(Space):
 
     def draw(self, axes, points):
         """Draws the first two angles, or the distribution of a single one."""
-        from torusae import plots
+        from torusae.plots.spaces import draw_angles
 
-        plots.draw_angles(axes, _host_angles(points))
+        draw_angles(axes, _host_angles(points))
 
     def get_config(self):
         """Returns `{"dim": dim}`."""
