@@ -8,8 +8,8 @@ the last stored run.
 
 The measure of uniformity is the same for all spaces. Points of a Gaussian space become angles by the normal
 distribution function, `φ = 2π (CDF(z) - 1/2)`. These are uniform on the torus if and only if the coordinates of `z` are
-independent and standard normal. Samples, reconstructions and midpoints of interpolations are compared with the test digits by the
-Fréchet distance over 64 features of the digit classifier that comes with the package.
+independent and standard normal. Samples, reconstructions and midpoints of interpolations are compared with the test
+digits by the Fréchet distance over 64 features of the digit classifier that comes with the package.
 
 Data: 10,000 digits that come with the package. `--full` is all of MNIST, from the Keras cache or a download; `--data
 PATH` is a file.
