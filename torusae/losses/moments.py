@@ -44,7 +44,7 @@ def weighted_moments(angles: Tensor, order: int, interactions: int, decay: float
         products = _products_of_few(ops.unstack(waves, axis=0), interactions - 1)
         last = xp.reshape(waves, (2 * order * dim, -1))
         weights = _weights_of_few(dim, order, interactions, decay, dtype)
-    sums = products @ ops.transpose(last)
+    sums = products @ xp.swapaxes(last, 0, 1)
     return xp.sum(constant(weights, angles) * sums * sums) / batch_size(angles) ** 2
 
 
