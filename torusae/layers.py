@@ -10,6 +10,7 @@ from keras import ops
 
 from torusae import _checks, distribution
 from torusae._checks import Tensor
+from torusae._pull import as_float32, fork, join
 from torusae.angles import to_cartesian, to_polar
 from torusae.losses import LatentLoss
 from torusae.spaces import Space, Term, Torus
@@ -146,49 +147,6 @@ class Read(keras.layers.Layer):
         return cls(**{**config, "space": keras.saving.deserialize_keras_object(config["space"])})
 
 
-def pull(point: Tensor, value: Tensor) -> Tensor:
-    """Returns `point`. In the gradient, adds the pull of a scalar loss `value` that was computed from it.
-
-    Formula: with the gradient `g` that arrives at the point from the rest of the model, `(batch, point_size)`, the
-    gradient of `value` is added with the factor `G = sqrt(S Σ |g|²)`, where `S` is the batch size. For a mean loss, `G`
-    is the root mean square, over the samples, of each sample's own gradient.
-
-    So one weight suits every loss, reduction and scale of data: the pull is as strong as the model's own gradient.
-
-    Args:
-        point: Float tensor `(batch, point_size)`.
-        value: Scalar tensor.
-
-    Returns:
-        Tensor of the shape of `point`.
-
-    Notes:
-        With several replicas the sums run over all of them, and each replica adds its share.
-    """
-
-    @ops.custom_gradient
-    def joined(point, value):
-        def gradient(*arguments, upstream=None):
-            g = arguments[-1] if upstream is None else upstream
-            squares = _float32(g)
-            squares = ops.sum(squares * squares)
-            size = g.shape[0]
-            replicas = distribution.num_replicas()
-            if replicas > 1 or not isinstance(size, int):
-                size = distribution.sum_over_replicas(ops.cast(ops.shape(g)[0], "float32"))
-                squares = distribution.sum_over_replicas(squares)
-            return g, (size * squares) ** 0.5 / replicas
-
-        return point, gradient
-
-    return joined(point, value)
-
-
-def _float32(value: Tensor) -> Tensor:
-    """A tensor as float32. A cast that changes nothing would cost as much as an operation on torch."""
-    return value if keras.backend.standardize_dtype(value.dtype) == "float32" else ops.cast(value, "float32")
-
-
 def _in_train_step() -> bool:
     """Whether a Keras trainer's `train_step` is running, up the call stack.
 
@@ -209,8 +167,10 @@ class Latent(keras.layers.Layer):
 
     Put it between any encoder and decoder. In training, each term of the space pulls at the points:
 
-    - The pull of a term is `weight · G · ∂L/∂point`. `G` is the size of the gradient that arrives at the points from
-      the rest of the model (see `pull`). A weight is relative to it, and suits any loss and any scale of data.
+    - With `p`, the gradient of `Σ weight · L` at the points, the pull is `G · p / max(1, |p| / max_pull)`. `G` is
+      the size of the gradient that arrives at the points from the rest of the model: the root mean square, over the
+      samples, of each sample's own gradient; `|p|` is the size of `p`. So weights are relative and suit any loss and
+      any scale of data, and the pull is at most `max_pull` times as strong as the model's own gradient.
     - Nothing is added to the model's loss: `loss` and `val_loss` are the model's own.
     - In `predict`, `evaluate`, exported graphs and a plain call, the layer is only its linear map and the space.
     - A frozen layer (`trainable = False`) does not pull.
@@ -222,6 +182,8 @@ class Latent(keras.layers.Layer):
         losses: The name of a preset of the space, or a sequence of `Term` and `LatentLoss` objects. `"none"` means no
             loss. `None` is the first preset of the space. Defaults to `None`.
         loss_weights: Dict from a term's name to its weight, a float. Others keep their own. Defaults to `None`.
+        max_pull: Positive float, the largest size of the pull, relative to `G`. A larger one gives more uniform points
+            and a larger reconstruction error. Defaults to `1.0`.
         gather: Boolean, whether the losses see the rows of all replicas of a distributed run, and not each replica's
             own. With one replica, and on JAX, it does nothing. Defaults to `True`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
@@ -254,6 +216,7 @@ class Latent(keras.layers.Layer):
         space: Space,
         losses: str | Sequence[Term | LatentLoss] | None = None,
         loss_weights: Mapping[str, float] | None = None,
+        max_pull: float = 1.0,
         gather: bool = True,
         **kwargs,
     ):
@@ -262,6 +225,7 @@ class Latent(keras.layers.Layer):
         if not isinstance(space, Space):
             raise TypeError(f"{owner}: `space` must be a torusae Space such as Torus(3). Received: space={space!r}.")
         self.space = space
+        self.max_pull = _checks.positive_float(owner, "max_pull", max_pull)
         self.gather = bool(gather)
         self.terms = _resolved_terms(owner, space, space.presets[0] if losses is None else losses, loss_weights or {})
         self.projection = keras.layers.Dense(space.raw_size, name="raw", dtype=self.dtype_policy)
@@ -288,22 +252,27 @@ class Latent(keras.layers.Layer):
     def call(self, features, training=None, return_point=False):
         trains = training or (training is None and _in_train_step())
         raw = self.projection(features)
-        point = self.space.point(raw, self.seed_generator if trains else None)
         if self.captured is not None:
             self.captured.append(raw)
         if trains and self.records:
-            rows = ops.concatenate([_float32(ops.stop_gradient(raw)), self.recent.value])
+            rows = ops.concatenate([as_float32(ops.stop_gradient(raw)), self.recent.value])
             self.recent.assign(rows[:_RECENT_ROWS])
-        added = [term for term in self.terms if not term.relative]
         pulling = [term for term in self.terms if term.relative and term.weight] if trains and self.trainable else []
-        if added or pulling:
-            values = self.losses_of(raw, point, [*added, *pulling])
-            for term in added:
-                self.add_loss(term.weight * values[term.name])
-            if pulling:
-                point = pull(point, sum(term.weight * values[term.name] for term in pulling))
+        seed = self.seed_generator if trains else None
+        point = self._pulled_point(raw, seed, pulling) if pulling else self.space.point(raw, seed)
+        added = [term for term in self.terms if not term.relative]
+        for term, value in zip(added, self.losses_of(raw, point, added).values(), strict=True):
+            self.add_loss(term.weight * value)
         code = self.space.code(point)
         return (code, point) if return_point else code
+
+    def _pulled_point(self, raw, seed, terms):
+        """The points, tied to the gradient of the terms."""
+        raw, raw_read = fork(raw, self.max_pull)
+        point = self.space.point(raw, seed)
+        point, point_read = (point, raw_read) if point is raw else fork(point, self.max_pull)
+        values = self.losses_of(raw_read, point_read, terms)
+        return join(point, sum(term.weight * values[term.name] for term in terms))
 
     def losses_of(self, raw: Tensor, point: Tensor, terms: Sequence[Term] | None = None) -> dict[str, Tensor]:
         """The values of the terms by name, scalar tensors, not weighted."""
@@ -313,7 +282,7 @@ class Latent(keras.layers.Layer):
             point = distribution.gather(point)
             raw = point if same else distribution.gather(raw)
         parts = {name: self.space.part(name, raw, point) for name in {term.reads for term in terms}}
-        return {term.name: _float32(term.loss(parts[term.reads])) for term in terms}
+        return {term.name: as_float32(term.loss(parts[term.reads])) for term in terms}
 
     def measure(self, raw: Any) -> dict[str, float]:
         """The terms and the statistics of raw values by name, floats. A statistic of several values is the largest."""
@@ -340,6 +309,7 @@ class Latent(keras.layers.Layer):
             **super().get_config(),
             "space": keras.saving.serialize_keras_object(self.space),
             "losses": [keras.saving.serialize_keras_object(term) for term in self.terms],
+            "max_pull": self.max_pull,
             "gather": self.gather,
         }
 
@@ -395,6 +365,7 @@ class TorusLatent(Latent):
         dim: Integer, at least 1, the number of circles.
         losses: As in `Latent`. Defaults to `None`, the preset `"uniform"`.
         loss_weights: As in `Latent`. Defaults to `None`.
+        max_pull: As in `Latent`. Defaults to `1.0`.
         gather: As in `Latent`. Defaults to `True`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
@@ -420,8 +391,8 @@ class TorusLatent(Latent):
         Mikulski & Duda (2019), arXiv:1903.12286, section 2.
     """
 
-    def __init__(self, dim: int, losses=None, loss_weights=None, gather=True, **kwargs):
-        super().__init__(Torus(dim), losses, loss_weights, gather, **kwargs)
+    def __init__(self, dim: int, losses=None, loss_weights=None, max_pull=1.0, gather=True, **kwargs):
+        super().__init__(Torus(dim), losses, loss_weights, max_pull, gather, **kwargs)
         self.dim = int(dim)
 
     def get_config(self):

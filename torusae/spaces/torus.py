@@ -14,10 +14,11 @@ from torusae.spaces import _torus_problems
 from torusae.spaces.base import Diagnosis, Space, Statistic, Term, length, seed_generator
 
 # The weights of the default terms were found on MNIST, tables and images with circles: docs/comparison.md.
-_DIAPHONY_WEIGHTS = {1: 2.0, 2: 5.0, 3: 20.0}  # of all circles at once, by the number of circles
+_DIAPHONY_WEIGHTS = {1: 1.0, 2: 5.0, 3: 20.0}  # of all circles at once, by the number of circles
 _PAIRS_WEIGHT = 10.0  # above three circles
 _CIRCLES_WEIGHT = 3.0  # above three circles
 _ORDER, _DECAY = 4, 1.0
+_PAPER_RADII_WEIGHT = 5.0
 
 
 def _uniform_terms(dim: int) -> list[Term]:
@@ -83,9 +84,8 @@ class Torus(Space):
         _checks.option("Torus", "preset", preset, self.presets)
         radii = QuantileLoss(self.radius_mean, self.radius_stddev, squared=True)
         if preset == "paper":
-            return [Term(SpringLoss()), Term(radii)]
-        # Few circles hold much of a sample each: without a firm radius they leave their winding (torus_table, dim 1).
-        return [*_uniform_terms(self.dim), Term(radii, max(1.0, 3.0 / self.dim))]
+            return [Term(SpringLoss()), Term(radii, _PAPER_RADII_WEIGHT)]
+        return [*_uniform_terms(self.dim), Term(radii)]
 
     def part(self, name, raw, point):
         """Besides the raw values and points: `"angles"`, `"radii"` or `"squared_radii"`, each `(batch, dim)`."""

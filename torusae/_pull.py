@@ -1,0 +1,74 @@
+"""The pull of latent losses: their gradient, in the size of the gradient that arrives from the rest of a model.
+
+`fork` makes two copies of the values: one for the model, one for the losses. `join` ties a loss of the second copy to
+the first. In the backward pass, `fork` then has both gradients and adds them up.
+"""
+
+import keras
+from keras import ops
+
+from torusae import distribution
+from torusae._checks import Tensor
+
+
+def fork(values: Tensor, limit: float) -> tuple[Tensor, Tensor]:
+    """Two copies of `values`. The gradient is `g + G · p / max(1, |p| / limit)`.
+
+    `g` arrives at the first copy, `p` at the second. With `S` rows, `G = sqrt(S Σ g²)` and `|p| = sqrt(S Σ p²)`. For
+    the gradients of mean losses these are root mean squares, over the samples, of each sample's own gradient.
+
+    Args:
+        values: Float tensor `(batch, columns)`.
+        limit: Positive float, the largest size of the added gradient, relative to `G`.
+
+    Returns:
+        Two tensors of the shape of `values`.
+
+    Notes:
+        With several replicas, `S` and both sums run over all of them.
+    """
+    columns = values.shape[1]
+
+    @ops.custom_gradient
+    def doubled(values):
+        def gradient(*arguments, upstream=None):
+            both = arguments[-1] if upstream is None else upstream
+            g, pull = both[:, :columns], both[:, columns:]
+            size, squares, pull_squares = both.shape[0], _sum_of_squares(g), _sum_of_squares(pull)
+            if distribution.num_replicas() > 1 or not isinstance(size, int):
+                size = distribution.sum_over_replicas(ops.cast(ops.shape(both)[0], "float32"))
+                squares = distribution.sum_over_replicas(squares)
+                pull_squares = distribution.sum_over_replicas(pull_squares)
+            scale = (size * squares) ** 0.5 / ops.maximum(size * pull_squares / limit**2, 1.0) ** 0.5
+            return g + pull * ops.cast(scale, pull.dtype)
+
+        return ops.concatenate([values, values], axis=-1), gradient
+
+    # One tensor, not two: Keras on torch takes the gradient of a single output.
+    both = doubled(values)
+    return both[:, :columns], both[:, columns:]
+
+
+def join(values: Tensor, loss: Tensor) -> Tensor:
+    """Returns `values`. The gradient of `loss`, a scalar, is 1, as if it were a loss of its own."""
+
+    @ops.custom_gradient
+    def joined(values, loss):
+        def gradient(*arguments, upstream=None):
+            g = arguments[-1] if upstream is None else upstream
+            # Each replica has the loss of all rows: the gathered gradients add up to as many times that of one loss.
+            return g, ops.full_like(loss, 1.0 / distribution.num_replicas())
+
+        return values, gradient
+
+    return joined(values, loss)
+
+
+def as_float32(value: Tensor) -> Tensor:
+    """A tensor as float32. A cast that changes nothing would cost as much as an operation on torch."""
+    return value if keras.backend.standardize_dtype(value.dtype) == "float32" else ops.cast(value, "float32")
+
+
+def _sum_of_squares(values: Tensor) -> Tensor:
+    values = as_float32(values)
+    return ops.sum(values * values)
