@@ -157,9 +157,9 @@ def test_early_stopping_waits_until_the_reconstruction_has_converged():
 
 @pytest.mark.parametrize("name", ["SlicedLoss", "SlicedWassersteinLoss"])
 def test_random_losses_do_not_freeze_in_compile(name):
-    """A frozen loss draws one set of directions for ever: here a loss of its own for each of many batches."""
-    loss = getattr(torusae.losses, name)(**({"num_directions": 1} if name == "SlicedLoss" else {"num_projections": 1}))
-    reference = getattr(torusae.losses, name)(**loss.get_config())
+    """A frozen loss draws one set of directions for ever."""
+    loss = getattr(torusae.losses, name)(num_directions=1)
+    reference = type(loss).from_config(loss.get_config())
     rng = np.random.default_rng(0)
     batches = [to_tensor(rng.normal(size=(64, 4)) * [1.0, 0.1, 3.0, 0.5]) for _ in range(8)]
     step = compiled(lambda values: loss(values, values))
@@ -363,6 +363,7 @@ def test_weights_of_the_paper_load_into_other_losses(losses, tmp_path):
     model.fit(x, batch_size=64, verbose=0)
     model.save_weights(tmp_path / "model.weights.h5")
     other = autoencoder(torusae.TorusLatent(2, losses))
+    other.optimizer.build(other.trainable_variables)  # Keras loads its state too
     other.load_weights(tmp_path / "model.weights.h5")
     np.testing.assert_allclose(other.encode(x, verbose=0), model.encode(x, verbose=0), atol=1e-6)
     assert np.isfinite(other.fit(x, batch_size=64, verbose=0).history["loss"][0])
@@ -384,7 +385,8 @@ def test_angular_losses_of_a_column_do_not_broadcast(labels):
         torusae.losses.angular_loss(to_tensor(np.zeros(4)), predictions)
 
 
-def test_a_batch_with_nan_leaves_the_later_steps_alone():
+@pytest.mark.parametrize("make", [plain_model, autoencoder])
+def test_a_batch_with_nan_leaves_the_later_steps_alone(make):
     """The gradient of a batch with NaN is NaN; with the weights set back, the next step is as if it had never been."""
     x = samples()
     bad = x.copy()
@@ -392,14 +394,16 @@ def test_a_batch_with_nan_leaves_the_later_steps_alone():
     results = []
     for first in (x, bad):
         keras.utils.set_random_seed(0)
-        model = plain_model()
+        model = make()
         model.compile(keras.optimizers.SGD(0.01), "mse")
-        weights = model.get_weights()
+        weights = [to_numpy(variable) for variable in model.trainable_variables]
         model.train_on_batch(first, first)
-        model.set_weights(weights)
-        results.append((model.train_on_batch(x, x), values_of(model)))
-    assert np.isfinite(results[1][0])
-    assert results[0][0] == results[1][0]
+        for variable, value in zip(model.trainable_variables, weights, strict=True):
+            variable.assign(value)
+        model.reset_metrics()
+        results.append((model.train_on_batch(x, x), [to_numpy(variable) for variable in model.trainable_variables]))
+    assert np.isfinite(np.ravel(results[1][0])).all()
+    np.testing.assert_array_equal(*[loss for loss, _ in results])
     assert_same(results[0][1], results[1][1])
 
 
@@ -409,12 +413,12 @@ def test_a_stream_with_nan_is_stopped_by_keras_own_callback():
     model = autoencoder()
 
     def stream():
-        yield x
-        yield bad
-        yield from (x for _ in range(10))
+        yield (x,)
+        yield (bad,)
+        yield from ((x,) for _ in range(10))
 
     history = model.fit(
-        stream(), steps_per_epoch=12, verbose=0, callbacks=[keras.callbacks.TerminateOnNaN(raise_error=False)]
+        stream(), steps_per_epoch=12, verbose=0, shuffle=False, callbacks=[keras.callbacks.TerminateOnNaN(raise_error=False)]
     )
     assert model.stop_training
     assert len(history.epoch) == 1
@@ -492,7 +496,7 @@ def test_the_first_loss_can_be_read():
     x = samples(512)
     x = (x - x.mean(0)) / x.std(0)
     history = autoencoder(seed=0).fit(x, batch_size=64, verbose=0).history
-    assert 0.1 < history["loss"][0] < 2
+    assert 0.1 < history["loss"][0] < 4
     np.testing.assert_allclose(history["loss"], history["reconstruction"], rtol=1e-5)
 
 

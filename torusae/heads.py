@@ -243,8 +243,8 @@ class Head(keras.layers.Layer):
         )
 
     def get_config(self):
-        """Returns the constructor's arguments."""
-        return {
+        """Returns the constructor's arguments, and the policies of dense layers that were quantized."""
+        config = {
             **super().get_config(),
             "task": self.task,
             "num_outputs": self.num_outputs,
@@ -252,6 +252,19 @@ class Head(keras.layers.Layer):
             "units": list(self.units),
             "period": self.period,
         }
+        layers = (*self.hidden, self.output_layer)
+        if any(layer.quantization_mode for layer in layers):
+            config["quantized"] = [keras.dtype_policies.serialize(layer.dtype_policy) for layer in layers]
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the head that `get_config` describes."""
+        quantized = config.get("quantized", ())
+        head = cls(**{name: value for name, value in config.items() if name != "quantized"})
+        for layer, policy in zip((*head.hidden, head.output_layer), quantized, strict=False):
+            layer.dtype_policy = keras.dtype_policies.deserialize(policy)
+        return head
 
 
 def _check_columns(head, labels):

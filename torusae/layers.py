@@ -308,7 +308,12 @@ class Latent(keras.layers.Layer):
         return {term.name: ops.cast(term.loss(parts[term.reads]), "float32") for term in terms}
 
     def measure(self, raw: Any) -> dict[str, float]:
-        """The terms and the statistics of raw values by name, floats. A statistic of several values is the largest."""
+        """The terms and the statistics of raw values by name, floats. A statistic of several values is the largest.
+
+        All are NaN where a raw value is not finite, as in a training that diverged.
+        """
+        if not np.isfinite(raw).all():
+            return dict.fromkeys(self.measure(np.ones_like(raw)), float("nan"))
         raw = ops.convert_to_tensor(raw, dtype="float32")
         point = self.space.point(raw)
         terms = {name: float(value) for name, value in self.losses_of(raw, point).items()}
@@ -327,13 +332,16 @@ class Latent(keras.layers.Layer):
         """Loads nothing: see `save_own_variables`."""
 
     def get_config(self):
-        """Returns the constructor's arguments."""
-        return {
+        """Returns the constructor's arguments, and the policy of a linear map that was quantized."""
+        config = {
             **super().get_config(),
             "space": keras.saving.serialize_keras_object(self.space),
             "losses": [keras.saving.serialize_keras_object(term) for term in self.terms],
             "gather": self.gather,
         }
+        if self.projection.quantization_mode:
+            config["quantized"] = keras.dtype_policies.serialize(self.projection.dtype_policy)
+        return config
 
     @classmethod
     def from_config(cls, config):
@@ -342,7 +350,11 @@ class Latent(keras.layers.Layer):
         for key in ("space", "losses"):
             if key in config:
                 config[key] = keras.saving.deserialize_keras_object(config[key])
-        return cls(**config)
+        quantized = config.pop("quantized", None)
+        layer = cls(**config)
+        if quantized:
+            layer.projection.dtype_policy = keras.dtype_policies.deserialize(quantized)
+        return layer
 
 
 def _resolved_terms(owner: str, space: Space, losses: Any, weights: Mapping[str, Any]) -> list[Term]:
