@@ -31,12 +31,14 @@ def environment(backend: str) -> dict[str, str]:
     return {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "agg"}
 
 
-def test(session: nox.Session, backend: str, *options: str) -> None:
+def test(session: nox.Session, backend: str, *options: str, needs: tuple[str, ...] = ()) -> None:
     """Run pytest in two processes, each on one thread: the tests are many and small.
 
     On JAX most of their time is compilation, of much the same functions: both processes and later runs share it.
     """
     install(session, backend)
+    if needs:
+        session.install(*groups(*needs))
     compilation = {
         "JAX_COMPILATION_CACHE_DIR": str(Path(session.virtualenv.location, "compiled")),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
@@ -81,6 +83,21 @@ def tests(session: nox.Session, backend: str) -> None:
 def slow(session: nox.Session, backend: str) -> None:
     """Run the tests that are too long for `tests`."""
     test(session, backend, "-m", "slow")
+
+
+@nox.session(default=False)
+@nox.parametrize("backend", BACKENDS, ids=BACKENDS)
+def export(session: nox.Session, backend: str) -> None:
+    """Export models to every format that Keras knows on a backend, and run them there."""
+    test(session, backend, "-m", "export", needs=(f"export-{backend}",))
+
+
+@nox.session(default=False)
+@nox.parametrize("backend", BACKENDS, ids=BACKENDS)
+def fuzz(session: nox.Session, backend: str) -> None:
+    """Drive every public function with random inputs: nox -s 'fuzz(jax)' -- --seconds 60 --only wrap_angles."""
+    install(session, backend)
+    session.run("python", "tests/fuzz.py", *session.posargs, env=environment(backend))
 
 
 @nox.session(default=False)

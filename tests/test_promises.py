@@ -129,7 +129,9 @@ def test_the_loss_of_an_epoch_is_what_evaluate_gives():
     losses = history.history["loss"]
     np.testing.assert_allclose(losses, losses[0], rtol=1e-5)
     np.testing.assert_allclose(history.history["val_loss"], losses, rtol=1e-5)
-    np.testing.assert_allclose(model.evaluate(x, batch_size=len(x), verbose=0, return_dict=True)["loss"], losses[0], 1e-5)
+    np.testing.assert_allclose(
+        model.evaluate(x, batch_size=len(x), verbose=0, return_dict=True)["loss"], losses[0], 1e-5
+    )
 
 
 def test_validation_does_not_depend_on_the_batch_size():
@@ -315,7 +317,9 @@ def test_a_frozen_layer_does_not_pull():
 @pytest.mark.parametrize("compile", [False, True])
 @pytest.mark.parametrize("period", [2 * math.pi, 24.0, 360.0, 1e-3, 1e6])
 def test_wrapped_angles_stay_in_range_however_large(period, compile):
-    angles = np.concatenate([sign * scale * np.linspace(0.1, 1, 50) for sign in (-1, 1) for scale in 10.0 ** np.arange(39)])
+    angles = np.concatenate(
+        [sign * scale * np.linspace(0.1, 1, 50) for sign in (-1, 1) for scale in 10.0 ** np.arange(39)]
+    )
 
     def wrap(values):
         return torusae.wrap_angles(values, period)
@@ -418,7 +422,11 @@ def test_a_stream_with_nan_is_stopped_by_keras_own_callback():
         yield from ((x,) for _ in range(10))
 
     history = model.fit(
-        stream(), steps_per_epoch=12, verbose=0, shuffle=False, callbacks=[keras.callbacks.TerminateOnNaN(raise_error=False)]
+        stream(),
+        steps_per_epoch=12,
+        verbose=0,
+        shuffle=False,
+        callbacks=[keras.callbacks.TerminateOnNaN(raise_error=False)],
     )
     assert model.stop_training
     assert len(history.epoch) == 1

@@ -140,7 +140,9 @@ def test_an_encoder_shared_by_two_autoencoders(tmp_path):
         model.fit(x, batch_size=64, verbose=0)
         model.save(tmp_path / "model.keras")
         np.testing.assert_allclose(
-            keras.saving.load_model(tmp_path / "model.keras").encode(x, verbose=0), model.encode(x, verbose=0), atol=1e-6
+            keras.saving.load_model(tmp_path / "model.keras").encode(x, verbose=0),
+            model.encode(x, verbose=0),
+            atol=1e-6,
         )
 
 
