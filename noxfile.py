@@ -31,14 +31,12 @@ def environment(backend: str) -> dict[str, str]:
     return {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "agg"}
 
 
-def test(session: nox.Session, backend: str, *options: str, needs: tuple[str, ...] = ()) -> None:
+def test(session: nox.Session, backend: str, *options: str) -> None:
     """Run pytest in two processes, each on one thread: the tests are many and small.
 
     On JAX most of their time is compilation, of much the same functions: both processes and later runs share it.
     """
     install(session, backend)
-    if needs:
-        session.install(*groups(*needs))
     compilation = {
         "JAX_COMPILATION_CACHE_DIR": str(Path(session.virtualenv.location, "compiled")),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
@@ -89,7 +87,8 @@ def slow(session: nox.Session, backend: str) -> None:
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def export(session: nox.Session, backend: str) -> None:
     """Export models to every format that Keras knows on a backend, and run them there."""
-    test(session, backend, "-m", "export", needs=(f"export-{backend}",))
+    session.install(*groups(f"export-{backend}"))
+    test(session, backend, "-m", "export")
 
 
 @nox.session(default=False)
