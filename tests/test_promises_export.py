@@ -1,4 +1,4 @@
-"""Exported, quantized, summarized and drawn: the models as plain Keras models. `nox -s export` runs the marked tests."""
+"""Exported, quantized, summarized and drawn: models as plain Keras models. `nox -s export` runs the marked tests."""
 
 import warnings
 
@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from helpers import to_numpy, to_tensor
-from test_promises import SHAPE, autoencoder, plain_model, samples
+from test_promises import autoencoder, plain_model, samples
 
 import torusae
 

@@ -63,6 +63,7 @@ class RegisteredDensity(OwnDensity):
 
 def test_a_registered_density_of_ones_own_comes_back(tmp_path):
     x, model = samples(), autoencoder()
+    model.fit(x, batch_size=64, verbose=0)
     model.fit_density(x, RegisteredDensity(), verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
@@ -159,7 +160,7 @@ def test_an_edited_config_is_refused_with_the_librarys_own_error(saved, part, ed
 
 # Trainings that were killed
 
-EPOCHS = 12
+EPOCHS = 120
 
 
 def train_with_backup(directory, report=None):
@@ -173,7 +174,7 @@ def train_with_backup(directory, report=None):
             if report:
                 print(epoch, flush=True)  # noqa: T201
 
-    callbacks = [keras.callbacks.BackupAndRestore(directory, double_checkpoint=True), Report()]
+    callbacks = [Report(), keras.callbacks.BackupAndRestore(directory, double_checkpoint=True)]
     history = model.fit(x, batch_size=32, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=callbacks)
     return model, history
 
@@ -186,22 +187,20 @@ def test_a_training_killed_at_ten_random_moments_resumes_each_time(tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root.parent)])}
     generator = random.Random(0)
     done, kills = -1, 0
-    while kills < 10 and done < EPOCHS - 2:
+    while kills < 10:
         process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
-        # The first moment after an epoch falls into the writing of its backup.
         first = process.stdout.readline()
         assert first, "the resumed training has failed"
         epoch = int(first)
-        assert epoch >= done  # what was finished before the last kill, apart from the epoch in progress, is kept
+        assert epoch >= done  # no epoch is lost but the last, whose backup may not have been written
         done = epoch
         try:
-            process.wait(generator.uniform(0, 0.02))
+            process.wait(generator.uniform(0, 0.2))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
         rest = process.communicate()[0].split()
         done = max([done, *map(int, rest)])
         kills += process.returncode == -signal.SIGKILL
-    assert kills >= 4
     resumed, history = train_with_backup(directory)
     assert history.epoch[-1] == EPOCHS - 1
     assert len(history.epoch) < EPOCHS

@@ -132,7 +132,8 @@ class Codec(SampleModel):
         points = _checks.host_array(points)
         if points.ndim != 2 or points.shape[1] != size:
             raise ValueError(
-                f"TorusAutoencoder.decode: `points` must have shape (num, {size}). Received: points.shape={points.shape}."
+                f"TorusAutoencoder.decode: `points` must have shape (num, {size}). "
+                f"Received: points.shape={points.shape}."
             )
         _checks.finite_array("TorusAutoencoder.decode", "points", points)
         return data.predict(self.decoding_model.predict, points, batch_size, verbose)

@@ -1,4 +1,4 @@
-"""Layers that put a latent space into any Keras model: `Latent(space)`, `TorusLatent(dim)`, `Polar`, `CircularEmbedding`."""
+"""Layers that put a latent space into any Keras model: `Latent(space)`, `TorusLatent(dim)`, and small ones around it."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -200,8 +200,8 @@ class Latent(keras.layers.Layer):
 
     Put it between any encoder and decoder. In training, each term of the space pulls at the points:
 
-    - The pull of a term is `weight · G · ∂L/∂point`. `G` is the size of the gradient that arrives at the points from the
-      rest of the model (see `pull`). A weight is relative to it, and suits any loss and any scale of data.
+    - The pull of a term is `weight · G · ∂L/∂point`. `G` is the size of the gradient that arrives at the points from
+      the rest of the model (see `pull`). A weight is relative to it, and suits any loss and any scale of data.
     - Nothing is added to the model's loss: `loss` and `val_loss` are the model's own.
     - In `predict`, `evaluate`, exported graphs and a plain call, the layer is only its linear map and the space.
     - A frozen layer (`trainable = False`) does not pull.
@@ -210,8 +210,8 @@ class Latent(keras.layers.Layer):
 
     Args:
         space: A `Space`, for example `Torus(3)`.
-        losses: The name of a preset of the space, or a sequence of `Term` and `LatentLoss` objects. `"none"` is no loss.
-            `None` is the first preset of the space. Defaults to `None`.
+        losses: The name of a preset of the space, or a sequence of `Term` and `LatentLoss` objects. `"none"` is no
+            loss. `None` is the first preset of the space. Defaults to `None`.
         loss_weights: Dict from a term's name to its weight, a float. Others keep their own. Defaults to `None`.
         gather: Boolean, whether the losses see the rows of all replicas of a distributed run, and not each replica's
             own. With one replica, and on JAX, it does nothing. Defaults to `True`.

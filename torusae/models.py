@@ -21,8 +21,8 @@ class TorusAutoencoder(Codec):
     """The Toroidal AutoEncoder: an autoencoder whose latent coordinates are angles spread evenly over a torus.
 
     `fit(x)` trains it to reproduce `x`; `fit(x, {"digit": labels})` trains its heads too. Called on a batch, the model
-    returns a dict: `"reconstruction"`, `"point"` (of the latent space), each head's predictions by its name, and its raw
-    outputs (logits of classes) by its name with `"_outputs"`.
+    returns a dict: `"reconstruction"`, `"point"` (of the latent space), each head's predictions by its name, and its
+    raw outputs (logits of classes) by its name with `"_outputs"`.
 
     The loss is `R + |R| Σ w L`, with the reconstruction loss `R`, and the loss `L` and the weight `w` of each head. The
     factor `|R|` is held constant for the gradient, so that one weight serves any loss and any scale of data. The latent
