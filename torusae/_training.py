@@ -82,7 +82,7 @@ class SampleModel(keras.Model):
             epochs: Integer. Defaults to `1`.
             verbose: As in Keras. Defaults to `"auto"`.
             callbacks: As in Keras. `keras.callbacks.BackupAndRestore(..., double_checkpoint=True)` resumes a run that
-                was killed, even while it wrote. Defaults to `None`.
+                was killed, even while it wrote; one epoch may then be trained twice. Defaults to `None`.
             validation_split: As in Keras. Defaults to `0.0`.
             validation_data: As in Keras; `(x_val, labels)` or an array `x_val`. A head without labels in it is left out
                 of the validation's logs. Defaults to `None`.

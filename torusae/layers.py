@@ -1,4 +1,4 @@
-"""Layers that put a latent space into any Keras model: `Latent(space)`, `TorusLatent(dim)`, and small ones around it."""
+"""Layers that put a latent space into any Keras model: `Latent(space)`, `TorusLatent(dim)`, and their companions."""
 
 import sys
 from collections.abc import Mapping, Sequence
