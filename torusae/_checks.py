@@ -19,7 +19,7 @@ def float_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, 
     float16 and bfloat16 become float32: they leave about 10 and 8 bits to an angle, so that many points of a batch tie.
     """
     if not hasattr(value, "dtype"):
-        value = np.asarray(value)
+        value = as_array(owner, name, value)
         if value.dtype == np.float64:  # a Python float or list of floats carries no precision of its own
             value = value.astype(keras.config.floatx())
     kind = getattr(value.dtype, "kind", "")
@@ -37,6 +37,30 @@ def float_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, 
         )
     value = ops.convert_to_tensor(value)
     return ops.cast(value, working_dtype(value.dtype))  # of the tensor: JAX makes float32 of a float64 array
+
+
+def as_array(owner: str, name: str, value: Any) -> Tensor:
+    """A list or a number as a NumPy array; an array or a tensor unchanged."""
+    if hasattr(value, "dtype"):
+        return value
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{owner}: `{name}` must be a tensor. Received: a list whose rows differ in length. Give every row the "
+            f"same length."
+        ) from error
+
+
+def broadcastable(owner: str, **values: Tensor) -> None:
+    """Raises if the shapes of two tensors do not broadcast, as far as they are known."""
+    (first, a), (second, b) = values.items()
+    pairs = zip(reversed(a.shape), reversed(b.shape), strict=False)
+    if any(m != n and 1 not in (m, n) and None not in (m, n) for m, n in pairs):
+        raise ValueError(
+            f"{owner}: `{first}` and `{second}` must have shapes that broadcast. "
+            f"Received: {first}.shape={tuple(a.shape)}, {second}.shape={tuple(b.shape)}."
+        )
 
 
 def working_dtype(dtype: Any) -> str:
@@ -62,12 +86,17 @@ def code_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, d
     return value
 
 
-def positive_int(owner: str, name: str, value: Any, least: int = 1) -> int:
-    """Returns `value` as an int of at least `least`."""
+_LARGEST_INT = (1 << 31) - 1  # of int32, in which shapes and counts are computed
+
+
+def positive_int(owner: str, name: str, value: Any, least: int = 1, most: int | None = _LARGEST_INT) -> int:
+    """Returns `value` as an int of at least `least` and at most `most`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{owner}: `{name}` must be an integer. Received: {name}={value!r}.")
     if value < least:
         raise ValueError(f"{owner}: `{name}` must be at least {least}. Received: {name}={value}.")
+    if most is not None and value > most:
+        raise ValueError(f"{owner}: `{name}` must be at most {most}. Received: {name}={value}.")
     return int(value)
 
 
@@ -135,5 +164,5 @@ def generators(owner: str, seed: Any, count: int) -> list[np.random.Generator]:
     if isinstance(seed, np.random.Generator):
         return seed.spawn(count)
     if seed is not None:
-        seed = positive_int(owner, "seed", seed, least=0)
+        seed = positive_int(owner, "seed", seed, least=0, most=None)
     return np.random.default_rng(seed).spawn(count)

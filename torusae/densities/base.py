@@ -209,7 +209,7 @@ class TorusDensity(Density):
 
 def optional_seed(owner: str, seed: Any) -> int | None:
     """Returns a seed as an integer of at least 0, or `None`."""
-    return None if seed is None else _checks.positive_int(owner, "seed", seed, least=0)
+    return None if seed is None else _checks.positive_int(owner, "seed", seed, least=0, most=None)
 
 
 def kept_points(points: np.ndarray, most: int, seed: int | None) -> np.ndarray:

@@ -237,7 +237,7 @@ class SlicedLoss(LatentLoss):
         self.num_directions = _checks.positive_int("SlicedLoss", "num_directions", num_directions)
         self.order = _checks.positive_int("SlicedLoss", "order", order)
         self.interactions = interactions and _checks.positive_int("SlicedLoss", "interactions", interactions)
-        self.seed = _checks.positive_int("SlicedLoss", "seed", seed, least=0)
+        self.seed = _checks.positive_int("SlicedLoss", "seed", seed, least=0, most=None)
 
     def call(self, values):
         values = _checks.float_tensor("SlicedLoss", "values", values, 2, "(batch, dim)")

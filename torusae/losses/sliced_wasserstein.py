@@ -90,7 +90,7 @@ class SlicedWassersteinLoss(LatentLoss):
     def __init__(self, num_directions: int = 50, seed: int = 0, name: str = "sliced_wasserstein"):
         super().__init__(name)
         self.num_directions = _checks.positive_int("SlicedWassersteinLoss", "num_directions", num_directions)
-        self.seed = _checks.positive_int("SlicedWassersteinLoss", "seed", seed, least=0)
+        self.seed = _checks.positive_int("SlicedWassersteinLoss", "seed", seed, least=0, most=None)
 
     def call(self, values):
         values = _checks.float_tensor("SlicedWassersteinLoss", "values", values, 2, "(batch, dim)")
