@@ -35,6 +35,10 @@ def float_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, 
             f"{owner}: `{name}` must have shape {layout}. Received: {name}.shape={shape}. "
             + (f"For a single sample use {name}[None, :]." if len(shape) == rank - 1 else "Reshape it first.")
         )
+    if rank == 2 and 0 in shape:
+        raise ValueError(
+            f"{owner}: `{name}` must hold at least one row and one column. Received: {name}.shape={shape}."
+        )
     value = ops.convert_to_tensor(value)
     return ops.cast(value, working_dtype(value.dtype))  # of the tensor: JAX makes float32 of a float64 array
 
@@ -111,10 +115,27 @@ def positive_float(owner: str, name: str, value: Any, zero_allowed: bool = False
     return value
 
 
+def period(owner: str, value: Any) -> float:
+    """Returns the period of angles as a float whose square float32 can hold."""
+    value = positive_float(owner, "period", value)
+    if not 1e-18 <= value <= 1e18:
+        raise ValueError(f"{owner}: `period` must lie between 1e-18 and 1e18. Received: period={value}.")
+    return value
+
+
+def positive_ints(owner: str, name: str, values: Any) -> tuple[int, ...]:
+    """Returns a sequence of positive integers, such as a shape, as a tuple."""
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        values = values.tolist()
+    if not isinstance(values, (list, tuple)):
+        raise TypeError(f"{owner}: `{name}` must be a sequence of integers. Received: {name}={values!r}.")
+    return tuple(positive_int(owner, f"{name}[{index}]", value) for index, value in enumerate(values))
+
+
 def option(owner: str, name: str, value: Any, allowed: Any) -> Any:
     """Returns `value` when it is one of `allowed`; the error names the nearest one that is."""
     allowed = list(allowed)
-    if value in allowed:
+    if any(isinstance(value, type(item)) and value == item for item in allowed):
         return value
     close = difflib.get_close_matches(str(value), [str(item) for item in allowed], n=1, cutoff=0.4)
     hint = f" Did you mean {close[0]!r}?" if close else ""

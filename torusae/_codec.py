@@ -129,7 +129,9 @@ class Codec(SampleModel):
             ValueError: If the points are not of rank 2, of another size, or not finite.
         """
         size = self.latent.space.point_size
-        points = _checks.host_array(points)
+        points = _checks.host_array(_checks.as_array("TorusAutoencoder.decode", "points", points))
+        if points.dtype.kind not in "iu" and "float" not in str(points.dtype):
+            raise TypeError(f"TorusAutoencoder.decode: `points` must be numbers. Received: dtype={points.dtype}.")
         if points.ndim != 2 or points.shape[1] != size:
             raise ValueError(
                 f"TorusAutoencoder.decode: `points` must have shape (num, {size}). "
@@ -264,14 +266,15 @@ class Codec(SampleModel):
         """
         pair = []
         for name, sample in (("start", start), ("end", end)):
-            sample = _checks.host_array(sample)
+            sample = _checks.host_array(_checks.as_array("TorusAutoencoder.morph", name, sample))
             if tuple(sample.shape) != self.sample_shape:
                 fix = f" Use {name}[0]." if tuple(sample.shape[1:]) == self.sample_shape else ""
                 raise ValueError(
                     f"TorusAutoencoder.morph: `{name}` must be one sample of shape {self.sample_shape}. "
                     f"Received: {name}.shape={tuple(sample.shape)}.{fix}"
                 )
-            pair.append(sample)
+            # Of one dtype: float16 and bfloat16 have none in common.
+            pair.append(sample.astype("float32") if "float" in str(sample.dtype) else sample)
         first, last = self.encode(np.stack(pair), verbose=0)
         if windings is None:
             windings = self.latent.space.windings(first, last)

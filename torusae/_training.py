@@ -234,6 +234,8 @@ class SampleModel(keras.Model):
         owner = f"TorusAutoencoder.{owner}"
         if isinstance(x, (list, tuple)):
             raise TypeError(f"{owner}: `x` must be one array, not a {type(x).__name__}. Use numpy.asarray(x).")
+        if isinstance(x, (str, bytes, Mapping)) or not any(hasattr(x, name) for name in ("__iter__", "__getitem__")):
+            raise TypeError(f"{owner}: `x` must be an array or a stream of batches. Received: {type(x).__name__}.")
         if not _checks.is_array(x):
             return
         self._check_samples(owner, "x", x)

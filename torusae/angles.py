@@ -52,7 +52,7 @@ def wrap_angles(angles: Tensor, period: float = 2 * math.pi) -> Tensor:
     >>> [round(float(a), 4) for a in keras.ops.convert_to_numpy(wrapped)]
     [0.5, -0.2832, 2.5664]
     """
-    period = _checks.positive_float("wrap_angles", "period", period)
+    period = _checks.period("wrap_angles", period)
     angles = _checks.float_tensor("wrap_angles", "angles", angles)
     fixed = ops.stop_gradient(angles)
     # The value has no gradient; a term of value zero has gradient one. So fewer operations are differentiated.
@@ -297,8 +297,8 @@ def _integer_vectors(owner: str, dim: int, order: int, interactions: int | None,
     count = sum(math.comb(dim, m) * (2 * order) ** m for m in sizes) // 2
     if count > most:
         raise ValueError(
-            f"{owner}: `dim`={dim}, `order`={order} and `interactions`={interactions} ask for more than {most} vectors. "
-            f"Use fewer interactions or a smaller order."
+            f"{owner}: `dim`={dim}, `order`={order} and `interactions`={interactions} ask for more than {most} "
+            f"vectors. Use fewer interactions or a smaller order."
         )
     return _vectors_of(dim, order, interactions, count)
 

@@ -78,13 +78,13 @@ class Head(keras.layers.Layer):
         self.task = _checks.option("Head", "task", task, _TASKS)
         self.num_outputs = _checks.positive_int("Head", "num_outputs", num_outputs, least=2 if task == "classes" else 1)
         self.weight = _checks.positive_float("Head", "weight", weight, zero_allowed=True)
-        self.units = tuple(_checks.positive_int("Head", "units", size) for size in units)
+        self.units = _checks.positive_ints("Head", "units", units)
         if period is not None and task != "angle":
             raise ValueError(
                 f"Head: `period` is for the task 'angle' alone. Received: task={task!r}, period={period!r}. "
                 f"Use Head('angle', period={period!r}) for periodic labels."
             )
-        self.period = None if period is None else _checks.positive_float("Head", "period", period)
+        self.period = None if period is None else _checks.period("Head", period)
         self.hidden = [keras.layers.Dense(size, activation="relu", dtype=self.dtype_policy) for size in self.units]
         # A point in the plane for each angle: angles on both sides of the seam are close outputs.
         size = 2 * self.num_outputs if task == "angle" else self.num_outputs

@@ -254,6 +254,10 @@ class Latent(keras.layers.Layer):
             raise TypeError(f"{owner}: `space` must be a torusae Space such as Torus(3). Received: space={space!r}.")
         self.space = space
         self.gather = bool(gather)
+        if loss_weights is not None and not isinstance(loss_weights, Mapping):
+            raise TypeError(
+                f"{owner}: `loss_weights` must be a dict from names to weights. Received: {loss_weights!r}."
+            )
         self.terms = _resolved_terms(owner, space, space.presets[0] if losses is None else losses, loss_weights or {})
         self.projection = keras.layers.Dense(space.raw_size, name="raw", dtype=self.dtype_policy)
         self.seed_generator = keras.random.SeedGenerator() if space.is_stochastic else None
@@ -364,6 +368,8 @@ def _resolved_terms(owner: str, space: Space, losses: Any, weights: Mapping[str,
         losses = [] if losses == "none" else space.terms(losses)
     elif isinstance(losses, (LatentLoss, Term)):
         raise TypeError(f"{owner}: `losses` must be a list of losses. Received a single one: use losses=[loss].")
+    elif not isinstance(losses, (list, tuple)):
+        raise TypeError(f"{owner}: `losses` must be a name or a list of losses. Received: losses={losses!r}.")
     terms = []
     for loss in losses:
         if not isinstance(loss, (LatentLoss, Term)):

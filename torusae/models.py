@@ -81,6 +81,8 @@ class TorusAutoencoder(Codec):
         self.encoder = encoder
         self.latent = latent
         self.decoder = decoder
+        if heads is not None and not isinstance(heads, Mapping):
+            raise TypeError(f"TorusAutoencoder: `heads` must be a dict from names to Heads. Received: heads={heads!r}.")
         self.heads = dict(heads or {})
         self.latent.records = True
         self.sample_shape = _build_and_check(encoder, latent, decoder, self.heads)
