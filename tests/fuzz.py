@@ -190,7 +190,8 @@ def head(task):
 def density_call(make):
     def call(points, num_samples):
         density = make().fit(points)
-        return density.sample(num_samples, seed=0), density.log_density(points)
+        draws = density.sample(num_samples, seed=0)
+        return draws if isinstance(density, densities.PathDensity) else (draws, density.log_density(points))
 
     return call
 
@@ -310,8 +311,8 @@ def targets():
             None,
         ),
         "LatentLogger": (torusae.LatentLogger, {"x": size(None)}, None),
-        "torus_table": (torusae.datasets.torus_table, {"num": size(1, 10), "seed": seed}, "values"),
-        "hue_images": (torusae.datasets.hue_images, {"num": size(1, 3), "seed": seed}, "values"),
+        "torus_table": (torusae.datasets.torus_table, {"num_samples": size(1, 10), "seed": seed}, "values"),
+        "hue_images": (torusae.datasets.hue_images, {"num_samples": size(1, 3), "seed": seed}, "values"),
         "diagnose": (lambda points: torusae.diagnose(torusae.Torus(2), points), {"points": points(4)}, None),
     }
     silent = {"verbose": 0}
@@ -377,7 +378,7 @@ LOSSES = {
     "cramer_wold_loss": {"values": table},
     "gaussian_distance_loss": {"values": table},
     "kl_loss": {"posterior": code_table},
-    "maximum_mean_discrepancy": {"values": table, "prior": like("values")},
+    "maximum_mean_discrepancy": {"values": table, "prior_values": like("values")},
     "sliced_wasserstein_loss": {
         "values": table,
         "directions": like("values", lambda shape: (4, *shape[1:])),
@@ -426,7 +427,7 @@ DENSITIES = {
 PLOTS = {
     "plot_angles": {"angles": table, "labels": labels_of("angles"), "max_points": size(10)},
     "plot_occupancy": {"angles": table},
-    "plot_radii": {"code": code_table},
+    "plot_radii": {"radii": table},
     "plot_samples": {"samples": lambda rng: numbers(rng, (int(rng.choice(ROWS[:4])), 5, 5, 1)).astype("float32")},
     "plot_spring": {"angles": table},
 }

@@ -144,7 +144,7 @@ def option(owner: str, name: str, value: Any, allowed: Any) -> Any:
 
 def finite_array(owner: str, name: str, array: Any) -> None:
     """Raises if a NumPy array holds NaN or infinity, naming how many and where the first one stands."""
-    array = np.asarray(array)
+    array = np.atleast_1d(array)
     if array.dtype.kind != "f" and "float" not in str(array.dtype):
         return
     rows = max(1, (1 << 22) // max(1, array[:1].size))  # 4 million numbers at a time: memory-mapped files stay on disk

@@ -176,7 +176,7 @@ class Density:
     def _checked(self, method: str, points: Any) -> np.ndarray:
         """Points as float64, checked."""
         owner = f"{type(self).__name__}.{method}"
-        points = np.asarray(points if isinstance(points, np.ndarray) else ops.convert_to_numpy(points))
+        points = _checks.host_array(_checks.as_array(owner, "points", points))
         if points.dtype.kind != "f":
             raise TypeError(
                 f"{owner}: `points` must be floating-point numbers. Received: dtype={points.dtype}. {self._advice}"

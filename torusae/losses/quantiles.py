@@ -51,7 +51,7 @@ def normal_quantiles(count: int, mean: float = 1.0, stddev: float = 0.1) -> np.n
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 3 and 4.
     """
     count = _checks.positive_int("normal_quantiles", "count", count)
-    if isinstance(mean, bool) or not isinstance(mean, (int, float, np.integer, np.floating)) or not np.isfinite(mean):
+    if isinstance(mean, bool) or not isinstance(mean, (int, float, np.number)) or not abs(mean) < np.inf:
         raise ValueError(f"normal_quantiles: `mean` must be a finite number. Received: mean={mean!r}.")
     stddev = _checks.positive_float("normal_quantiles", "stddev", stddev)
     return mean + stddev * standard_normal_quantiles(count)

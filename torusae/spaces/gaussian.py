@@ -76,7 +76,7 @@ class Gaussian(Space):
 
     def terms(self, preset):
         """The term of a preset: see the class."""
-        if preset == "vae" and not self.variational:
+        if isinstance(preset, str) and preset == "vae" and not self.variational:
             raise ValueError(
                 f"Gaussian: the preset 'vae' needs variances. Received: {self!r}. "
                 f"Use Gaussian({self.dim}, variational=True)."
