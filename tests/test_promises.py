@@ -358,7 +358,9 @@ def test_the_heads_part_of_the_gradient_is_that_of_the_logits():
 # 9. Weights of one set of losses load into another
 
 
-@pytest.mark.parametrize("losses", ["uniform", "none", [torusae.losses.SlicedLoss()]], ids=str)
+@pytest.mark.parametrize(
+    "losses", ["uniform", "none", [torusae.losses.SlicedLoss()]], ids=["uniform", "none", "sliced"]
+)
 def test_weights_of_the_paper_load_into_other_losses(losses, tmp_path):
     x = samples()
     model = autoencoder(torusae.TorusLatent(2, "paper"))
