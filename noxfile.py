@@ -85,6 +85,22 @@ def slow(session: nox.Session, backend: str) -> None:
 
 @nox.session(default=False)
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
+def export(session: nox.Session, backend: str) -> None:
+    """Export models to every format that Keras knows on a backend, and run them there."""
+    session.install(*groups(f"export-{backend}"))
+    test(session, backend, "-m", "export")
+
+
+@nox.session(default=False)
+@nox.parametrize("backend", BACKENDS, ids=BACKENDS)
+def fuzz(session: nox.Session, backend: str) -> None:
+    """Drive every public function with random inputs: nox -s 'fuzz(jax)' -- --seconds 60 --only wrap_angles."""
+    install(session, backend)
+    session.run("python", "tests/fuzz.py", *session.posargs, env=environment(backend))
+
+
+@nox.session(default=False)
+@nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def examples(session: nox.Session, backend: str) -> None:
     """Run every example, made small."""
     install(session, backend)

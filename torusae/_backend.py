@@ -159,10 +159,10 @@ def enlarge(images: Tensor, factors: Sequence[int], data_format: str) -> Tensor 
     """
     if not _is_torch_channels_last(images, data_format):
         return None
-    size = (factors[0] * images.shape[1], factors[1] * images.shape[2])
 
     def operation(images, data_format):
-        return ops.image.resize(images, size, interpolation="nearest", data_format=data_format)
+        # Not `ops.image.resize`, whose "nearest-exact" has no form in ONNX. For whole factors both are the same.
+        return torch.nn.functional.interpolate(images, scale_factor=tuple(map(float, factors)), mode="nearest")
 
     return in_fastest_layout(operation, images, data_format)
 

@@ -19,7 +19,7 @@ def float_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, 
     float16 and bfloat16 become float32: they leave about 10 and 8 bits to an angle, so that many points of a batch tie.
     """
     if not hasattr(value, "dtype"):
-        value = np.asarray(value)
+        value = as_array(owner, name, value)
         if value.dtype == np.float64:  # a Python float or list of floats carries no precision of its own
             value = value.astype(keras.config.floatx())
     kind = getattr(value.dtype, "kind", "")
@@ -34,10 +34,38 @@ def float_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, 
             f"{owner}: `{name}` must have shape {layout}. Received: {name}.shape={tuple(value.shape)}. "
             + (f"For a single sample use {name}[None, :]." if len(value.shape) == rank - 1 else "Reshape it first.")
         )
+    if rank == 2 and 0 in shape:
+        raise ValueError(
+            f"{owner}: `{name}` must hold at least one row and one column. Received: {name}.shape={shape}."
+        )
     value = ops.convert_to_tensor(value)
     if keras.backend.standardize_dtype(value.dtype) in ("float32", "float64"):
         return value
     return ops.cast(value, "float32")
+
+
+def as_array(owner: str, name: str, value: Any) -> Tensor:
+    """A list or a number as a NumPy array; an array or a tensor unchanged."""
+    if hasattr(value, "dtype"):
+        return value
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{owner}: `{name}` must be a tensor. Received: a list whose rows differ in length. Give every row the "
+            f"same length."
+        ) from error
+
+
+def broadcastable(owner: str, **values: Tensor) -> None:
+    """Raises if the shapes of two tensors do not broadcast, as far as they are known."""
+    (first, a), (second, b) = values.items()
+    pairs = zip(reversed(a.shape), reversed(b.shape), strict=False)
+    if any(m != n and 1 not in (m, n) and None not in (m, n) for m, n in pairs):
+        raise ValueError(
+            f"{owner}: `{first}` and `{second}` must have shapes that broadcast. "
+            f"Received: {first}.shape={tuple(a.shape)}, {second}.shape={tuple(b.shape)}."
+        )
 
 
 def working_dtype(dtype: Any) -> str:
@@ -63,12 +91,17 @@ def code_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, d
     return value
 
 
-def positive_int(owner: str, name: str, value: Any, least: int = 1) -> int:
-    """Returns `value` as an int of at least `least`."""
+_LARGEST_INT = (1 << 31) - 1  # of int32, in which shapes and counts are computed
+
+
+def positive_int(owner: str, name: str, value: Any, least: int = 1, most: int | None = _LARGEST_INT) -> int:
+    """Returns `value` as an int of at least `least` and at most `most`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{owner}: `{name}` must be an integer. Received: {name}={value!r}.")
     if value < least:
         raise ValueError(f"{owner}: `{name}` must be at least {least}. Received: {name}={value}.")
+    if most is not None and value > most:
+        raise ValueError(f"{owner}: `{name}` must be at most {most}. Received: {name}={value}.")
     return int(value)
 
 
@@ -83,10 +116,27 @@ def positive_float(owner: str, name: str, value: Any, zero_allowed: bool = False
     return value
 
 
+def period(owner: str, value: Any) -> float:
+    """Returns the period of angles as a float whose square float32 can hold."""
+    value = positive_float(owner, "period", value)
+    if not 1e-18 <= value <= 1e18:
+        raise ValueError(f"{owner}: `period` must lie between 1e-18 and 1e18. Received: period={value}.")
+    return value
+
+
+def positive_ints(owner: str, name: str, values: Any) -> tuple[int, ...]:
+    """Returns a sequence of positive integers, such as a shape, as a tuple."""
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        values = values.tolist()
+    if not isinstance(values, (list, tuple)):
+        raise TypeError(f"{owner}: `{name}` must be a sequence of integers. Received: {name}={values!r}.")
+    return tuple(positive_int(owner, f"{name}[{index}]", value) for index, value in enumerate(values))
+
+
 def option(owner: str, name: str, value: Any, allowed: Any) -> Any:
     """Returns `value` when it is one of `allowed`; the error names the nearest one that is."""
     allowed = list(allowed)
-    if value in allowed:
+    if any(isinstance(value, type(item)) and value == item for item in allowed):
         return value
     close = difflib.get_close_matches(str(value), [str(item) for item in allowed], n=1, cutoff=0.4)
     hint = f" Did you mean {close[0]!r}?" if close else ""
@@ -95,7 +145,7 @@ def option(owner: str, name: str, value: Any, allowed: Any) -> Any:
 
 def finite_array(owner: str, name: str, array: Any) -> None:
     """Raises if a NumPy array holds NaN or infinity, naming how many and where the first one stands."""
-    array = np.asarray(array)
+    array = np.atleast_1d(array)
     if array.dtype.kind != "f" and "float" not in str(array.dtype):
         return
     rows = max(1, (1 << 22) // max(1, array[:1].size))  # 4 million numbers at a time: memory-mapped files stay on disk
@@ -139,5 +189,5 @@ def generators(owner: str, seed: Any, count: int) -> list[np.random.Generator]:
     if isinstance(seed, np.random.Generator):
         return seed.spawn(count)
     if seed is not None:
-        seed = positive_int(owner, "seed", seed, least=0)
+        seed = positive_int(owner, "seed", seed, least=0, most=None)
     return np.random.default_rng(seed).spawn(count)

@@ -24,6 +24,14 @@ class Codec(SampleModel):
     density: Any
     """The density that `fit_density` fitted, or `None`."""
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        old = getattr(self, name, None) if name in ("encoder", "latent", "decoder") else None
+        super().__setattr__(name, value)
+        if isinstance(old, keras.layers.Layer) and old is not value:
+            # Keras goes on training and saving a layer that was replaced, unless it leaves a list.
+            self.replaced = [old]
+            self.replaced.clear()
+
     def _view(self, make: Any, *layers: Any) -> keras.Model:
         """A Functional model over some layers, made once, and again where a layer was replaced."""
         views = self.__dict__.setdefault("_views", {})  # past Keras' tracking, so that no layer is saved twice
@@ -48,17 +56,20 @@ class Codec(SampleModel):
         outputs = {"point": keras.layers.Identity(name="point")(point)}
         if self.latent.space.num_angles:
             outputs["angles"] = Read(self.latent.space, "angles", name="angles")(point)
-        return keras.Model(inputs, outputs, name="encoding_model")
+        return _called(keras.Model(inputs, outputs, name="encoding_model"))
 
     def _make_decoding_model(self):
         point = keras.Input((self.latent.space.point_size,), name="point")
         code = Read(self.latent.space, "code", name="code")(point)
-        return keras.Model(point, self.decoder(code), name="decoding_model")
+        return _called(keras.Model(point, self.decoder(code), name="decoding_model"))
 
     def export(self, filepath: Any, *arguments: Any, **options: Any) -> None:
         """Exports the model from a sample to a dict of its reconstruction, its point and its heads' predictions.
 
         To export one half, use `model.encoding_model.export` and `model.decoding_model.export`.
+
+        Keras leaves the batch size free in a SavedModel and in ONNX. For `format="torch"` it does so with
+        `dynamic_shapes={0: torch.export.Dim("batch")}`.
 
         Args:
             filepath: Path.
@@ -67,7 +78,7 @@ class Codec(SampleModel):
         """
         inputs = keras.Input(self.sample_shape, name="sample")
         outputs = {name: value for name, value in self(inputs).items() if not name.endswith(RAW)}
-        keras.Model(inputs, outputs).export(filepath, *arguments, **options)
+        _called(keras.Model(inputs, outputs)).export(filepath, *arguments, **options)
 
     def encode(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
         """Points of samples, in batches, with a progress bar. For a torus, `to_polar(points)` gives radii and angles.
@@ -120,7 +131,9 @@ class Codec(SampleModel):
             ValueError: If the points are not of rank 2, of another size, or not finite.
         """
         size = self.latent.space.point_size
-        points = _checks.host_array(points)
+        points = _checks.host_array(_checks.as_array("TorusAutoencoder.decode", "points", points))
+        if points.dtype.kind not in "iu" and "float" not in str(points.dtype):
+            raise TypeError(f"TorusAutoencoder.decode: `points` must be numbers. Received: dtype={points.dtype}.")
         if points.ndim != 2 or points.shape[1] != size:
             raise ValueError(
                 f"TorusAutoencoder.decode: `points` must have shape (num, {size}). "
@@ -255,14 +268,15 @@ class Codec(SampleModel):
         """
         pair = []
         for name, sample in (("start", start), ("end", end)):
-            sample = _checks.host_array(sample)
+            sample = _checks.host_array(_checks.as_array("TorusAutoencoder.morph", name, sample))
             if tuple(sample.shape) != self.sample_shape:
                 fix = f" Use {name}[0]." if tuple(sample.shape[1:]) == self.sample_shape else ""
                 raise ValueError(
                     f"TorusAutoencoder.morph: `{name}` must be one sample of shape {self.sample_shape}. "
                     f"Received: {name}.shape={tuple(sample.shape)}.{fix}"
                 )
-            pair.append(sample)
+            # Of one dtype: float16 and bfloat16 have none in common.
+            pair.append(sample.astype("float32") if "float" in str(sample.dtype) else sample)
         first, last = self.encode(np.stack(pair), verbose=0)
         if windings is None:
             windings = self.latent.space.windings(first, last)
@@ -307,3 +321,9 @@ def _loaded_density(store: Any) -> Any:
     density = keras.saving.deserialize_keras_object(config)
     density.set_state({name.removeprefix(_STATE): np.asarray(store[name]) for name in names if name.startswith(_STATE)})
     return density
+
+
+def _called(model: keras.Model) -> keras.Model:
+    """A Functional model that was called once: Keras exports no other to ONNX."""
+    model(model.inputs)
+    return model

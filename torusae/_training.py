@@ -39,13 +39,16 @@ class Means(keras.metrics.Metric):
 class SampleModel(keras.Model):
     """A Keras model of samples of one shape, with heads, that checks its data before it computes anything.
 
-    A subclass sets `sample_shape`, `heads` and `output_range`.
+    A subclass sets `sample_shape` and `heads`, and may override `output_range`.
     """
 
     sample_shape: tuple[int, ...]
     heads: dict[str, Head]
-    output_range: tuple[float, float] | None = None
-    """The least and the largest value that the reconstruction can have; `None` where it is not bounded."""
+
+    @property
+    def output_range(self) -> tuple[float, float] | None:
+        """The least and the largest value that the reconstruction can have; `None` where it is not bounded."""
+        return None
 
     def fit(
         self,
@@ -69,8 +72,9 @@ class SampleModel(keras.Model):
 
         Args:
             x: Floating-point samples: an array or tensor, or a `tf.data.Dataset`, `keras.utils.PyDataset`, torch
-                `DataLoader` or generator that yields `x` or `(x, labels)`. Shapes and names of streams are checked as
-                they come, values are not. An error then has a note with the step.
+                `DataLoader` or generator that yields `(x,)` or `(x, labels)`. Shapes and names of streams are checked
+                as they come, values are not: `keras.callbacks.TerminateOnNaN` stops at the first bad batch. An error
+                has a note with the step.
             y: Dict from a head's name to its labels. A `"reconstruction"` entry (or an array of the samples' shape)
                 replaces `x` as the target of the reconstruction. Defaults to `None`.
             batch_size: Integer. Defaults to `None`, Keras' 32. Give 128 or more: the latent losses are statistics of a
@@ -78,7 +82,7 @@ class SampleModel(keras.Model):
             epochs: Integer. Defaults to `1`.
             verbose: As in Keras. Defaults to `"auto"`.
             callbacks: As in Keras. `keras.callbacks.BackupAndRestore(..., double_checkpoint=True)` resumes a run that
-                was killed, even while it wrote. Defaults to `None`.
+                was killed, even while it wrote; one epoch may then be trained twice. Defaults to `None`.
             validation_split: As in Keras. Defaults to `0.0`.
             validation_data: As in Keras; `(x_val, labels)` or an array `x_val`. A head without labels in it is left out
                 of the validation's logs. Defaults to `None`.
@@ -230,6 +234,8 @@ class SampleModel(keras.Model):
         owner = f"TorusAutoencoder.{owner}"
         if isinstance(x, (list, tuple)):
             raise TypeError(f"{owner}: `x` must be one array, not a {type(x).__name__}. Use numpy.asarray(x).")
+        if isinstance(x, (str, bytes, Mapping)) or not any(hasattr(x, name) for name in ("__iter__", "__getitem__")):
+            raise TypeError(f"{owner}: `x` must be an array or a stream of batches. Received: {type(x).__name__}.")
         if not _checks.is_array(x):
             return
         self._check_samples(owner, "x", x)

@@ -52,7 +52,7 @@ def wrap_angles(angles: Tensor, period: float = 2 * math.pi) -> Tensor:
     >>> [round(float(a), 4) for a in keras.ops.convert_to_numpy(wrapped)]
     [0.5, -0.2832, 2.5664]
     """
-    period = _checks.positive_float("wrap_angles", "period", period)
+    period = _checks.period("wrap_angles", period)
     angles = _checks.float_tensor("wrap_angles", "angles", angles)
     fixed = ops.stop_gradient(angles)
     # The value has no gradient; a term of value zero has gradient one. So fewer operations are differentiated.
@@ -100,6 +100,7 @@ def angle_difference(a: Tensor, b: Tensor) -> Tensor:
 
     Raises:
         TypeError: If `a` or `b` are not floating-point numbers.
+        ValueError: If their shapes do not broadcast.
 
     Example:
 
@@ -108,9 +109,10 @@ def angle_difference(a: Tensor, b: Tensor) -> Tensor:
     >>> round(float(keras.ops.convert_to_numpy(arc)[0]), 4)
     -0.2832
     """
-    a = wrap_angles(a)
-    b = wrap_angles(b)
-    return wrap_angles(a - b)
+    a = _checks.float_tensor("angle_difference", "a", a)
+    b = _checks.float_tensor("angle_difference", "b", b)
+    _checks.broadcastable("angle_difference", a=a, b=b)
+    return wrap_angles(wrap_angles(a) - wrap_angles(b))
 
 
 def split_code(code: Tensor) -> tuple[Tensor, Tensor]:
@@ -212,6 +214,7 @@ def to_cartesian(radii: Tensor, angles: Tensor) -> Tensor:
 
     Raises:
         TypeError: If `radii` or `angles` are not floating-point numbers.
+        ValueError: If their shapes do not broadcast.
 
     Example:
 
@@ -225,6 +228,7 @@ def to_cartesian(radii: Tensor, angles: Tensor) -> Tensor:
     """
     radii = _checks.float_tensor("to_cartesian", "radii", radii)
     angles = _checks.float_tensor("to_cartesian", "angles", angles)
+    _checks.broadcastable("to_cartesian", radii=radii, angles=angles)
     return ops.concatenate([radii * ops.cos(angles), radii * ops.sin(angles)], axis=-1)
 
 
@@ -283,22 +287,28 @@ def primitive_directions(dim: int, order: int = 1, interactions: int | None = No
     return vectors[np.gcd.reduce(vectors, axis=1) == 1]
 
 
-@lru_cache(maxsize=32)
 def _integer_vectors(owner: str, dim: int, order: int, interactions: int | None, most: int) -> np.ndarray:
     dim = _checks.positive_int(owner, "dim", dim)
     order = _checks.positive_int(owner, "order", order)
     interactions = dim if interactions is None else _checks.positive_int(owner, "interactions", interactions)
-    sizes = range(1, min(interactions, dim) + 1)
+    interactions = min(interactions, dim)
+    # A sum of more binomials than this would itself take long; it has at least 2 ** interactions vectors.
+    sizes = range(1, min(interactions, 64) + 1)
     count = sum(math.comb(dim, m) * (2 * order) ** m for m in sizes) // 2
     if count > most:
         raise ValueError(
-            f"{owner}: `dim`={dim}, `order`={order} and `interactions`={interactions} ask for {count} vectors, more "
-            f"than {most}. Use fewer interactions or a smaller order."
+            f"{owner}: `dim`={dim}, `order`={order} and `interactions`={interactions} ask for more than {most} "
+            f"vectors. Use fewer interactions or a smaller order."
         )
+    return _vectors_of(dim, order, interactions, count)
+
+
+@lru_cache(maxsize=32)
+def _vectors_of(dim: int, order: int, interactions: int, count: int) -> np.ndarray:
     rows = np.zeros((count, dim), dtype="int32")
     start = 0
     entries = [value for value in range(-order, order + 1) if value]
-    for m in sizes:
+    for m in range(1, interactions + 1):
         values = np.array([row for row in itertools.product(entries, repeat=m) if row[0] > 0], dtype="int32")
         for columns in itertools.combinations(range(dim), m):
             rows[start : start + len(values), columns] = values

@@ -78,13 +78,13 @@ class Head(keras.layers.Layer):
         self.task = _checks.option("Head", "task", task, _TASKS)
         self.num_outputs = _checks.positive_int("Head", "num_outputs", num_outputs, least=2 if task == "classes" else 1)
         self.weight = _checks.positive_float("Head", "weight", weight, zero_allowed=True)
-        self.units = tuple(_checks.positive_int("Head", "units", size) for size in units)
+        self.units = _checks.positive_ints("Head", "units", units)
         if period is not None and task != "angle":
             raise ValueError(
                 f"Head: `period` is for the task 'angle' alone. Received: task={task!r}, period={period!r}. "
                 f"Use Head('angle', period={period!r}) for periodic labels."
             )
-        self.period = None if period is None else _checks.positive_float("Head", "period", period)
+        self.period = None if period is None else _checks.period("Head", period)
         self.hidden = [keras.layers.Dense(size, activation="relu", dtype=self.dtype_policy) for size in self.units]
         # A point in the plane for each angle: angles on both sides of the seam are close outputs.
         size = 2 * self.num_outputs if task == "angle" else self.num_outputs
@@ -243,8 +243,8 @@ class Head(keras.layers.Layer):
         )
 
     def get_config(self):
-        """Returns the constructor's arguments."""
-        return {
+        """Returns the constructor's arguments, and the policies of dense layers that were quantized."""
+        config = {
             **super().get_config(),
             "task": self.task,
             "num_outputs": self.num_outputs,
@@ -252,6 +252,19 @@ class Head(keras.layers.Layer):
             "units": list(self.units),
             "period": self.period,
         }
+        layers = (*self.hidden, self.output_layer)
+        if any(layer.quantization_mode for layer in layers):
+            config["quantized"] = [keras.dtype_policies.serialize(layer.dtype_policy) for layer in layers]
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the head that `get_config` describes."""
+        quantized = config.get("quantized", ())
+        head = cls(**{name: value for name, value in config.items() if name != "quantized"})
+        for layer, policy in zip((*head.hidden, head.output_layer), quantized, strict=False):
+            layer.dtype_policy = keras.dtype_policies.deserialize(policy)
+        return head
 
 
 def _check_columns(head, labels):

@@ -227,6 +227,10 @@ class Latent(keras.layers.Layer):
         self.space = space
         self.max_pull = _checks.positive_float(owner, "max_pull", max_pull)
         self.gather = bool(gather)
+        if loss_weights is not None and not isinstance(loss_weights, Mapping):
+            raise TypeError(
+                f"{owner}: `loss_weights` must be a dict from names to weights. Received: {loss_weights!r}."
+            )
         self.terms = _resolved_terms(owner, space, space.presets[0] if losses is None else losses, loss_weights or {})
         self.projection = keras.layers.Dense(space.raw_size, name="raw", dtype=self.dtype_policy)
         self.seed_generator = keras.random.SeedGenerator() if space.is_stochastic else None
@@ -285,7 +289,12 @@ class Latent(keras.layers.Layer):
         return {term.name: as_float32(term.loss(parts[term.reads])) for term in terms}
 
     def measure(self, raw: Any) -> dict[str, float]:
-        """The terms and the statistics of raw values by name, floats. A statistic of several values is the largest."""
+        """The terms and the statistics of raw values by name, floats. A statistic of several values is the largest.
+
+        All are NaN where a raw value is not finite, as in a training that diverged.
+        """
+        if not np.isfinite(raw).all():
+            return dict.fromkeys(self.measure(np.ones_like(raw)), float("nan"))
         raw = ops.convert_to_tensor(raw, dtype="float32")
         point = self.space.point(raw)
         terms = {name: float(value) for name, value in self.losses_of(raw, point).items()}
@@ -304,14 +313,17 @@ class Latent(keras.layers.Layer):
         """Loads nothing: see `save_own_variables`."""
 
     def get_config(self):
-        """Returns the constructor's arguments."""
-        return {
+        """Returns the constructor's arguments, and the policy of a linear map that was quantized."""
+        config = {
             **super().get_config(),
             "space": keras.saving.serialize_keras_object(self.space),
             "losses": [keras.saving.serialize_keras_object(term) for term in self.terms],
             "max_pull": self.max_pull,
             "gather": self.gather,
         }
+        if self.projection.quantization_mode:
+            config["quantized"] = keras.dtype_policies.serialize(self.projection.dtype_policy)
+        return config
 
     @classmethod
     def from_config(cls, config):
@@ -320,7 +332,11 @@ class Latent(keras.layers.Layer):
         for key in ("space", "losses"):
             if key in config:
                 config[key] = keras.saving.deserialize_keras_object(config[key])
-        return cls(**config)
+        quantized = config.pop("quantized", None)
+        layer = cls(**config)
+        if quantized:
+            layer.projection.dtype_policy = keras.dtype_policies.deserialize(quantized)
+        return layer
 
 
 def _resolved_terms(owner: str, space: Space, losses: Any, weights: Mapping[str, Any]) -> list[Term]:
@@ -330,6 +346,8 @@ def _resolved_terms(owner: str, space: Space, losses: Any, weights: Mapping[str,
         losses = [] if losses == "none" else space.terms(losses)
     elif isinstance(losses, (LatentLoss, Term)):
         raise TypeError(f"{owner}: `losses` must be a list of losses. Received a single one: use losses=[loss].")
+    elif not isinstance(losses, (list, tuple)):
+        raise TypeError(f"{owner}: `losses` must be a name or a list of losses. Received: losses={losses!r}.")
     terms = []
     for loss in losses:
         if not isinstance(loss, (LatentLoss, Term)):

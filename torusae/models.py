@@ -81,9 +81,10 @@ class TorusAutoencoder(Codec):
         self.encoder = encoder
         self.latent = latent
         self.decoder = decoder
+        if heads is not None and not isinstance(heads, Mapping):
+            raise TypeError(f"TorusAutoencoder: `heads` must be a dict from names to Heads. Received: heads={heads!r}.")
         self.heads = dict(heads or {})
         self.latent.records = True
-        self.output_range = _output_range(decoder)
         self.sample_shape = _build_and_check(encoder, latent, decoder, self.heads)
         names = ["reconstruction"]
         for name, head in self.heads.items():
@@ -99,6 +100,13 @@ class TorusAutoencoder(Codec):
         self.reconstruction_loss: Any = None
         self.density: Any = None  # set by fit_density
         self.built = True
+
+    @property
+    def output_range(self) -> tuple[float, float] | None:
+        """The range of the decoder's output, where its last layer is a sigmoid."""
+        layers = getattr(self.decoder, "layers", None) or [self.decoder]
+        activation = getattr(layers[-1], "activation", None)
+        return (0.0, 1.0) if activation is keras.activations.sigmoid else None
 
     @classmethod
     def from_shape(
@@ -306,13 +314,6 @@ def _build_and_check(encoder: Any, latent: Latent, decoder: Any, heads: dict[str
             raise ValueError(f"{owner}: `heads` can't have the name {name!r}, which the model uses itself.")
         head(keras.KerasTensor((None, space.head_size), dtype="float32"))
     return sample_shape
-
-
-def _output_range(decoder: Any) -> tuple[float, float] | None:
-    """The range of a decoder's output, where its last layer is a sigmoid."""
-    layers = getattr(decoder, "layers", None) or [decoder]
-    activation = getattr(layers[-1], "activation", None)
-    return (0.0, 1.0) if activation is keras.activations.sigmoid else None
 
 
 @keras.saving.register_keras_serializable(package="torusae")

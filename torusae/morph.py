@@ -48,7 +48,7 @@ def windings(dim: int, order: int = 1) -> Tensor:
     """
     dim = _checks.positive_int("windings", "dim", dim)
     order = _checks.positive_int("windings", "order", order, least=0)
-    if (2 * order + 1) ** dim > _MAX_PATHS:
+    if dim > _MAX_PATHS or dim * math.log2(2 * order + 1) > math.log2(_MAX_PATHS):
         raise ValueError(
             f"windings: `dim` and `order` ask for {2 * order + 1}**{dim} windings, more than {_MAX_PATHS}. "
             f"Use two_way_windings, shortest_winding, or rows of your own."
@@ -156,12 +156,12 @@ def morph_paths(start: Tensor, end: Tensor, windings: Tensor, num_steps: int = 1
     start = _checks.code_tensor("morph_paths", "start", start, rank=1)
     dim = start.shape[0] // 2
     end = ops.cast(_checks.code_tensor("morph_paths", "end", end, rank=1, dim=dim), start.dtype)
-    k = windings if hasattr(windings, "dtype") else np.asarray(windings)
-    k = ops.convert_to_tensor(k)
-    if "int" not in (str(k.dtype)):
+    k = _checks.as_array("morph_paths", "windings", windings)
+    if "int" not in str(k.dtype):
         raise TypeError(
             f"morph_paths: `windings` must be integers, the extra turns around each circle. Received: dtype={k.dtype}."
         )
+    k = ops.convert_to_tensor(k)
     if len(k.shape) != 2 or k.shape[1] != dim:
         raise ValueError(
             f"morph_paths: `windings` must have shape (num_paths, {dim}) for codes of {dim} circles. "

@@ -1,5 +1,6 @@
 """The paper's encoder and decoder as Keras models, for images of any size and for vectors."""
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -73,7 +74,7 @@ class UpSampling2D(keras.layers.UpSampling2D):
 
 def _image_axes(owner: str, name: str, shape: Sequence[int]) -> tuple[int, int, int]:
     """Height, width and channels of an image shape in the layout of `keras.config.image_data_format()`."""
-    shape = tuple(_checks.positive_int(owner, f"{name}[{axis}]", size) for axis, size in enumerate(shape))
+    shape = _checks.positive_ints(owner, name, shape)
     if len(shape) != 3:
         raise ValueError(
             f"{owner}: `{name}` must be an image shape such as (28, 28, 1). Received: {name}={shape}. "
@@ -121,6 +122,7 @@ def conv_encoder(
         Mikulski & Duda (2019), arXiv:1903.12286, section 2.1.
     """
     _image_axes("conv_encoder", "input_shape", input_shape)
+    filters = _checks.positive_ints("conv_encoder", "filters", filters)
     inputs = keras.Input(tuple(input_shape), name="image")
     x = inputs
     for count in filters:
@@ -165,6 +167,7 @@ def conv_decoder(
         Mikulski & Duda (2019), arXiv:1903.12286, section 2.4.
     """
     height, width, channels = _image_axes("conv_decoder", "output_shape", output_shape)
+    filters = _checks.positive_ints("conv_decoder", "filters", filters)
     code_size = _checks.positive_int("conv_decoder", "code_size", code_size)
     heights, widths = _pooled_sizes(height, len(filters)), _pooled_sizes(width, len(filters))
     start = (heights[-1], widths[-1], filters[0])
@@ -212,7 +215,9 @@ def dense_encoder(input_shape: Sequence[int], units: Sequence[int] = (256, 128),
     >>> torusae.networks.dense_encoder((50,)).output_shape
     (None, 128)
     """
-    inputs = keras.Input(tuple(input_shape), name="vector")
+    input_shape = _checks.positive_ints("dense_encoder", "input_shape", input_shape)
+    units = _checks.positive_ints("dense_encoder", "units", units)
+    inputs = keras.Input(input_shape, name="vector")
     x = keras.layers.Flatten()(inputs) if len(input_shape) != 1 else inputs
     for size in units:
         x = keras.layers.Dense(size, activation="relu", kernel_initializer="he_normal")(x)
@@ -248,16 +253,15 @@ def dense_decoder(
     >>> torusae.networks.dense_decoder((50,), code_size=6).output_shape
     (None, 50)
     """
+    output_shape = _checks.positive_ints("dense_decoder", "output_shape", output_shape)
+    units = _checks.positive_ints("dense_decoder", "units", units)
     inputs = keras.Input((_checks.positive_int("dense_decoder", "code_size", code_size),), name="code")
     x = inputs
     for size in units:
         x = keras.layers.Dense(size, activation="relu", kernel_initializer="he_normal")(x)
-    size = 1
-    for axis, length in enumerate(output_shape):
-        size *= _checks.positive_int("dense_decoder", f"output_shape[{axis}]", length)
-    x = keras.layers.Dense(size)(x)
+    x = keras.layers.Dense(math.prod(output_shape))(x)
     if len(output_shape) != 1:
-        x = keras.layers.Reshape(tuple(output_shape))(x)
+        x = keras.layers.Reshape(output_shape)(x)
     return keras.Model(inputs, keras.layers.Activation(activation or "linear", dtype="float32")(x), name=name)
 
 
@@ -279,7 +283,7 @@ def autoencoder_networks(input_shape: Sequence[int], code_size: int) -> tuple[ke
     >>> decoder.output_shape
     (None, 28, 28, 1)
     """
-    input_shape = tuple(input_shape)
+    input_shape = _checks.positive_ints("autoencoder_networks", "input_shape", input_shape)
     if len(input_shape) == 3:
         height, width, _ = _image_axes("autoencoder_networks", "input_shape", input_shape)
         if min(height, width) >= 8:

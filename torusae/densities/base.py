@@ -176,7 +176,7 @@ class Density:
     def _checked(self, method: str, points: Any) -> np.ndarray:
         """Points as float64, checked."""
         owner = f"{type(self).__name__}.{method}"
-        points = np.asarray(points if isinstance(points, np.ndarray) else ops.convert_to_numpy(points))
+        points = _checks.host_array(_checks.as_array(owner, "points", points))
         if points.dtype.kind != "f":
             raise TypeError(
                 f"{owner}: `points` must be floating-point numbers. Received: dtype={points.dtype}. {self._advice}"
@@ -209,7 +209,7 @@ class TorusDensity(Density):
 
 def optional_seed(owner: str, seed: Any) -> int | None:
     """Returns a seed as an integer of at least 0, or `None`."""
-    return None if seed is None else _checks.positive_int(owner, "seed", seed, least=0)
+    return None if seed is None else _checks.positive_int(owner, "seed", seed, least=0, most=None)
 
 
 def kept_points(points: np.ndarray, most: int, seed: int | None) -> np.ndarray:

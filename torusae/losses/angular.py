@@ -39,7 +39,7 @@ def angular_loss(targets: Tensor, angles: Tensor, period: float = 2 * math.pi) -
     Reference:
         Mardia & Jupp (2000), Directional Statistics, section 3.5.4.
     """
-    period = _checks.positive_float("angular_loss", "period", period)
+    period = _checks.period("angular_loss", period)
     targets = _checks.float_tensor("angular_loss", "targets", targets)
     angles = _checks.float_tensor("angular_loss", "angles", angles)
     if not _same_shape(targets.shape, angles.shape):
@@ -80,7 +80,7 @@ class AngularLoss(keras.losses.Loss):
 
     def __init__(self, period: float = 2 * math.pi, reduction: str = "sum_over_batch_size", name: str = "angular"):
         super().__init__(name=name, reduction=reduction)
-        self.period = _checks.positive_float("AngularLoss", "period", period)
+        self.period = _checks.period("AngularLoss", period)
 
     def call(self, y_true, y_pred):
         # Keras does this in its own losses alone, not for subclasses of Loss.

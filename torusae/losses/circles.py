@@ -92,7 +92,7 @@ def sliced_loss(angles: Tensor, directions: Tensor, loss: Callable[[Tensor], Ten
     """
     angles = _checks.float_tensor("sliced_loss", "angles", angles, 2, "(batch, dim)")
     if not ops.is_tensor(directions):
-        directions = np.asarray(directions)
+        directions = np.asarray(_checks.as_array("sliced_loss", "directions", directions))
         if directions.ndim == 2 and not np.all(np.any(directions != 0, axis=-1)):
             row = int(np.argmin(np.any(directions != 0, axis=-1)))
             raise ValueError(f"sliced_loss: `directions` must hold no row of zeros. Received: zeros in row {row}.")
@@ -237,7 +237,7 @@ class SlicedLoss(LatentLoss):
         self.num_directions = _checks.positive_int("SlicedLoss", "num_directions", num_directions)
         self.order = _checks.positive_int("SlicedLoss", "order", order)
         self.interactions = interactions and _checks.positive_int("SlicedLoss", "interactions", interactions)
-        self.seed = _checks.positive_int("SlicedLoss", "seed", seed, least=0)
+        self.seed = _checks.positive_int("SlicedLoss", "seed", seed, least=0, most=None)
 
     def call(self, values):
         values = _checks.float_tensor("SlicedLoss", "values", values, 2, "(batch, dim)")

@@ -155,7 +155,7 @@ class MMDLoss(LatentLoss):
         super().__init__(name)
         self.prior = _checks.option("MMDLoss", "prior", prior, PRIORS)
         self.scales = _scales("MMDLoss", scales)
-        self.seed = _checks.positive_int("MMDLoss", "seed", seed, least=0)
+        self.seed = _checks.positive_int("MMDLoss", "seed", seed, least=0, most=None)
 
     def call(self, values):
         values = _checks.float_tensor("MMDLoss", "values", values, 2, "(batch, dim)")

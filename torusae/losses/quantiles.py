@@ -39,7 +39,7 @@ def normal_quantiles(count: int, mean: float = 1.0, stddev: float = 0.1) -> np.n
 
     Raises:
         TypeError: If `count` is not an integer.
-        ValueError: If `count` is below 1 or `stddev` is not positive.
+        ValueError: If `count` is below 1, `mean` is not a finite number, or `stddev` is not positive.
 
     Example:
 
@@ -51,6 +51,8 @@ def normal_quantiles(count: int, mean: float = 1.0, stddev: float = 0.1) -> np.n
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 3 and 4.
     """
     count = _checks.positive_int("normal_quantiles", "count", count)
+    if isinstance(mean, bool) or not isinstance(mean, (int, float, np.number)) or not abs(mean) < np.inf:
+        raise ValueError(f"normal_quantiles: `mean` must be a finite number. Received: mean={mean!r}.")
     stddev = _checks.positive_float("normal_quantiles", "stddev", stddev)
     return mean + stddev * standard_normal_quantiles(count)
 

@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from torusae import _checks
-from torusae._backend import direct_ops
 from torusae._checks import Tensor
 from torusae.losses import _random
 from torusae.losses.base import LatentLoss
@@ -21,7 +20,7 @@ def sliced_wasserstein_loss(values: Tensor, directions: Tensor) -> Tensor:
 
     Args:
         values: Float tensor `(batch, dim)`.
-        directions: Float tensor `(num_directions, dim)`, rows of any length except 0; they are made unit vectors.
+        directions: Float tensor `(num_directions, dim)`, rows of any length; they are made unit vectors.
 
     Returns:
         Scalar tensor, float32 (float64 for float64 input).
@@ -52,8 +51,10 @@ def sliced_wasserstein_loss(values: Tensor, directions: Tensor) -> Tensor:
             f"{owner}: `directions` must have as many columns as `values`. Received: "
             f"directions.shape={tuple(directions.shape)}, values.shape={tuple(values.shape)}."
         )
-    directions, xp = ops.cast(directions, values.dtype), direct_ops(values)
-    unit = directions / xp.sqrt(xp.sum(directions * directions, -1))[:, None]
+    # Rows of length 1 from rows of any length: the square of 1e-30 is 0 in float32.
+    directions = ops.cast(directions, values.dtype)
+    directions = directions / ops.maximum(ops.max(ops.abs(directions), axis=-1, keepdims=True), 1e-30)
+    unit = directions / ops.sqrt(ops.maximum(ops.sum(directions * directions, -1, keepdims=True), 1e-12))
     projections = values @ ops.transpose(unit)  # (batch, num_directions)
     return quantile_loss(projections, _NORMAL.quantiles(projections), "normalized")
 
@@ -90,7 +91,7 @@ class SlicedWassersteinLoss(LatentLoss):
     def __init__(self, num_directions: int = 50, seed: int = 0, name: str = "sliced_wasserstein"):
         super().__init__(name)
         self.num_directions = _checks.positive_int("SlicedWassersteinLoss", "num_directions", num_directions)
-        self.seed = _checks.positive_int("SlicedWassersteinLoss", "seed", seed, least=0)
+        self.seed = _checks.positive_int("SlicedWassersteinLoss", "seed", seed, least=0, most=None)
 
     def call(self, values):
         values = _checks.float_tensor("SlicedWassersteinLoss", "values", values, 2, "(batch, dim)")

@@ -64,7 +64,7 @@ def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "s
         torusae choice.
     """
     order = _checks.positive_int("spring_loss", "order", order)
-    period = _checks.positive_float("spring_loss", "period", period)
+    period = _checks.period("spring_loss", period)
     _checks.option("spring_loss", "reduction", reduction, REDUCTIONS)
     angles = _checks.float_tensor("spring_loss", "angles", angles, 2, "(batch, dim)")
     phi = sort_columns(wrap_angles(angles, period))  # (batch, dim) -> (dim, batch)
@@ -121,7 +121,7 @@ class SpringLoss(LatentLoss):
     ):
         super().__init__(name)
         self.order = _checks.positive_int("SpringLoss", "order", order)
-        self.period = _checks.positive_float("SpringLoss", "period", period)
+        self.period = _checks.period("SpringLoss", period)
         self.form = _checks.option("SpringLoss", "reduction", reduction, REDUCTIONS)
 
     def call(self, values):

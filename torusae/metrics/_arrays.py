@@ -24,8 +24,10 @@ def angle_array(owner: str, angles: Tensor, least: int = 1) -> np.ndarray:
     return (finite_rows(owner, "angles", angles, least) + math.pi) % (2 * math.pi) - math.pi
 
 
-def some_rows(values: np.ndarray, most: int, seed: int | None) -> np.ndarray:
+def some_rows(owner: str, values: np.ndarray, most: int, seed: int | None) -> np.ndarray:
     """Returns `values`, or a random choice of `most` rows where there are more."""
+    if seed is not None:
+        seed = _checks.positive_int(owner, "seed", seed, least=0, most=None)
     if len(values) <= most:
         return values
     return values[np.random.default_rng(seed).choice(len(values), most, replace=False)]

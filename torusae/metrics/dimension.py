@@ -52,7 +52,7 @@ def intrinsic_dimension(angles: Tensor, max_points: int = 4000, seed: int = 0) -
             f"intrinsic_dimension: `angles` must hold at least 3 different points. Received: {len(angles)}. "
             f"Give more points."
         )
-    angles = some_rows(angles, max_points, seed)
+    angles = some_rows("intrinsic_dimension", angles, max_points, seed)
     num = len(angles)
     total = 0.0
     block = max(1, (1 << 20) // num)

@@ -155,7 +155,7 @@ def diaphony(angles: Tensor, interactions: int | None = None, max_points: int = 
         Zinterhof (1976).
     """
     max_points = _checks.positive_int("diaphony", "max_points", max_points, least=2)
-    angles = some_rows(angle_array("diaphony", angles), max_points, seed)
+    angles = some_rows("diaphony", angle_array("diaphony", angles), max_points, seed)
     num, dim = angles.shape
     most = dim if interactions is None else min(_checks.positive_int("diaphony", "interactions", interactions), dim)
     turns = angles / (2 * math.pi)

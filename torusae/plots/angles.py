@@ -66,7 +66,7 @@ def plot_angles(
     angles = _style.angle_rows(owner, angles)
     num, dim = angles.shape
     max_points = _checks.positive_int(owner, "max_points", max_points)
-    seed = _checks.positive_int(owner, "seed", seed, least=0)
+    seed = _checks.positive_int(owner, "seed", seed, least=0, most=None)
     kind, labels = _labels(owner, labels, label_kind, num)
     chosen, remark = _style.choose_pairs(owner, pairs, dim) if dim > 1 or pairs is not None else ([], "")
     if dim == 1:

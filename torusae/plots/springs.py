@@ -41,7 +41,7 @@ def plot_spring(angles: Tensor, period: float = 2 * math.pi) -> _style.Figure:
         Mikulski & Duda (2019), arXiv:1903.12286, fig. 2 and eq. 2.
     """
     owner = "plot_spring"
-    period = _checks.positive_float(owner, "period", period)
+    period = _checks.period(owner, period)
     values = _style.float_array(owner, "angles", angles)
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1) or values.size == 0:
         raise ValueError(

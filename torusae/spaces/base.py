@@ -375,7 +375,9 @@ class Diagnosis:
 
 def seed_generator(seed: int | keras.random.SeedGenerator | None) -> keras.random.SeedGenerator:
     """A generator from an integer, `None` (a random seed) or a generator."""
-    return keras.random.SeedGenerator(seed) if seed is None or isinstance(seed, int) else seed
+    if seed is None or isinstance(seed, keras.random.SeedGenerator):
+        return keras.random.SeedGenerator() if seed is None else seed
+    return keras.random.SeedGenerator(_checks.positive_int("sample", "seed", seed, least=0))
 
 
 def length(steps: Tensor) -> Tensor:

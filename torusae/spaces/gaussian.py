@@ -76,12 +76,15 @@ class Gaussian(Space):
 
     def terms(self, preset):
         """The term of a preset: see the class."""
-        if preset == "vae" and not self.variational:
+        if isinstance(preset, str) and preset == "vae" and not self.variational:
             raise ValueError(
                 f"Gaussian: the preset 'vae' needs variances. Received: {self!r}. "
                 f"Use Gaussian({self.dim}, variational=True)."
             )
-        loss = _LOSSES[_checks.option("Gaussian", "preset", preset, self.presets)]()
+        _checks.option("Gaussian", "preset", preset, self.presets)
+        if preset == "none":
+            return []
+        loss = _LOSSES[preset]()
         # The mean of a posterior, and not a draw from it, is what these losses were made for.
         return [Term(loss, reads="mean" if self.variational and loss.reads == "point" else loss.reads)]
 
@@ -98,6 +101,9 @@ class Gaussian(Space):
 
     def distance(self, a, b):
         """The length of the straight line between points, `(batch,)`."""
+        a = _checks.float_tensor("Gaussian.distance", "a", a, 2, "(batch, dim)")
+        b = _checks.float_tensor("Gaussian.distance", "b", b, 2, "(batch, dim)")
+        _checks.broadcastable("Gaussian.distance", a=a, b=b)
         return length(a - b)
 
     def paths(self, start, end, windings, num_steps=12):

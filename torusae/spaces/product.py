@@ -81,6 +81,14 @@ class Product(Space):
         ends = list(itertools.accumulate(getattr(factor, size) for factor in self.factors))
         return [values[..., start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
+    def _checked_split(self, owner: str, points: Tensor) -> list[Tensor]:
+        points = _checks.float_tensor(f"Product.{owner}", "points", points)
+        if not points.shape or points.shape[-1] != self.point_size:
+            raise ValueError(
+                f"Product.{owner}: points must have {self.point_size} columns. Received: shape={tuple(points.shape)}."
+            )
+        return self.split(points)
+
     def _joined(self, function: Callable, *values: Tensor) -> Tensor:
         """`function(factor, *columns)` of every factor, side by side."""
         columns = zip(self.factors, *(self.split(each) for each in values), strict=True)
@@ -138,12 +146,12 @@ class Product(Space):
 
     def distance(self, a, b):
         """The root of the sum of the factors' squared distances, `(batch,)`."""
-        pairs = zip(self.factors, self.split(a), self.split(b), strict=True)
+        pairs = zip(self.factors, self._checked_split("distance", a), self._checked_split("distance", b), strict=True)
         return length(ops.stack([factor.distance(x, y) for factor, x, y in pairs], axis=-1))
 
     def windings(self, start, end):
         """Every path of one factor with every path of the others, `(num_paths, num_windings)`."""
-        ends = zip(self.factors, self.split(start), self.split(end), strict=True)
+        ends = zip(self.factors, *(self._checked_split("windings", each) for each in (start, end)), strict=True)
         rows = [ops.convert_to_numpy(factor.windings(first, last)) for factor, first, last in ends]
         check_path_count("Product.windings", math.prod(map(len, rows)))
         joined = [np.concatenate(choice) for choice in itertools.product(*rows)]
