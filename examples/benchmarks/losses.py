@@ -3,8 +3,8 @@
     KERAS_BACKEND=jax python examples/benchmarks/losses.py
 
 Everything is compiled as `fit` compiles it: `jit` on JAX, a graph with an unknown batch size on TensorFlow, eager on
-torch. Each loss and the sort take turns, so that other load of the machine falls on both. Numbers are medians. Where POT
-is installed (`pip install pot`), its closed form of the circular Wasserstein distance is measured too. Results are
+torch. Each loss and the sort take turns, so that other load of the machine falls on both. Numbers are medians. Where
+POT is installed (`pip install pot`), its closed form of the circular Wasserstein distance is measured too. Results are
 stored after every row.
 """
 

@@ -58,7 +58,9 @@ def main(argv: list[str] | None = None) -> dict:
     """Prints the table and returns it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64, 256, 1024, 4096])
-    parser.add_argument("--batches", type=int, default=200, help="batches of uniform points; half as many of uneven ones")
+    parser.add_argument(
+        "--batches", type=int, default=200, help="batches of uniform points; half as many of uneven ones"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("out", "power.json"))
     args = parser.parse_args(argv)

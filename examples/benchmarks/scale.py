@@ -113,7 +113,9 @@ def main(argv: list[str] | None = None) -> list[dict]:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4, help="number of sizes of each kind (default 4, all)")
     parser.add_argument("--output", type=Path, default=Path("out", "benchmark_scale.json"))
-    parser.add_argument("--only", nargs=2, metavar=("KIND", "SIZE"), help="measure one size in this process and print JSON")
+    parser.add_argument(
+        "--only", nargs=2, metavar=("KIND", "SIZE"), help="measure one size in this process and print JSON"
+    )
     args = parser.parse_args(argv)
     if args.only:
         kind, size = args.only[0], int(args.only[1])
