@@ -1,11 +1,11 @@
-"""Time of every loss, forward and backward, over that of the backend's own sort of the same array.
+"""Time of every loss, forward and backward, relative to the backend's own sort of the same array.
 
     KERAS_BACKEND=jax python examples/benchmarks/losses.py
 
 Everything is compiled as `fit` compiles it: `jit` on JAX, a graph with an unknown batch size on TensorFlow, eager on
-torch. Each loss and the sort take turns, so that what else the machine does falls on both; numbers are medians. Beside
-them stands POT's closed form of the circular Wasserstein distance, where POT is installed and runs:
-`pip install pot`. Results are stored after every row.
+torch. Each loss and the sort take turns, so that other load of the machine falls on both. Numbers are medians. Where
+POT is installed (`pip install pot`), its closed form of the circular Wasserstein distance is measured too. Results are
+stored after every row.
 """
 
 import argparse
@@ -36,14 +36,14 @@ LOSSES: dict[str, Callable] = {
     "diaphony of pairs of points": torusae.diaphony_loss,
     "product moments": torusae.losses.product_moment_loss,
 }
-LARGEST = {  # batch times frequencies, or pairs of points, that are worth waiting for
+LARGEST = {  # larger sizes of these take too long
     "diaphony, order 4, up to 3 circles": lambda batch, dim: dim <= 3,
     "diaphony of pairs of points": lambda batch, dim: batch <= 4096 and dim <= 3,
 }
 
 
 def value_and_gradient(function: Callable, array: np.ndarray) -> Callable[[], None]:
-    """A call that computes a scalar function and its gradient, compiled as `fit` would, and waits for both."""
+    """A call that computes a scalar function and its gradient, compiled as in `fit`, and waits for the result."""
     backend = keras.backend.backend()
     if backend == "torch":
         import torch
@@ -80,7 +80,7 @@ def value_and_gradient(function: Callable, array: np.ndarray) -> Callable[[], No
 
 
 def own_sort(values):
-    """The sort that a user of the backend would write, weighed so that its gradient is one of a loss."""
+    """The sum of squares of sorted columns, by the backend's own sort."""
     backend = keras.backend.backend()
     if backend == "torch":
         import torch
@@ -98,7 +98,7 @@ def own_sort(values):
 
 
 def pot_loss(values):
-    """POT's squared distance to the uniform circle, `(batch,)` for each column; POT counts in turns."""
+    """POT's squared distance of each column to the uniform circle. POT counts in turns."""
     import ot
 
     return ot.semidiscrete_wasserstein2_unif_circle((values + math.pi) / (2 * math.pi)).mean()
@@ -120,7 +120,7 @@ def medians(functions: dict[str, Callable], seconds: float) -> dict[str, float]:
 
 
 def growth(seconds: float, largest: int) -> Iterator[dict]:
-    """The exponents that time grows with, from sizes that each are 4 times the one before."""
+    """The exponents of the growth of time, from sizes that grow by factors of 4."""
     rng = np.random.default_rng(0)
 
     def exponent(sizes, arrays, functions):
@@ -163,7 +163,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
         "torusae": torusae.__version__,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "date": datetime.date.today().isoformat(),
-        "unit": "microseconds, median; in parentheses: in parts of the backend's own sort",
+        "unit": "microseconds, median; in parentheses: over the time of the backend's own sort",
     }
     rows: list[dict] = []
     args.output.parent.mkdir(parents=True, exist_ok=True)
@@ -179,12 +179,12 @@ def main(argv: list[str] | None = None) -> list[dict]:
         try:
             functions["POT"] = value_and_gradient(pot_loss, array)
             functions["POT"]()
-        except Exception as error:  # not installed, or not for this backend: whatever it says is the result
+        except Exception as error:  # not installed, or not for this backend
             functions.pop("POT", None)
             about["POT"] = f"{type(error).__name__}: {error}"[:200]
         sort = value_and_gradient(own_sort, array)
         times = {}
-        for name, function in functions.items():  # pairwise: a loss that fills the cache does not slow down another
+        for name, function in functions.items():  # pairwise, so that no loss evicts another from the cache
             pair = medians({"sort": sort, name: function}, args.seconds)
             times[name] = {"time": pair[name], "over sort": pair[name] / pair["sort"]}
         rows.append({"batch": batch, "dim": dim, "times": times})

@@ -1,12 +1,15 @@
-"""How small an unevenness each loss can see in one batch: the power table of docs/comparison.md.
+"""The smallest unevenness that each loss detects in one batch: the power table of docs/comparison.md.
 
     KERAS_BACKEND=torch python examples/benchmarks/power.py
 
-For three kinds of unevenness of a torus of three circles, with density `1 + 2 ε cos(k·φ)` along one `k`: a slow one of
-a single circle, `k = (1, 0, 0)`; a fast one, `k = (3, 0, 0)`; and a tie of two circles, `k = (1, -1, 0)`, which no
-single angle shows. `ε` is then the size of the moment `|mean e^{ik·φ}|`. Printed is the smallest `ε` at which the loss
-of a batch exceeds, half of the times, what it has for uniform points in all but one time in twenty. A blank means above
-0.5, the most that such a density can have.
+Points on a torus of three circles have the density `1 + 2 ε cos(k·φ)` for one of three `k`:
+
+- slow, `k = (1, 0, 0)`: one circle, one bump;
+- fast, `k = (3, 0, 0)`: one circle, three bumps;
+- tie, `k = (1, -1, 0)`: two circles depend on each other, each angle alone is uniform.
+
+`ε` is the moment `|mean e^{ik·φ}|`. The table shows the smallest `ε` that a test with this loss detects with power 0.5
+at level 0.05. A blank means above 0.5, the largest `ε` of such a density.
 """
 
 import argparse
@@ -55,7 +58,9 @@ def main(argv: list[str] | None = None) -> dict:
     """Prints the table and returns it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[64, 256, 1024, 4096])
-    parser.add_argument("--batches", type=int, default=200, help="of uniform points, and half as many of uneven ones")
+    parser.add_argument(
+        "--batches", type=int, default=200, help="batches of uniform points; half as many of uneven ones"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("out", "power.json"))
     args = parser.parse_args(argv)
@@ -74,7 +79,7 @@ def main(argv: list[str] | None = None) -> dict:
                     shares.append(float((values(loss, uneven[size]) > limits[name]).mean()))
                     if shares[-1] > 0.8:
                         break
-                # Between two sizes the power is taken for a straight line in log size.
+                # Between two sizes the power is treated as linear in the logarithm of the size.
                 passed = next((i for i, share in enumerate(shares) if share >= 0.5), None)
                 found = None
                 if passed == 0:

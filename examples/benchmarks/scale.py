@@ -1,11 +1,16 @@
-"""How time and memory grow with images, batches, circles and directions; pictures a second; the time of the import.
+"""Growth of time and memory with images, batches, circles and directions; images per second; time of the import.
 
     KERAS_BACKEND=jax python examples/benchmarks/scale.py
 
-Every size is measured in a process of its own, so that its peak of memory is its own: what is counted is the peak above
-that after the imports. Images grow by 4 in pixels through the paper's network; batches by 4 through the exact diaphony,
-whose work grows with the square and whose memory must not, and through the default's moments; circles and directions by
-4, too. Time is a median, after what compiles. Results are stored after every size. Needs Linux or macOS.
+Every size is measured in its own process. Memory is the peak above that after the imports. Each size has four times the
+pixels, points, circles or directions of the one before:
+
+- images, through the paper's network;
+- batches, through the exact diaphony (its time grows with the square, its memory must not) and the default's moments;
+- circles, through the exact diaphony of pairs of circles;
+- directions, through the sliced loss.
+
+Time is a median without the first call, which compiles. Results are stored after every size. Needs Linux or macOS.
 """
 
 import argparse
@@ -38,7 +43,7 @@ BATCH = 128
 
 
 def peak_memory() -> float:
-    """The most memory that this process has held, in MB."""
+    """The peak memory of this process, in MB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1 << 20) if sys.platform == "darwin" else peak / 1024
 
@@ -55,7 +60,7 @@ def median_time(function: Callable, repeats: int) -> float:
 
 
 def measure_images(side: int, repeats: int) -> dict[str, float]:
-    """A training step of the default, and pictures a second of `sample` and `morph`, for images of one size."""
+    """A training step of the default, and images per second of `sample` and `morph`, for images of one size."""
     before = peak_memory()
     x = np.random.default_rng(0).uniform(size=(4 * BATCH, side, side, 1)).astype("float32")
     model = torusae.TorusAutoencoder.from_shape(x.shape[1:], dim=3)
@@ -68,7 +73,7 @@ def measure_images(side: int, repeats: int) -> dict[str, float]:
         "step, ms": 1e3 * step,
         "memory, MB": memory,
         "sampled a second": 1024 / sample,
-        "morphed a second": 8 * 128 / morph,  # two ways around each of three circles: 8 paths
+        "morphed a second": 8 * 128 / morph,  # 8 paths: two ways around each of three circles
     }
 
 
@@ -84,14 +89,14 @@ def measure_loss(kind: str, size: int, repeats: int) -> dict[str, float]:
         "directions, sliced": (1024, 3, lambda a: torusae.losses.sliced_loss(a, directions)),
     }[kind]
     array = np.random.default_rng(0).uniform(-math.pi, math.pi, (batch, dim)).astype("float32")
-    value_and_gradient(loss, array[:64])()  # what a backend loads at its first compilation is not the loss's
+    value_and_gradient(loss, array[:64])()  # loads what the backend needs for its first compilation
     before = peak_memory()
     step = median_time(value_and_gradient(loss, array), repeats)
     return {"step, ms": 1e3 * step, "memory, MB": peak_memory() - before}
 
 
 def import_times(repeats: int) -> dict[str, float]:
-    """Seconds that `import keras` and `import torusae` take in processes of their own, in turns."""
+    """Seconds of `import keras` and `import torusae`, each in new processes, in turns."""
     times: dict[str, list[float]] = {"keras": [], "torusae": []}
     for _ in range(repeats):
         for name, taken in times.items():
@@ -103,12 +108,14 @@ def import_times(repeats: int) -> dict[str, float]:
 
 
 def main(argv: list[str] | None = None) -> list[dict]:
-    """Measures every size in a process of its own and returns the rows."""
+    """Measures every size in its own process and returns the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=4, help="how many sizes of each kind (default 4, all)")
+    parser.add_argument("--steps", type=int, default=4, help="number of sizes of each kind (default 4, all)")
     parser.add_argument("--output", type=Path, default=Path("out", "benchmark_scale.json"))
-    parser.add_argument("--only", nargs=2, metavar=("KIND", "SIZE"), help="measure one size here and print it as JSON")
+    parser.add_argument(
+        "--only", nargs=2, metavar=("KIND", "SIZE"), help="measure one size in this process and print JSON"
+    )
     args = parser.parse_args(argv)
     if args.only:
         kind, size = args.only[0], int(args.only[1])
