@@ -78,9 +78,9 @@ def test_unknown_names_list_the_known_ones(space):
     point = points_of(space, 2)
     with pytest.raises(ValueError, match=r"`part` must be one of \['raw', 'point'.*Received: part='elbow'"):
         space.part("elbow", point, point)
-    with pytest.raises(ValueError, match="`losses` must be one of.*'none'.*Received: losses='elbow'"):
+    with pytest.raises(ValueError, match=r"`losses` must be one of.*'none'.*Received: losses='elbow'"):
         torusae.Latent(space, losses="elbow")
-    with pytest.raises(ValueError, match="`loss_weights` must be one of.*Received: loss_weights='elbow'"):
+    with pytest.raises(ValueError, match=r"`loss_weights` must be one of.*Received: loss_weights='elbow'"):
         torusae.Latent(space, loss_weights={"elbow": 1.0})
 
 
@@ -296,7 +296,7 @@ def test_a_space_that_forgets_a_part_is_told_which():
             pass
 
     Sized.point_size = 0
-    with pytest.raises(ValueError, match="Sized: `point_size` must be at least 1. Received: point_size=0"):
+    with pytest.raises(ValueError, match=r"Sized: `point_size` must be at least 1. Received: point_size=0"):
         Sized()
     with pytest.raises(TypeError, match="only spaces can be multiplied"):
         Torus(1) * 3
