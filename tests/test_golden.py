@@ -22,18 +22,18 @@ GRADIENT_ROUNDING = {"float32": 0.0, "float64": 0.0, "float16": 2.0**-11, "bfloa
 def loss_of(case, reduction):
     if "options" in case:
         makers = {
-            "circular_wasserstein": torusae.CircularWassersteinLoss,
+            "circular_wasserstein": torusae.losses.CircularWassersteinLoss,
             "diaphony": torusae.DiaphonyLoss,
-            "product_moment": torusae.ProductMomentLoss,
+            "product_moment": torusae.losses.ProductMomentLoss,
             "spring": torusae.SpringLoss,
-            "mmd": torusae.MMDLoss,
-            "cramer_wold": torusae.CramerWoldLoss,
-            "gaussian_distance": torusae.GaussianDistanceLoss,
-            "kl": torusae.KLLoss,
+            "mmd": torusae.losses.MMDLoss,
+            "cramer_wold": torusae.losses.CramerWoldLoss,
+            "gaussian_distance": torusae.losses.GaussianDistanceLoss,
+            "kl": torusae.losses.KLLoss,
         }
         if case["loss"] == "sliced_wasserstein":
             directions = to_tensor(make_golden.directions(case["shape"][1]).astype("float32"))
-            return lambda values: torusae.sliced_wasserstein_loss(values, directions)
+            return lambda values: torusae.losses.sliced_wasserstein_loss(values, directions)
         return makers[case["loss"]](**case["options"])
     if case["loss"] == "spring":
         return torusae.SpringLoss(case["period"], reduction)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import torusae
-from torusae.losses import base
+from torusae import _backend
 
 TAU = reference.TAU
 REDUCTIONS = ["sum", "normalized"]
@@ -64,9 +64,9 @@ def test_quantile_matches_the_reference(rng, shape, reduction):
 
 def test_angular_matches_its_formula(rng):
     targets, angles = rng.uniform(-9, 9, (5, 3)), rng.uniform(-9, 9, (5, 3))
-    value = to_numpy(torusae.angular_loss(to_tensor(targets), to_tensor(angles)))
+    value = to_numpy(torusae.losses.angular_loss(to_tensor(targets), to_tensor(angles)))
     np.testing.assert_allclose(value, (1 - np.cos(targets - angles)).mean(axis=1), atol=2e-6)
-    _, slope = gradient(lambda x: keras.ops.sum(torusae.angular_loss(to_tensor(targets), x)), angles)
+    _, slope = gradient(lambda x: keras.ops.sum(torusae.losses.angular_loss(to_tensor(targets), x)), angles)
     np.testing.assert_allclose(slope, np.sin(angles - targets) / 3, atol=2e-6)
 
 
@@ -96,7 +96,7 @@ def reflect(x, rng):
 LOSSES = {
     "spring": torusae.spring_loss,
     "quantile": lambda x: torusae.quantile_loss(x, torusae.normal_quantiles(x.shape[0])),
-    "angular": lambda x: keras.ops.sum(torusae.angular_loss(x[:, :1], x[:, 1:])),
+    "angular": lambda x: keras.ops.sum(torusae.losses.angular_loss(x[:, :1], x[:, 1:])),
 }
 LAWS = [
     (add_turns, ["spring", "angular"]),
@@ -213,7 +213,7 @@ def test_losses_of_codes_at_the_origin_have_finite_gradients(squared, compile):
     spring, quantile = torusae.SpringLoss(), torusae.QuantileLoss(squared=squared)
 
     def total(code):
-        return spring(torus.part(code, "angles")) + quantile(torus.part(code, quantile.part))
+        return spring(torus.part(code, "angles")) + quantile(torus.part(code, quantile.reads))
 
     code = np.array([[0.0, 0.0], [1e-20, 0.0], [1e-30, 1e-30], [1e-40, -1e-40], [-1.0, 0.0], [0.5, 0.5]], "float32")
     value, slope = gradient(total, code, compile)
@@ -326,7 +326,7 @@ OBJECTS = [
     torusae.SpringLoss(period=24.0, reduction="sum", name="hours"),
     torusae.QuantileLoss(mean=2.0, stddev=0.5, squared=True, reduction="sum", name="radius"),
     torusae.QuantileLoss(quantile_function=square_quantiles),
-    torusae.AngularLoss(reduction="sum", name="heading"),
+    torusae.losses.AngularLoss(reduction="sum", name="heading"),
 ]
 
 
@@ -335,7 +335,7 @@ def test_object_survives_serialization(loss, rng):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert type(again) is type(loss)
     assert again.get_config() == loss.get_config()
-    args = [to_tensor(rng.uniform(0.5, 3, (7, 2))) for _ in range(1 + isinstance(loss, torusae.AngularLoss))]
+    args = [to_tensor(rng.uniform(0.5, 3, (7, 2))) for _ in range(1 + isinstance(loss, torusae.losses.AngularLoss))]
     assert value_of(again, *args) == value_of(loss, *args)
 
 
@@ -344,8 +344,8 @@ def test_objects_call_their_functions(rng):
     assert value_of(torusae.SpringLoss(), x) == value_of(torusae.spring_loss, x, reduction="normalized")
     quantiles = torusae.normal_quantiles(7)
     assert value_of(torusae.QuantileLoss(reduction="sum"), x) == value_of(torusae.quantile_loss, x, quantiles)
-    assert value_of(torusae.AngularLoss(), x, 2 * x) == pytest.approx(
-        float(to_numpy(torusae.angular_loss(x, 2 * x)).mean()), rel=1e-6
+    assert value_of(torusae.losses.AngularLoss(), x, 2 * x) == pytest.approx(
+        float(to_numpy(torusae.losses.angular_loss(x, 2 * x)).mean()), rel=1e-6
     )
 
 
@@ -358,15 +358,15 @@ def test_object_ignores_y_true_and_returns_a_scalar(loss, rng):
 
 
 @pytest.mark.parametrize(
-    ("loss", "part", "weight"),
+    ("loss", "reads", "weight"),
     [
         (torusae.SpringLoss(), "angles", 1.0),
         (torusae.QuantileLoss(), "radii", 60.0),
         (torusae.QuantileLoss(squared=True), "squared_radii", 60.0),
     ],
 )
-def test_objects_say_what_they_read_and_weigh(loss, part, weight):
-    assert (loss.part, loss.default_weight) == (part, weight)
+def test_objects_say_what_they_read_and_weigh(loss, reads, weight):
+    assert (loss.reads, loss.default_weight) == (reads, weight)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -376,6 +376,18 @@ def test_half_precision_is_computed_in_float32(loss, dtype, rng):
     value = loss(to_tensor(x, dtype))
     assert keras.backend.standardize_dtype(value.dtype) == "float32"
     assert value_of(lambda: value) == value_of(loss, to_tensor(x))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize(("batch", "order"), [(1, 1), (2, 3), (3, 3), (20, 1), (20, 4)])
+def test_expectation_of_the_spring(rng, batch, order, reduction):
+    loss, circles = torusae.SpringLoss(order=order, reduction=reduction), 3000
+    found = value_of(loss, to_tensor(rng.uniform(-np.pi, np.pi, (batch, circles))))
+    assert found == pytest.approx(loss.expectation(batch, circles), rel=0.03)
+
+
+def test_a_loss_whose_expectation_is_unknown_says_none():
+    assert torusae.QuantileLoss().expectation(8, 2) is None
 
 
 # Errors.
@@ -399,7 +411,12 @@ X = np.zeros((4, 2), "float32")
         ),
         (lambda: torusae.spring_loss(X.astype(int)), TypeError, "`angles` must be a tensor of floating", "dtype=int64"),
         (lambda: torusae.quantile_loss([["a"]], [1.0]), TypeError, "`values` must be a tensor of", "dtype=string"),
-        (lambda: torusae.angular_loss(X, X.astype("int32")), TypeError, "must be a tensor of floating", "dtype=int32"),
+        (
+            lambda: torusae.losses.angular_loss(X, X.astype("int32")),
+            TypeError,
+            "must be a tensor of floating",
+            "dtype=int32",
+        ),
         (lambda: torusae.spring_loss(X, period=0.0), ValueError, "`period` must be finite and positive", "period=0.0"),
         (lambda: torusae.SpringLoss(period=-2), ValueError, "`period` must be finite and positive", "period=-2.0"),
         (lambda: torusae.SpringLoss(period="day"), TypeError, "`period` must be a number", "period='day'"),
@@ -446,10 +463,10 @@ def test_float64_arrays_are_taken_without_a_warning(loss, rng):
 
 
 @pytest.mark.parametrize("num", [1, 2, 1000, 1 << 15, (1 << 15) + 1])
-def test_sorting_by_digits_is_a_stable_argsort(num):
+def test_radix_argsort_is_stable(num):
     """With ties, both zeros, infinities, and the smallest numbers that XLA does not take for zero."""
     x = np.round(np.random.default_rng(0).normal(size=(3, num)), 2).astype("float32")
     x[0, :1], x[0, -1:] = 0.0, -0.0
     x[1, : min(4, num)] = [np.inf, -np.inf, 1.2e-38, -1.2e-38][: min(4, num)]
-    found = to_numpy(compiled(base._argsort_by_digits)(to_tensor(x)))
+    found = to_numpy(compiled(_backend._radix_argsort)(to_tensor(x)))
     np.testing.assert_array_equal(found, np.argsort(x, axis=-1, kind="stable"))

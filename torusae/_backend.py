@@ -13,8 +13,6 @@ from torusae._checks import Tensor
 if keras.backend.backend() == "torch":
     import torch
 
-# Calls and constants
-
 
 def direct_ops(values: Tensor) -> Any:
     """`torch` for a tensor of torch, else `keras.ops`: use it for functions that mean the same in both.
@@ -59,9 +57,6 @@ def _has_only_cpus() -> bool:
 def counting_dtype() -> str:
     """The widest float dtype: JAX has no float64 unless the user enables it."""
     return "float32" if keras.backend.backend() == "jax" else "float64"
-
-
-# Sorting with equal gradients
 
 
 def sort_columns(values: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ def wrap_angles(angles: Tensor, period: float = 2 * math.pi) -> Tensor:
 
         - `[-π, π)`: exact.
         - Up to 500 rad: to 4e-7 rad.
-        - Beyond: to half a step of float32 at the input, 3e-5 rad at 1e3, 0.03 rad at 1e6, 0.5 rad at 1e7.
+        - Beyond: to about half a step of float32 at the input, 3e-5 rad at 1e3, 0.03 rad at 1e6, 0.5 rad at 1e7.
         - From 1e8, where a step is longer than a period: in range, but with no meaning.
 
     Example:

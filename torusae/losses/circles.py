@@ -175,7 +175,7 @@ class CircularWassersteinLoss(LatentLoss):
         Bonet et al. (2023), arXiv:2206.08780, proposition 1.
     """
 
-    default_weight = 150.0
+    default_weight = 2.0
 
     def __init__(self, name: str = "circular_wasserstein"):
         super().__init__(name)
@@ -214,7 +214,7 @@ class SlicedLoss(LatentLoss):
     8.0
     """
 
-    default_weight = 1000.0
+    default_weight = 20.0
 
     def __init__(
         self,
@@ -282,7 +282,7 @@ class ProductMomentLoss(LatentLoss):
         Mikulski & Duda (2019), arXiv:1903.12286, section 5.
     """
 
-    default_weight = 30.0
+    default_weight = 1.0
 
     def __init__(self, name: str = "product_moment"):
         super().__init__(name)

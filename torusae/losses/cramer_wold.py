@@ -121,7 +121,7 @@ class CramerWoldLoss(LatentLoss):
     """
 
     reads = "point"
-    default_weight = 100.0
+    default_weight = 30.0
 
     def __init__(self, name: str = "cramer_wold"):
         super().__init__(name)

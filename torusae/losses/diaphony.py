@@ -198,7 +198,7 @@ class DiaphonyLoss(LatentLoss):
         Zinterhof (1976).
     """
 
-    default_weight = 2000.0
+    default_weight = 20.0
 
     def __init__(
         self,

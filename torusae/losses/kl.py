@@ -79,7 +79,7 @@ class KLLoss(LatentLoss):
     """
 
     reads = "raw"
-    default_weight = 0.01
+    default_weight = 0.1
 
     def __init__(self, name: str = "kl"):
         super().__init__(name)

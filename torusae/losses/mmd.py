@@ -143,7 +143,7 @@ class MMDLoss(LatentLoss):
     """
 
     reads = "point"
-    default_weight = 10.0
+    default_weight = 3.0
 
     def __init__(
         self,

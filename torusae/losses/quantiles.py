@@ -135,7 +135,7 @@ class QuantileLoss(LatentLoss):
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 3 to 5 and footnote 1 (`squared`).
     """
 
-    default_weight = 60.0
+    default_weight = 1.0
 
     def __init__(
         self,

@@ -85,7 +85,7 @@ class SlicedWassersteinLoss(LatentLoss):
     """
 
     reads = "point"
-    default_weight = 10.0
+    default_weight = 3.0
 
     def __init__(self, num_directions: int = 50, seed: int = 0, name: str = "sliced_wasserstein"):
         super().__init__(name)

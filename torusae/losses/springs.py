@@ -114,7 +114,7 @@ class SpringLoss(LatentLoss):
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 2.
     """
 
-    default_weight = 1.0
+    default_weight = 0.05
 
     def __init__(
         self, period: float = 2 * math.pi, reduction: str = "normalized", name: str = "spring", order: int = 1

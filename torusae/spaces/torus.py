@@ -7,21 +7,17 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks, metrics, morph
-from torusae.angles import angle_difference, squared_radii, to_cartesian, to_polar
+from torusae.angles import angle_difference, polar_angles, squared_radii, to_cartesian, to_polar
 from torusae.densities import TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
 from torusae.spaces import _torus_problems
 from torusae.spaces.base import Diagnosis, Space, Statistic, Term, length, seed_generator
 
-# Weights of the default terms, found on MNIST, tables and images with circles (docs/comparison.md). Losses are means over
-# the circles, and the gradient that scales them is a norm over the circles: hence the root of dim.
-_FIRST_MOMENT_PULL = 0.5  # on the first moment of each circle, over the root of dim
+# The weights of the default terms were found on MNIST, tables and images with circles: docs/comparison.md.
+_DIAPHONY_WEIGHTS = {1: 2.0, 2: 5.0, 3: 20.0}  # of all circles at once, by the number of circles
 _PAIRS_WEIGHT = 10.0  # above three circles
-_CIRCLES_WEIGHT = 1.0  # times the root of dim, above three circles
-_RADII_WEIGHT = 0.6  # times the root of dim
-_SPRING_WEIGHT, _PAPER_RADII_WEIGHT = 1.0, 3.0  # of the paper's losses
+_CIRCLES_WEIGHT = 3.0  # above three circles
 _ORDER, _DECAY = 4, 1.0
-_JOINT_DIM = 3  # up to this many circles the diaphony sees all of them at once
 
 
 def _uniform_terms(dim: int) -> list[Term]:
@@ -29,15 +25,12 @@ def _uniform_terms(dim: int) -> list[Term]:
 
     The pairs outnumber the circles and leave little weight to a single one: there a second term sees each circle alone.
     """
-    if dim <= _JOINT_DIM:
-        of_circle = 2 * sum(k**-_DECAY for k in range(1, _ORDER + 1))
-        share = 2 / ((1 + of_circle) ** dim - 1)  # of a first moment among the weights of all frequencies
-        weight = _FIRST_MOMENT_PULL / math.sqrt(dim) / share
-        return [Term(DiaphonyLoss(_ORDER, dim, _DECAY), weight)]
+    if dim in _DIAPHONY_WEIGHTS:
+        return [Term(DiaphonyLoss(_ORDER, dim, _DECAY), _DIAPHONY_WEIGHTS[dim])]
     order, interactions = (3, 2) if dim <= 8 else (2, 2) if dim <= 16 else (1, 2) if dim <= 64 else (1, 1)
     return [
         Term(DiaphonyLoss(order, interactions, _DECAY), _PAIRS_WEIGHT),
-        Term(DiaphonyLoss(_ORDER, 1, _DECAY, name="circles"), _CIRCLES_WEIGHT * math.sqrt(dim)),
+        Term(DiaphonyLoss(_ORDER, 1, _DECAY, name="circles"), _CIRCLES_WEIGHT),
     ]
 
 
@@ -90,13 +83,14 @@ class Torus(Space):
         _checks.option("Torus", "preset", preset, self.presets)
         radii = QuantileLoss(self.radius_mean, self.radius_stddev, squared=True)
         if preset == "paper":
-            return [Term(SpringLoss(), _SPRING_WEIGHT), Term(radii, _PAPER_RADII_WEIGHT)]
-        return [*_uniform_terms(self.dim), Term(radii, _RADII_WEIGHT * math.sqrt(self.dim))]
+            return [Term(SpringLoss()), Term(radii)]
+        # Few circles hold much of a sample each: without a firm radius they leave their winding (torus_table, dim 1).
+        return [*_uniform_terms(self.dim), Term(radii, max(1.0, 3.0 / self.dim))]
 
     def part(self, name, raw, point):
         """Besides the raw values and points: `"angles"`, `"radii"` or `"squared_radii"`, each `(batch, dim)`."""
         if name == "angles":
-            return to_polar(point)[1]
+            return polar_angles(point)
         if name == "radii":
             return to_polar(point)[0]
         if name == "squared_radii":
@@ -105,11 +99,11 @@ class Torus(Space):
 
     def angles(self, point):
         """The angles of points, `(batch, dim)`, radians, `[-π, π)`."""
-        return to_polar(point)[1]
+        return polar_angles(point)
 
     def head_input(self, point):
         """The cosines and sines of the angles, `(batch, 2 * dim)`: a head sees no seam and no radius."""
-        angles = to_polar(point)[1]
+        angles = polar_angles(point)
         return ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
 
     def sample(self, num_samples, seed=None):
@@ -128,7 +122,7 @@ class Torus(Space):
 
     def distance(self, a, b):
         """The length of the shortest path between the angles of points, `(batch,)`, radians. Radii do not count."""
-        return length(angle_difference(to_polar(a)[1], to_polar(b)[1]))
+        return length(angle_difference(polar_angles(a), polar_angles(b)))
 
     def windings(self, start, end):
         """The `2**dim` windings that take each circle the short or the long way. See `two_way_windings`."""
