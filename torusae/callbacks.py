@@ -76,9 +76,10 @@ class LatentLogger(keras.callbacks.Callback):
         """Finds the latent layers of the model."""
         super().set_model(model)
         self.layers = latent_layers(model)
-        if not all(layer.records for layer in self.layers):
-            for layer in self.layers:
-                layer.records = True
+        for layer in self.layers:
+            layer.records = True
+        if not getattr(model, "_records_latent", False):
+            model._records_latent = True
             model.train_function = None  # a step that was compiled without recording must be compiled again
 
     def on_epoch_end(self, epoch, logs=None):
@@ -92,13 +93,13 @@ class LatentLogger(keras.callbacks.Callback):
 
     def _encoded(self) -> list[np.ndarray]:
         """The raw values of `x` in every latent layer."""
-        found: list[list[Any]] = [[] for _ in self.layers]
-        for layer, rows in zip(self.layers, found, strict=True):
-            layer.captured = rows
+        for layer in self.layers:
+            layer.captured = []  # Keras keeps a copy of the list: only the attribute collects
         try:
             for start in range(0, len(self.x), _ROWS):
                 self.model(ops.convert_to_tensor(self.x[start : start + _ROWS]), training=False)
-            return [np.concatenate([ops.convert_to_numpy(raw) for raw in rows]) for rows in found]
+            captured = [layer.captured or [] for layer in self.layers]
+            return [np.concatenate([ops.convert_to_numpy(raw) for raw in rows]) for rows in captured]
         finally:
             for layer in self.layers:
                 layer.captured = None
