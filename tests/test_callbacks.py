@@ -219,5 +219,5 @@ def test_recent_samples_are_not_saved(data, tmp_path):
 
 
 def test_samples_that_are_no_array():
-    with pytest.raises(TypeError, match="LatentLogger: `x` must be an array or a tensor. Received: list"):
+    with pytest.raises(TypeError, match=r"LatentLogger: `x` must be an array or a tensor. Received: list"):
         torusae.LatentLogger([1.0])
