@@ -79,8 +79,8 @@ def test_each_illness_is_named_with_its_circles(illness, name, circles):
     diagnosis = torusae.diagnose(codes(angles, radii))
     found = [problem for problem in diagnosis.problems if problem.name == name]
     assert found, str(diagnosis)
-    assert found[0].circles == circles
-    assert all(set(problem.circles) <= set(circles) for problem in diagnosis.problems)
+    assert found[0].where == circles
+    assert all(set(problem.where) <= set(circles) for problem in diagnosis.problems)
     assert found[0].message in str(diagnosis)
     assert found[0].advice in str(diagnosis)
 
@@ -114,7 +114,7 @@ def test_diagnose_takes_tensors():
     ("call", "message"),
     [
         (lambda: torusae.diagnose(np.ones((20, 4), "float32")), "at least 100 points. Received: 20"),
-        (lambda: torusae.diagnose(np.ones((200, 4), "float32"), np.ones((200, 4))), "`x` is not used with codes"),
+        (lambda: torusae.diagnose(np.ones((200, 4), "float32"), np.ones((200, 4))), "`x` is not used with points"),
         (lambda: torusae.diagnose(np.full((200, 4), np.nan, "float32")), r"nan at position \(0, 0\), 800 such"),
         (lambda: torusae.diagnose(np.ones((200, 3), "float32")), "must be even"),
         (lambda: torusae.diagnose(torusae.TorusAutoencoder.from_shape((5,), 1)), "`x` is missing"),

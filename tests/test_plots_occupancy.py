@@ -23,7 +23,7 @@ def test_occupancy_slices_count_every_point(rng):
     assert slices[4].get_ylabel() == "φ₂ (rad)"
     assert tick_texts(slices[4].xaxis) == PI_TEXTS
     assert bar.get_ylabel() == "points in a cell (square-root scale)"
-    found = torusae.cell_occupancy(angles)
+    found = torusae.metrics.cell_occupancy(angles)
     assert figure.get_suptitle() == (
         f"500 points in 8³ cells: {100 * found['empty']:.1f} % empty (uniform: {100 * found['expected_empty']:.1f} %), "
         f"KL to uniform {found['kl']:.3f} nats (uniform: {found['expected_kl']:.3f})"
@@ -44,7 +44,7 @@ def test_occupancy_of_one_two_and_five_circles(rng):
     five = plots.plot_occupancy(angles)
     assert len(five.axes) == 6  # five pairs and the colour bar
     assert "5 of 10 pairs of circles, neighbours only" in five.get_suptitle()
-    share = torusae.cell_occupancy(angles[:, [0, 1]])
+    share = torusae.metrics.cell_occupancy(angles[:, [0, 1]])
     assert five.axes[0].get_title().startswith(f"{100 * share['empty']:.1f} % empty")
 
 
