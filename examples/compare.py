@@ -2,14 +2,17 @@
 
     KERAS_BACKEND=jax python examples/compare.py
 
-Trains every system with every seed, shows progress, and writes one table (text, JSON, Markdown) and one figure into a
-folder. Each run's numbers are stored as soon as it ends, and a run that is stored already is not trained again: the
-same command with the same `--output` goes on where it stopped.
+It trains every system with every seed, shows progress, and writes one table (text, JSON, Markdown) and one figure into
+a folder. The numbers of a run are stored as soon as it ends. The same command with the same `--output` continues after
+the last stored run.
 
-How uniform a latent space is means the same for all: codes of a Gaussian space become angles by the normal
-distribution's own function, `φ = 2π (CDF(z) - 1/2)`, uniform on the torus if and only if `z` is normal with independent
-coordinates. Samples, reconstructions and midpoints of interpolations are compared with the test digits by the Fréchet
-distance over 64 features of the digit classifier that comes with the package.
+The measure of uniformity is the same for all spaces. Points of a Gaussian space become angles by the normal
+distribution function, `φ = 2π (CDF(z) - 1/2)`. These are uniform on the torus if and only if the coordinates of `z` are
+independent and standard normal. Samples, reconstructions and midpoints of interpolations are compared with the test
+digits by the Fréchet distance over 64 features of the digit classifier that comes with the package.
+
+Data: 10,000 digits that come with the package. `--full` is all of MNIST, from the Keras cache or a download; `--data
+PATH` is a file.
 """
 
 import argparse
@@ -26,7 +29,7 @@ import numpy as np
 from keras import ops
 
 import torusae
-from torusae import datasets
+from torusae import datasets, losses, metrics, networks
 
 UNITS = (512, 256)
 LEARNING_RATE = 2e-3
@@ -34,45 +37,39 @@ CONFIDENT = 0.9  # of the digit classifier
 NUM_MORPHS = 250  # pairs of digits, 2**dim ways each, at most 8
 
 
-def torus(losses):
-    """A torus with some losses."""
-    return lambda dim: {"space": torusae.Torus(dim), "losses": losses}
-
-
-def gaussian(losses, **options):
-    """A Gaussian space with some losses."""
-    return lambda dim: {"space": torusae.Gaussian(dim, **options), "losses": losses}
-
-
-def radii():
-    """The paper's loss of the radii, which every torus here has."""
-    return torusae.QuantileLoss(squared=True)
+def torus(*losses):
+    """A torus with losses of the angles, and the paper's loss of the radii."""
+    return lambda dim: {"space": torusae.Torus(dim), "losses": [*losses, torusae.QuantileLoss(squared=True)]}
 
 
 SYSTEMS = {
-    "torus, default": torus(None),
-    "torus, paper": torus("paper"),
-    "torus, circular Wasserstein per angle": lambda dim: torus([torusae.CircularWassersteinLoss(), radii()])(dim),
-    "torus, sliced Wasserstein": lambda dim: torus([torusae.SlicedLoss(seed=0), radii()])(dim),
-    "torus, diaphony of the batch": lambda dim: torus(
-        [torusae.DiaphonyLoss(interactions=None if dim <= 4 else 2), radii()]
+    "torus, default": lambda dim: {"space": torusae.Torus(dim)},
+    "torus, paper": lambda dim: {"space": torusae.Torus(dim), "losses": "paper"},
+    "torus, circular Wasserstein per angle": torus(losses.CircularWassersteinLoss()),
+    "torus, sliced Wasserstein": torus(losses.SlicedLoss(seed=0)),
+    "torus, diaphony of all pairs of points": lambda dim: torus(
+        torusae.DiaphonyLoss(interactions=None if dim <= 4 else 2)
     )(dim),
-    "plain AE": gaussian("none"),
-    # The weight that a normal likelihood of free variance gives, 2 / pixels, from the first step, as in a VAE.
-    "VAE": lambda dim: {**gaussian("vae", variational=True)(dim), "loss_weights": {"kl": 2 / 784}},
-    "WAE (MMD)": gaussian("wae"),
-    "SWAE": gaussian("swae"),
-    "CWAE": gaussian("cwae"),
-    "Gaussian AE (Duda)": gaussian("gae"),
+    "plain AE": lambda dim: {"space": torusae.Gaussian(dim), "losses": "none"},
+    # The weight of a normal likelihood of free variance, added to the loss as in a variational bound.
+    "VAE": lambda dim: {
+        "space": torusae.Gaussian(dim, variational=True),
+        "losses": [torusae.Term(losses.KLLoss(), weight=2 / 784, relative=False)],
+    },
+    "WAE (MMD)": lambda dim: {"space": torusae.Gaussian(dim), "losses": "wae"},
+    "SWAE": lambda dim: {"space": torusae.Gaussian(dim), "losses": "swae"},
+    "CWAE": lambda dim: {"space": torusae.Gaussian(dim), "losses": "cwae"},
+    "Gaussian AE (Duda)": lambda dim: {"space": torusae.Gaussian(dim), "losses": "gae"},
 }
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="an mnist.npz (default: cache, download, bundled digits)")
-    parser.add_argument("--bundled", action="store_true", help="use the 10,000 digits that come with the package")
-    parser.add_argument("--samples", type=int, help="train on so many digits at most")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--data", type=Path, help="an mnist.npz (default: the digits that come with the package)")
+    source.add_argument("--full", action="store_true", help="all of MNIST, from the Keras cache or a download")
+    parser.add_argument("--samples", type=int, help="the most digits to train on")
     parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS), metavar="SYSTEM")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--dim", type=int, default=3, help="circles, or coordinates of a Gaussian space (default 3)")
@@ -85,11 +82,10 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def build(system: str, args: argparse.Namespace, num_samples: int) -> torusae.TorusAutoencoder:
     """The networks, the same for every system, around its latent space."""
-    options = dict(SYSTEMS[system](args.dim))
-    space = options.pop("space")
-    encoder = torusae.dense_encoder((28, 28, 1), units=UNITS)
-    decoder = torusae.dense_decoder((28, 28, 1), space.code_size, units=UNITS[::-1], activation="sigmoid")
-    model = torusae.TorusAutoencoder(encoder, decoder, torusae.Latent(space, **options))
+    latent = torusae.Latent(**SYSTEMS[system](args.dim))
+    encoder = networks.dense_encoder((28, 28, 1), units=UNITS)
+    decoder = networks.dense_decoder((28, 28, 1), latent.space.code_size, units=UNITS[::-1], activation="sigmoid")
+    model = torusae.TorusAutoencoder(encoder, decoder, latent)
     steps = max(2, args.epochs * math.ceil(num_samples / args.batch_size))
     warmup = max(1, steps // 20)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -99,12 +95,11 @@ def build(system: str, args: argparse.Namespace, num_samples: int) -> torusae.To
     return model
 
 
-def uniform_angles(space: torusae.Space, codes: np.ndarray) -> np.ndarray:
-    """Angles that are uniform if and only if the codes follow their prior."""
-    coordinates = ops.convert_to_numpy(space.coordinates(codes)).astype("float64")
-    if isinstance(space, torusae.Torus):
-        return coordinates
-    return np.pi * np.array([[math.erf(z / math.sqrt(2)) for z in row] for row in coordinates])
+def uniform_angles(space: torusae.Space, points: np.ndarray) -> np.ndarray:
+    """Angles that are uniform if and only if the points follow their prior: angles or normal coordinates."""
+    if space.num_angles:
+        return ops.convert_to_numpy(space.angles(points)).astype("float64")
+    return np.pi * ops.convert_to_numpy(ops.erf(points / math.sqrt(2))).astype("float64")
 
 
 class Judge:
@@ -121,66 +116,47 @@ class Judge:
 
     def distance(self, images: np.ndarray) -> float:
         """Fréchet distance of images to the digits."""
-        return torusae.frechet_distance(self(images)[0], self.features)
+        return metrics.frechet_distance(self(images)[0], self.features)
 
 
-def interpolations(model: torusae.TorusAutoencoder, codes: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """Midpoints of shortest paths between digits, and every step of two-way paths, as images."""
-    rng = np.random.default_rng(seed)
+def interpolations(model: torusae.TorusAutoencoder, points: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """Midpoints of shortest paths between digits, and the inner steps of up to eight paths a pair, as images."""
     space = model.latent.space
-    pairs = rng.choice(len(codes), (2000, 2))
-    if isinstance(space, torusae.Torus):
-        (r_1, a_1), (r_2, a_2) = (
-            tuple(ops.convert_to_numpy(part) for part in torusae.to_polar(codes[pairs[:, i]])) for i in (0, 1)
-        )
-        arcs = ops.convert_to_numpy(torusae.angle_difference(a_2, a_1))
-        middle = ops.convert_to_numpy(torusae.to_cartesian((r_1 + r_2) / 2, a_1 + arcs / 2))
-        paths = []
-        for first, last in codes[pairs[:NUM_MORPHS]]:
-            windings = ops.convert_to_numpy(torusae.two_way_windings(first, last))[:8]
-            paths.append(ops.convert_to_numpy(space.paths(first, last, windings, 12))[:, 1:-1])
-    else:
-        middle = codes[pairs].mean(axis=1)
-        share = np.linspace(0, 1, 12)[1:-1, None]
-        paths = [((1 - share) * first + share * last)[None] for first, last in codes[pairs[:NUM_MORPHS]]]
-    steps = np.concatenate([path.reshape(-1, codes.shape[1]) for path in paths])
-    decode = {"batch_size": 1000, "verbose": 0}
-    return {"middle": model.decode(middle.astype("float32"), **decode), "steps": model.decode(steps, **decode)}
+    start, end = np.moveaxis(points[np.random.default_rng(seed).choice(len(points), (2000, 2))], 1, 0)
+    half = ops.full((len(start),), 0.5)
+    middle = space.shortest(ops.convert_to_tensor(start), ops.convert_to_tensor(end), half)
+    pairs = zip(start[:NUM_MORPHS], end[:NUM_MORPHS], strict=True)
+    paths = [ops.convert_to_numpy(space.paths(a, b, space.windings(a, b)[:8]))[:, 1:-1] for a, b in pairs]
+    steps = np.concatenate(paths).reshape(-1, space.point_size)
+    decoded = {"middle": ops.convert_to_numpy(middle), "steps": steps}
+    return {name: model.decode(each, batch_size=1000, verbose=0) for name, each in decoded.items()}
 
 
 def measure(model: torusae.TorusAutoencoder, x: np.ndarray, x_train: np.ndarray, judge: Judge, seed: int) -> dict:
     """The numbers of one run."""
     space = model.latent.space
-    codes = model.encode(x, batch_size=1000, verbose=0)
-    reconstruction = model.decode(codes, batch_size=1000, verbose=0)
-    angles = uniform_angles(space, codes)
+    options = {"batch_size": 1000, "verbose": 0}
+    points = model.encode(x, **options)
+    reconstruction = model.decode(points, **options)
+    angles = uniform_angles(space, points)
     dim = angles.shape[1]
-    pairs = torusae.primitive_directions(dim, 2, 2)
     numbers = {
         "MSE": float(np.mean((reconstruction - x) ** 2)),
-        "Kuiper, largest of single angles": float(torusae.kuiper_statistic(angles).max()),
-        "Kuiper, largest along k up to 2 of pairs": max(
-            float(torusae.kuiper_statistic(angles @ k[:, None]).max()) for k in pairs
-        ),
+        "Kuiper, largest of single angles": float(metrics.kuiper_statistic(angles).max()),
+        "Kuiper, largest along k up to 2 of pairs": float(metrics.direction_kuiper(angles)[1].max()),
         "Fréchet distance of reconstructions": judge.distance(reconstruction),
-        "Fréchet distance of samples": judge.distance(model.sample(len(x), seed, batch_size=1000, verbose=0)),
+        "Fréchet distance of samples": judge.distance(model.sample(len(x), seed, **options)),
     }
     if dim <= 4:
-        occupancy = torusae.cell_occupancy(angles)
+        occupancy = metrics.cell_occupancy(angles)
         numbers["KL of 8-cells, nats"] = occupancy["kl"]
         numbers["empty cells"] = occupancy["empty"]
-        numbers["largest |mean exp(ik.angles)|, k up to 3"] = torusae.max_moment(angles)
-    if isinstance(space, torusae.Torus):
-        densities = {
-            "mixture": torusae.VonMisesMixture(seed=seed),
-            "kernel": torusae.TorusKernelDensity(seed=seed),
-            "neighbors": torusae.TorusNeighborDensity(max_codes=len(x_train)),
-        }
-        for density, fitted_density in densities.items():
-            model.fit_density(x_train, fitted_density, batch_size=1000, verbose=0)
-            fitted = model.sample(len(x), seed, batch_size=1000, verbose=0, density="fitted")
-            numbers[f"Fréchet distance of samples, fitted {density}"] = judge.distance(fitted)
-    images = interpolations(model, codes, seed)
+        numbers["largest |mean exp(ik.angles)|, k up to 3"] = metrics.max_moment(angles)
+    for density in space.densities:
+        model.fit_density(x_train, density, seed=seed, **options)
+        fitted = model.sample(len(x), seed, **options, density="fitted")
+        numbers[f"Fréchet distance of samples, fitted {density}"] = judge.distance(fitted)
+    images = interpolations(model, points, seed)
     numbers["Fréchet distance of midpoints"] = judge.distance(images["middle"])
     numbers["confident steps of paths"] = float((judge(images["steps"])[1] > CONFIDENT).mean())
     ratio = numbers["Fréchet distance of samples"] / numbers["Fréchet distance of reconstructions"]
@@ -188,7 +164,7 @@ def measure(model: torusae.TorusAutoencoder, x: np.ndarray, x_train: np.ndarray,
 
 
 def summary(runs: dict[str, dict]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Mean and deviation over the seeds for each system and number."""
+    """Mean and standard deviation over the seeds for each system and number."""
     table: dict[str, dict[str, tuple[float, float]]] = {}
     for system, group in itertools.groupby(runs.values(), key=lambda run: run["system"]):
         rows = [run["numbers"] for run in group]
@@ -200,7 +176,7 @@ def as_markdown(table: dict, num_seeds: int) -> str:
     """The table with a row for each number and a column for each system."""
     systems = list(table)
     names = list(dict.fromkeys(name for numbers in table.values() for name in numbers))
-    lines = [f"| mean of {num_seeds} seeds ± deviation | {' | '.join(systems)} |", "|---" * (len(systems) + 1) + "|"]
+    lines = [f"| mean ± deviation of {num_seeds} seeds | {' | '.join(systems)} |", "|---" * (len(systems) + 1) + "|"]
     for name in names:
         cells = [
             f"{mean:.4g} ± {spread:.2g}" if (mean := table[s].get(name, (None,))[0]) is not None else ""
@@ -212,13 +188,13 @@ def as_markdown(table: dict, num_seeds: int) -> str:
 
 
 def draw(table: dict, dim: int):
-    """One panel a number, one bar a system, the deviation over the seeds as a whisker."""
+    """One panel per number, one bar per system; whiskers show the standard deviation over the seeds."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
     panels = [
         ("MSE", "reconstruction MSE"),
-        ("KL of 8-cells, nats", "KL of codes to the prior, nats"),
+        ("KL of 8-cells, nats", "KL of points to the prior, nats"),
         ("Fréchet distance of reconstructions", "Fréchet distance of reconstructions"),
         ("Fréchet distance of samples", "Fréchet distance of samples"),
         ("Fréchet distance of midpoints", "Fréchet distance of midpoints"),
@@ -239,7 +215,7 @@ def draw(table: dict, dim: int):
         axis.set_visible(False)
     handles = [Patch(color="tab:blue", label="torus"), Patch(color="tab:orange", label="Gaussian")]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
-    figure.suptitle(f"MNIST test digits, dim {dim}; whiskers: deviation over the seeds")
+    figure.suptitle(f"MNIST test digits, dim {dim}; whiskers: standard deviation over the seeds")
     return figure
 
 
@@ -247,7 +223,7 @@ def main(argv: list[str] | None = None) -> dict:
     """Runs the comparison and returns the table."""
     args = arguments(argv)
     classifier = datasets.load_digit_classifier(args.classifier)
-    data = datasets.load_mnist_subset() if args.bundled else datasets.load_mnist(args.data)
+    data = datasets.load_mnist(args.data) if args.data or args.full else datasets.load_mnist_subset()
     x_train = data.x_train[: args.samples]
     judge = Judge(classifier, data.x_test)
     print(f"Data: {data.source}\nTraining on {len(x_train)} digits, testing on {len(data.x_test)}.")

@@ -2,11 +2,12 @@
 
     KERAS_BACKEND=jax python examples/digit_classifier.py --output digit_classifier.keras
 
-Shows progress and the accuracy on the test digits, then writes the model without its optimizer, under 1 MB.
-Data: `--data PATH`, else the Keras cache, else the download, else 10,000 digits that come with the package.
+It shows progress and the accuracy on the test digits, then writes the model without its optimizer, under 1 MB.
+`torusae.datasets.load_digit_classifier(path)` loads the file. A Fréchet distance between real and generated digits
+compares the outputs of its layer "features".
 
-The layer "features" is what a Fréchet distance between real and generated digits compares.
-`torusae.datasets.load_digit_classifier(path)` loads the file.
+Data: 10,000 digits that come with the package. `--full` is all of MNIST, from the Keras cache or a download; `--data
+PATH` is a file.
 """
 
 import argparse
@@ -20,15 +21,16 @@ from torusae import datasets
 
 BATCH_SIZE = 64
 LEARNING_RATE = 2e-3
-SHIFT = 2  # pixels: digits that a decoder makes lie less exactly in the middle than MNIST's
+SHIFT = 2  # pixels: the digits of a decoder are less exactly centred than those of MNIST
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="an mnist.npz (default: cache, download, bundled digits)")
-    parser.add_argument("--bundled", action="store_true", help="use the 10,000 digits that come with the package")
-    parser.add_argument("--samples", type=int, help="train on so many digits at most")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--data", type=Path, help="an mnist.npz (default: the digits that come with the package)")
+    source.add_argument("--full", action="store_true", help="all of MNIST, from the Keras cache or a download")
+    parser.add_argument("--samples", type=int, help="the most digits to train on")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
     parser.add_argument("--seed", type=int, default=0, help="seed of the weights, the batches and the shifts")
@@ -53,7 +55,7 @@ def build(initializer: str = "glorot_uniform") -> keras.Model:
             layers.Conv2D(48, 3, **options),
             layers.MaxPooling2D(2, **pool),
             layers.Flatten(data_format="channels_last"),
-            # Bounded, and without units that are always zero: their mean and covariance are well conditioned.
+            # tanh: bounded, no unit is always zero, so the features have a well-conditioned covariance.
             layers.Dense(64, activation="tanh", name="features", **first),
             layers.Dense(10, activation="softmax", name="digit", **first),
         ],
@@ -76,8 +78,8 @@ def main(argv: list[str] | None = None) -> dict[str, float]:
         raise SystemExit(f"--output {args.output} exists already. Name another file, or add --overwrite.")
     keras.utils.set_random_seed(args.seed)
     rng = np.random.default_rng(args.seed)
-    data = datasets.load_mnist_subset() if args.bundled else datasets.load_mnist(args.data)
-    # One channel: whichever way Keras lays images out, the classifier reads its channel last.
+    data = datasets.load_mnist(args.data) if args.data or args.full else datasets.load_mnist_subset()
+    # The classifier reads channels last, whatever the image layout of Keras is.
     x_train, x_test = (x.reshape(-1, 28, 28, 1) for x in (data.x_train[: args.samples], data.x_test))
     y_train = data.y_train[: args.samples]
     print(f"Data: {data.source}\nTraining on {len(x_train)} digits, testing on {len(x_test)}.")

@@ -50,16 +50,15 @@ def test_a_missing_file_is_named(mnist, tmp_path):
 
 @pytest.mark.slow
 def test_a_small_run_and_its_redrawing(mnist, tmp_path, capsys):
-    small = ["--bundled", "--samples", "512", "--epochs", "2"]
+    small = ["--samples", "512", "--epochs", "2"]
     table = mnist.main([*small, "--output", str(tmp_path / "run")])
     assert str(tmp_path / "run") in capsys.readouterr().out.splitlines()[-1]
     assert sorted(path.stem for path in (tmp_path / "run").glob("*.png")) == FIGURES
     written = json.loads((tmp_path / "run" / "table.json").read_text())
     assert written["table"] == table
     assert written["run"]["backend"] == keras.backend.backend()
-    again = mnist.main(
-        ["--bundled", "--load", str(tmp_path / "run" / "model.keras"), "--output", str(tmp_path / "new")]
-    )
+    assert "the subset bundled with torusae" in written["run"]["data"]
+    again = mnist.main(["--load", str(tmp_path / "run" / "model.keras"), "--output", str(tmp_path / "new")])
     # The loaded model computes the same sums, perhaps in other batches: float32 rounding.
     for name, value in table.items():
         assert again[name] == pytest.approx(value, rel=1e-3, abs=1e-3), name
@@ -68,7 +67,7 @@ def test_a_small_run_and_its_redrawing(mnist, tmp_path, capsys):
 def test_the_classifier_trains_and_writes_a_file_that_loads(tmp_path, capsys):
     script = example("digit_classifier")
     file = tmp_path / "new" / "classifier.keras"
-    small = ["--bundled", "--samples", "256", "--epochs", "1", "--output", str(file)]
+    small = ["--samples", "256", "--epochs", "1", "--output", str(file)]
     results = script.main(small)
     assert f"Test accuracy {results['accuracy']:.4f}" in capsys.readouterr().out
     assert 0.1 < results["accuracy"] <= 1
@@ -91,7 +90,7 @@ def test_shifts_keep_digits_whole():
 
 def test_compare_goes_on_where_it_stopped_and_refuses_other_settings(tmp_path, capsys):
     compare = example("compare")
-    options = ["--bundled", "--samples", "300", "--epochs", "1", "--systems", "torus, paper", "--output", str(tmp_path)]
+    options = ["--samples", "300", "--epochs", "1", "--systems", "torus, paper", "--output", str(tmp_path)]
     compare.main([*options, "--seeds", "0"])
     stored = (tmp_path / "runs.json").read_text()
     table = compare.main([*options, "--seeds", "0"])
@@ -111,4 +110,23 @@ def test_compare_names_the_systems_that_it_knows(capsys):
 
 def test_compare_wants_a_digit_classifier(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.keras"):
-        example("compare").main(["--bundled", "--classifier", "nowhere.keras", "--output", str(tmp_path)])
+        example("compare").main(["--classifier", "nowhere.keras", "--output", str(tmp_path)])
+
+
+def test_recipes_compare_the_default_with_no_losses(tmp_path):
+    recipes = example("recipes")
+    file = tmp_path / "new" / "recipes.json"
+    rows = recipes.main(["--recipes", "1", "--steps", "2", "--output", str(file)])
+    assert json.loads(file.read_text())["rows"] == rows
+    assert rows[0].keys() >= recipes.CHOICES.keys() | {"over none", "Kuiper", "radii"}
+    assert 0.5 < rows[0]["over none"] < 2
+
+
+def test_recipes_are_drawn_by_their_seed_and_fit_their_data():
+    recipes = example("recipes")
+    first, second = ([recipes.draw_recipe(rng) for _ in range(50)] for rng in map(np.random.default_rng, (0, 0)))
+    assert first == second
+    tables = [recipe for recipe in first if recipe["data"] == "table"]
+    assert 0 < len(tables) < 50
+    assert all(recipe["network"] != "convolutions" for recipe in tables)
+    assert all(recipe["loss"] != "binary_crossentropy" for recipe in tables)

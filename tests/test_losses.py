@@ -213,7 +213,7 @@ def test_losses_of_codes_at_the_origin_have_finite_gradients(squared, compile):
     spring, quantile = torusae.SpringLoss(), torusae.QuantileLoss(squared=squared)
 
     def total(code):
-        return spring(torus.part(code, "angles")) + quantile(torus.part(code, quantile.reads))
+        return spring(torus.part("angles", code, code)) + quantile(torus.part(quantile.reads, code, code))
 
     code = np.array([[0.0, 0.0], [1e-20, 0.0], [1e-30, 1e-30], [1e-40, -1e-40], [-1.0, 0.0], [0.5, 0.5]], "float32")
     value, slope = gradient(total, code, compile)
@@ -358,15 +358,15 @@ def test_object_ignores_y_true_and_returns_a_scalar(loss, rng):
 
 
 @pytest.mark.parametrize(
-    ("loss", "reads", "weight"),
+    ("loss", "reads"),
     [
-        (torusae.SpringLoss(), "angles", 1.0),
-        (torusae.QuantileLoss(), "radii", 60.0),
-        (torusae.QuantileLoss(squared=True), "squared_radii", 60.0),
+        (torusae.SpringLoss(), "angles"),
+        (torusae.QuantileLoss(), "radii"),
+        (torusae.QuantileLoss(squared=True), "squared_radii"),
     ],
 )
-def test_objects_say_what_they_read_and_weigh(loss, reads, weight):
-    assert (loss.reads, loss.default_weight) == (reads, weight)
+def test_objects_say_what_they_read(loss, reads):
+    assert loss.reads == reads
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])

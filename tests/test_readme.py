@@ -1,4 +1,7 @@
-"""The README's Python examples run, and print what stands below them."""
+"""The examples of the README and of `docs/` run, and print the text below them.
+
+A Python block runs if a text block follows it. The blocks of one file share their variables.
+"""
 
 import contextlib
 import io
@@ -7,17 +10,33 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"```python\n(.*?)```\n+```text\n(.*?)```", README, flags=re.DOTALL)
+ROOT = Path(__file__).parents[1]
+FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = {
+    file.relative_to(ROOT).as_posix(): re.findall(
+        r"```python\n((?:(?!```).)*?)```\n+```text\n(.*?)```", file.read_text(encoding="utf-8"), flags=re.DOTALL
+    )
+    for file in FILES
+}
 
 
-def test_there_is_an_example():
-    assert EXAMPLES
+def test_there_are_examples():
+    assert len(BLOCKS["README.md"]) == 2
+    assert BLOCKS["docs/concepts.md"]
 
 
-@pytest.mark.parametrize(("code", "printed"), EXAMPLES, ids=range(len(EXAMPLES)))
-def test_example_prints_what_stands_below_it(code, printed):
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output):
-        exec(compile(code, "README.md", "exec"), {})
-    assert output.getvalue() == printed
+@pytest.mark.parametrize("file", [name for name, blocks in BLOCKS.items() if blocks])
+def test_examples_print_the_text_below_them(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    variables = {}
+    for code, expected in BLOCKS[file]:
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            exec(compile(code, file, "exec"), variables)
+        assert output.getvalue() == expected
+
+
+def test_local_links_exist():
+    for file in FILES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", file.read_text(encoding="utf-8")):
+            assert (file.parent / target).exists(), f"{file.name} links to {target}"

@@ -12,6 +12,8 @@ from torusae import _checks, data
 from torusae._training import RAW, SampleModel
 from torusae.layers import Latent, Read
 
+_STATE = "density_"  # before the names of a density's arrays in a weights file
+
 
 class Codec(SampleModel):
     """A sample model with an encoder, a latent layer and a decoder."""
@@ -273,34 +275,39 @@ class Codec(SampleModel):
         return samples.reshape(*paths.shape[:2], *self.sample_shape)
 
     def save_own_variables(self, store):
-        """Saves the fitted density. One of a user's own class must be registered with Keras and have a state."""
-        if self.density is None:
-            return
-        try:
-            config = keras.saving.serialize_keras_object(self.density)
-            keras.saving.deserialize_keras_object(config)
-            state = self.density.state()
-        except Exception as error:  # whatever a user's own class raises: the model itself must be saved
-            warnings.warn(
-                f"TorusAutoencoder: the density {self.density!r} is not saved with the model ({error}). Register its "
-                f"class with keras.saving.register_keras_serializable, and give it get_config(), state() and "
-                f"set_state(arrays).",
-                stacklevel=2,
-            )
-            return
-        store["density"] = np.frombuffer(json.dumps(config).encode(), dtype="uint8")
-        for name, array in state.items():
-            store[f"density_{name}"] = array
+        """Saves the fitted density."""
+        _save_density(self.density, store)
 
     def load_own_variables(self, store):
-        """Loads the fitted density, if there is one."""
-        names = list(store.keys())
-        if "density" not in names:
-            self.density = None
-            return
-        config = json.loads(np.asarray(store["density"]).tobytes().decode())
-        self.density = keras.saving.deserialize_keras_object(config)
-        prefix = "density_"
-        self.density.set_state(
-            {name[len(prefix) :]: np.asarray(store[name]) for name in names if name.startswith(prefix)}
+        """Loads the fitted density, if the file holds one."""
+        self.density = _loaded_density(store)
+
+
+def _save_density(density: Any, store: Any) -> None:
+    """Writes a density. One of a user's own class must be registered with Keras and have a state."""
+    if density is None:
+        return
+    try:
+        config = keras.saving.serialize_keras_object(density)
+        keras.saving.deserialize_keras_object(config)
+        state = density.state()
+    except Exception as error:  # whatever a user's own class raises: the model itself must be saved
+        warnings.warn(
+            f"TorusAutoencoder: the density {density!r} is not saved with the model ({error}). Register its class with "
+            f"keras.saving.register_keras_serializable, and give it get_config(), state() and set_state(arrays).",
+            stacklevel=2,
         )
+        return
+    store["density"] = np.frombuffer(json.dumps(config).encode(), dtype="uint8")
+    for name, array in state.items():
+        store[_STATE + name] = array
+
+
+def _loaded_density(store: Any) -> Any:
+    names = list(store.keys())
+    if "density" not in names:
+        return None
+    config = json.loads(np.asarray(store["density"]).tobytes().decode())
+    density = keras.saving.deserialize_keras_object(config)
+    density.set_state({name.removeprefix(_STATE): np.asarray(store[name]) for name in names if name.startswith(_STATE)})
+    return density

@@ -170,14 +170,23 @@ def pull(point: Tensor, value: Tensor) -> Tensor:
     def joined(point, value):
         def gradient(*arguments, upstream=None):
             g = arguments[-1] if upstream is None else upstream
-            squares = ops.cast(g, "float32")
-            squares = distribution.sum_over_replicas(ops.sum(squares * squares))
-            size = distribution.sum_over_replicas(ops.cast(ops.shape(g)[0], "float32"))
-            return g, ops.cast(ops.sqrt(size * squares) / distribution.num_replicas(), value.dtype)
+            squares = _float32(g)
+            squares = ops.sum(squares * squares)
+            size = g.shape[0]
+            replicas = distribution.num_replicas()
+            if replicas > 1 or not isinstance(size, int):
+                size = distribution.sum_over_replicas(ops.cast(ops.shape(g)[0], "float32"))
+                squares = distribution.sum_over_replicas(squares)
+            return g, (size * squares) ** 0.5 / replicas
 
         return point, gradient
 
     return joined(point, value)
+
+
+def _float32(value: Tensor) -> Tensor:
+    """A tensor as float32. A cast that changes nothing would cost as much as an operation on torch."""
+    return value if keras.backend.standardize_dtype(value.dtype) == "float32" else ops.cast(value, "float32")
 
 
 def _in_train_step() -> bool:
@@ -283,7 +292,7 @@ class Latent(keras.layers.Layer):
         if self.captured is not None:
             self.captured.append(raw)
         if trains and self.records:
-            rows = ops.concatenate([ops.cast(ops.stop_gradient(raw), "float32"), self.recent.value])
+            rows = ops.concatenate([_float32(ops.stop_gradient(raw)), self.recent.value])
             self.recent.assign(rows[:_RECENT_ROWS])
         added = [term for term in self.terms if not term.relative]
         pulling = [term for term in self.terms if term.relative and term.weight] if trains and self.trainable else []
@@ -304,8 +313,7 @@ class Latent(keras.layers.Layer):
             point = distribution.gather(point)
             raw = point if same else distribution.gather(raw)
         parts = {name: self.space.part(name, raw, point) for name in {term.reads for term in terms}}
-        # TensorFlow can't add losses of different dtypes.
-        return {term.name: ops.cast(term.loss(parts[term.reads]), "float32") for term in terms}
+        return {term.name: _float32(term.loss(parts[term.reads])) for term in terms}
 
     def measure(self, raw: Any) -> dict[str, float]:
         """The terms and the statistics of raw values by name, floats. A statistic of several values is the largest."""

@@ -31,10 +31,10 @@ LOSSES: dict[str, Callable] = {
     "quantile": lambda values: torusae.quantile_loss(
         values, torusae.normal_quantiles(values.shape[0] or 1), "normalized"
     ),
-    "circular Wasserstein": torusae.circular_wasserstein_loss,
+    "circular Wasserstein": torusae.losses.circular_wasserstein_loss,
     "diaphony, order 4, up to 3 circles": lambda angles: torusae.diaphony_loss(angles, 4, 3, 1.0),
     "diaphony of pairs of points": torusae.diaphony_loss,
-    "product moments": torusae.product_moment_loss,
+    "product moments": torusae.losses.product_moment_loss,
 }
 LARGEST = {  # batch times frequencies, or pairs of points, that are worth waiting for
     "diaphony, order 4, up to 3 circles": lambda batch, dim: dim <= 3,
@@ -144,8 +144,8 @@ def growth(seconds: float, largest: int) -> Iterator[dict]:
             yield {"loss": name, "of": "dim", "sizes": dims, "times": times, "exponent": power}
     counts = [count for count in (16, 64, 256) if 1024 * count <= largest]
     if len(counts) > 1:
-        directions = torusae.primitive_directions(3, 5)
-        functions = [lambda a, k=directions[:count]: torusae.sliced_loss(a, k) for count in counts]
+        directions = torusae.angles.primitive_directions(3, 5)
+        functions = [lambda a, k=directions[:count]: torusae.losses.sliced_loss(a, k) for count in counts]
         times, power = exponent(counts, [angles(1024, 3)] * len(counts), functions)
         yield {"loss": "sliced", "of": "directions", "sizes": counts, "times": times, "exponent": power}
 

@@ -76,12 +76,12 @@ def measure_loss(kind: str, size: int, repeats: int) -> dict[str, float]:
     """A loss forward and backward."""
     from losses import value_and_gradient  # beside this file
 
-    directions = torusae.primitive_directions(3, 5)[:size]
+    directions = torusae.angles.primitive_directions(3, 5)[:size]
     batch, dim, loss = {
         "batch, exact diaphony": (size, 3, torusae.diaphony_loss),
         "batch, diaphony of order 4": (size, 3, lambda a: torusae.diaphony_loss(a, order=4)),
         "dim, exact diaphony of pairs": (512, size, lambda a: torusae.diaphony_loss(a, interactions=2)),
-        "directions, sliced": (1024, 3, lambda a: torusae.sliced_loss(a, directions)),
+        "directions, sliced": (1024, 3, lambda a: torusae.losses.sliced_loss(a, directions)),
     }[kind]
     array = np.random.default_rng(0).uniform(-math.pi, math.pi, (batch, dim)).astype("float32")
     value_and_gradient(loss, array[:64])()  # what a backend loads at its first compilation is not the loss's

@@ -44,7 +44,7 @@ def weighted_moments(angles: Tensor, order: int, interactions: int, decay: float
         products = _products_of_few(ops.unstack(waves, axis=0), interactions - 1)
         last = xp.reshape(waves, (2 * order * dim, -1))
         weights = _weights_of_few(dim, order, interactions, decay, dtype)
-    sums = products @ ops.transpose(last)
+    sums = products @ xp.swapaxes(last, 0, 1)
     return xp.sum(constant(weights, angles) * sums * sums) / batch_size(angles) ** 2
 
 
@@ -96,13 +96,13 @@ def _weights_of_few(dim: int, order: int, interactions: int, decay: float, dtype
     0 unless the circle of the wave comes after those in the product: each set of circles counts once.
     """
     wave = _wave_weights(order, decay)
-    weights, last_circle = [np.ones(1)], [-np.ones(1, int)]
-    rows = [wave] * (dim - 1)
+    parts, last_circle = [np.ones(1)], [-np.ones(1, int)]
+    rows: list[np.ndarray] = [wave] * (dim - 1)
     for number in range(1, interactions):
         if number > 1:
             rows = [np.outer(wave, np.concatenate(rows[: j - number + 2])).ravel() for j in range(number - 1, dim - 1)]
-        weights += rows
+        parts += rows
         last_circle += [np.full(len(row), number - 1 + j) for j, row in enumerate(rows)]
-    weights = np.outer(np.concatenate(weights), np.tile(wave, dim))
+    weights = np.outer(np.concatenate(parts), np.tile(wave, dim))
     weights *= np.concatenate(last_circle)[:, None] < np.repeat(np.arange(dim), len(wave))
     return (weights / _total(dim, order, interactions, decay)).astype(dtype)

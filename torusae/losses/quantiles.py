@@ -163,9 +163,9 @@ class QuantileLoss(LatentLoss):
         """The quantiles for a batch of the size of `values`, `(batch,)`."""
         values = _checks.float_tensor("QuantileLoss", "values", values, 2, "(batch, dim)")
         batch, dtype = values.shape[0], keras.backend.standardize_dtype(values.dtype)
-        if isinstance(batch, int) and self.quantile_function is None:
-            return constant(_sorted_quantiles(batch, self.mean, self.stddev, self.squared, dtype), values)
         if isinstance(batch, int):
+            if self.quantile_function is None:
+                return constant(_sorted_quantiles(batch, self.mean, self.stddev, self.squared, dtype), values)
             quantiles = self.quantile_function((np.arange(batch) + 0.5) / batch)
         else:
             quantiles = self._traced_quantiles(ops.cast(values[:, 0], counting_dtype()))

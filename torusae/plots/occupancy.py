@@ -120,7 +120,7 @@ def _occupancy_figure(owner: str, panels: list[Any], columns: int, expected: flo
             axes.label_outer()
     bar = figure.colorbar(mapping, ax=drawn, aspect=5 if flat else 30, pad=0.02)
     bar.set_label("points in a cell\n(square-root scale)" if flat else "points in a cell (square-root scale)")
-    mean_colour: Any = cmap(mapping.norm(expected))
+    mean_colour: Any = cmap(mapping.norm(np.array(expected)))
     handles = [
         Patch(facecolor=_EMPTY_COLOUR, edgecolor="0.6", label="empty cell"),
         Patch(facecolor=mean_colour, edgecolor="0.6", label=f"mean, {expected:.3g} points in a cell"),

@@ -163,6 +163,6 @@ def _of_radii(details: dict[str, Any], prior_mean: float, prior_stddev: float) -
                 (i,),
                 near,
                 0.0,
-                f"{near:.1%} of the points of circle {i} lie within {_NEAR_ORIGIN} of the origin, where angles are arbitrary.",
+                f"{near:.1%} of the points of circle {i} have radii below {_NEAR_ORIGIN}: their angles are arbitrary.",
                 "Raise the weight of the quantile loss.",
             )
