@@ -29,3 +29,26 @@ def _seed():
 def rng():
     """A NumPy generator with a fixed seed."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A tiny model with a head, trained for a step; tests that use it don't train it."""
+    import tiny
+
+    keras.utils.set_random_seed(0)
+    model = tiny.tiny_model({"digit": tiny.digit_head()})
+    model.compile("adam", "mse", metrics=["mae"])
+    model.fit(tiny.samples(), {"digit": tiny.labels()}, batch_size=20, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """A compiled tiny model without heads that any test may train: none depends on what it has learned."""
+    import tiny
+
+    keras.utils.set_random_seed(0)
+    model = tiny.tiny_model()
+    model.compile("adam", "mse")
+    return model

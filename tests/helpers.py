@@ -92,3 +92,13 @@ def gradient(fn, x, compile=None):
 
     value, slope = (compiled(both) if compile else both)(x)
     return to_numpy(value), to_numpy(slope)
+
+
+def pulled(own_loss, terms, point):
+    """The gradient at a point by the definition of a pull, as a NumPy array: g + sqrt(S Σ|g|²) ∂(terms)/∂point.
+
+    `own_loss` and `terms` are scalar functions of the point `(S, columns)`; g is the gradient of the first.
+    """
+    _, g = gradient(own_loss, point)
+    _, slope = gradient(terms, point)
+    return g + np.sqrt(len(g) * np.sum(np.square(g, dtype="float64"))) * slope

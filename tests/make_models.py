@@ -23,12 +23,11 @@ def data():
 
 
 def make_model():
-    """A small model with everything that a file can hold: a head, a schedule of each kind, a metric."""
-    weight = keras.optimizers.schedules.PolynomialDecay(0.0, 8, 0.02)
+    """A small model with everything that a file can hold: terms with weights, a head, a learning rate's schedule."""
     model = torusae.TorusAutoencoder(
-        torusae.dense_encoder((3,), units=(8,)),
-        torusae.dense_decoder((3,), 2, units=(8,)),
-        torusae.TorusLatent(1, "paper", {"spring": weight}),
+        torusae.networks.dense_encoder((3,), units=(8,)),
+        torusae.networks.dense_decoder((3,), 2, units=(8,)),
+        torusae.TorusLatent(1, [torusae.SpringLoss(), torusae.QuantileLoss(squared=True)], {"spring": 0.5}),
         {"third": torusae.Head("classes", 3, weight=0.5, units=(8,))},
     )
     rate = keras.optimizers.schedules.ExponentialDecay(0.01, 4, 0.9)
@@ -49,9 +48,10 @@ def main():
     x, _ = data()
     model = make_model()
     train(model)
+    model.fit_density(x, torusae.densities.VonMisesMixture(2, seed=0), verbose=0)
     MODELS.mkdir(exist_ok=True)
     model.save(MODELS / f"{name}.keras")
-    saved = model.predict(x, verbose=0)
+    saved = {**model.predict(x, verbose=0), "drawn": model.sample(5, seed=0, density="fitted", verbose=0)}
     history = train(model).history
     later = model.predict(x, verbose=0)
     np.savez_compressed(

@@ -1,4 +1,4 @@
-"""`LatentLogger`: what it logs is what the losses of the recorded batches are, in any model, in any order of use."""
+"""`LatentLogger`: what it logs is measured on the most recent training samples, in any model, in any order of use."""
 
 import keras
 import numpy as np
@@ -8,6 +8,7 @@ from helpers import to_numpy, to_tensor
 import torusae
 
 WIDTH = 3
+NAMES = {"spring", "quantile", "kuiper"}
 
 
 def latent_model(latent=None, nested=False):
@@ -21,21 +22,26 @@ def latent_model(latent=None, nested=False):
     return model
 
 
-def expected(latent, batches):
-    """Each term's mean over batches, and Kuiper's statistic over all their angles in 32 arcs."""
-    codes = [to_numpy(latent.project(to_tensor(batch))) for batch in batches]
-    terms = [latent.terms(to_tensor(code)) for code in codes]
-    means = {name: np.mean([float(to_numpy(term[name])) for term in terms]) for name in terms[0]}
-    _, angles = torusae.to_polar(to_tensor(np.concatenate(codes)))
-    # Counted by hand: the library's own function counts in the graph.
-    turns = to_numpy(angles) / (2 * np.pi) + 0.5
-    above = [np.mean(turns < (arc + 1) / 32, axis=0) - (arc + 1) / 32 for arc in range(32)]
-    kuiper = np.maximum(np.max(above, axis=0), 0) - np.minimum(np.min(above, axis=0), 0)
-    return {**means, "kuiper": kuiper.max()}
+def kuiper(angles):
+    """By its definition: the largest distances of the empirical distribution above and below the uniform one."""
+    turns = np.sort(np.asarray(angles, "float64") / (2 * np.pi) + 0.5, axis=0)
+    steps = np.arange(len(turns))[:, None]
+    return ((steps + 1) / len(turns) - turns).max(axis=0) + (turns - steps / len(turns)).max(axis=0)
 
 
-def assert_logged(logs, latent, batches, prefix="", epoch=-1):
-    for name, value in expected(latent, batches).items():
+def expected(latent, rows):
+    """Each term of some features, out of the pure functions, and the largest Kuiper statistic."""
+    radii, angles = torusae.to_polar(latent.projection(to_tensor(rows)))
+    quantiles = torusae.normal_quantiles(len(rows)).astype("float32") ** 2
+    return {
+        "spring": float(to_numpy(torusae.spring_loss(angles, reduction="normalized"))),
+        "quantile": float(to_numpy(torusae.quantile_loss(radii**2, quantiles, reduction="normalized"))),
+        "kuiper": kuiper(to_numpy(angles)).max(),
+    }
+
+
+def assert_logged(logs, latent, rows, prefix="", epoch=-1):
+    for name, value in expected(latent, rows).items():
         got = logs[prefix + name]
         # float32 angles: atan2 of a short code magnifies rounding.
         np.testing.assert_allclose(got[epoch] if isinstance(got, list) else got, value, rtol=1e-4, err_msg=name)
@@ -46,138 +52,94 @@ def data(rng):
     return rng.normal(size=(40, WIDTH)).astype("float32"), rng.normal(2.0, size=(24, WIDTH)).astype("float32")
 
 
-def batches_of(x, size=16):
-    return [x[i : i + size] for i in range(0, len(x), size)]
+def fit(model, x, *loggers, **options):
+    return model.fit(x, x, batch_size=16, shuffle=False, verbose=0, callbacks=list(loggers), **options).history
 
 
 @pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
 @pytest.mark.parametrize("eager", [False, True], ids=["compiled", "eager"])
-def test_history_holds_every_term_of_both_data_sets(data, nested, eager):
+def test_history_holds_every_term_of_both_samples(data, nested, eager):
     x, x_val = data
     latent = torusae.TorusLatent(2, "paper")
     model = latent_model(latent, nested)
     model.run_eagerly = eager
-    logger = torusae.LatentLogger()
-    history = model.fit(
-        x, x, batch_size=16, epochs=2, shuffle=False, verbose=0, callbacks=[logger], validation_data=(x_val, x_val)
-    ).history
-    names = {"loss", "spring", "quantile", "kuiper"}
-    assert set(history) == names | {f"val_{name}" for name in names}
-    for epoch in (0, 1):  # an epoch's records do not run into the next one's, nor into the validation's
-        assert_logged(history, latent, batches_of(x), epoch=epoch)
-        assert_logged(history, latent, batches_of(x_val), "val_", epoch)
-    assert_logged(logger.results, latent, batches_of(x))
-    assert_logged(logger.results, latent, batches_of(x_val), "val_")
+    logger = torusae.LatentLogger(x_val)
+    history = fit(model, x, logger, epochs=2, validation_data=(x_val, x_val))
+    assert set(history) == {"loss", "val_loss"} | NAMES | {f"val_{name}" for name in NAMES}
+    for epoch in (0, 1):
+        assert_logged(history, latent, np.concatenate([x] * (epoch + 1)), epoch=epoch)
+        assert_logged(history, latent, x_val, "val_", epoch)
+    assert_logged(logger.results, latent, np.concatenate([x, x]))
+    assert_logged(logger.results, latent, x_val, "val_")
 
 
-class Spy(keras.callbacks.Callback):
-    """Keeps the logs of each batch."""
-
-    def __init__(self):
-        super().__init__()
-        self.batches = []
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.batches.append(dict(logs))
-
-
-def test_logs_of_batches(data):
-    x, _ = data
+def test_the_last_512_training_samples_are_measured(rng):
+    x = rng.normal(size=(640, WIDTH)).astype("float32")
     latent = torusae.TorusLatent(2, "paper")
-    model, spy = latent_model(latent), Spy()
-    model.fit(x, x, batch_size=16, shuffle=False, verbose=0, callbacks=[torusae.LatentLogger(every=2), spy])
-    assert ["spring" in logs for logs in spy.batches] == [True, False, True]
-    assert_logged(spy.batches[0], latent, batches_of(x)[:1])
-    assert_logged(spy.batches[2], latent, batches_of(x))
+    history = fit(latent_model(latent), x, torusae.LatentLogger(x[:300]))
+    assert latent.recent_raw().shape == (512, 4)
+    assert_logged(history, latent, x[-512:])
+    assert_logged(history, latent, x[:300], "val_")  # several batches of the logger's own
 
 
-def test_evaluate_measures_and_predict_does_not(data):
-    x, _ = data
+def test_evaluate_and_predict_record_nothing(data):
+    x, x_val = data
     latent = torusae.TorusLatent(2, "paper")
     model, logger = latent_model(latent), torusae.LatentLogger()
-    plain = model.evaluate(x, x, verbose=0)  # compiled before the logger comes
-    loss = model.evaluate(x, x, batch_size=16, verbose=0, callbacks=[logger])
-    np.testing.assert_allclose(loss, plain, rtol=1e-6)  # batches of another size sum in another order
-    assert set(logger.results) == {"spring", "quantile", "kuiper"}
-    assert_logged(logger.results, latent, batches_of(x))
-    before = latent.records()
-    model.predict(x, verbose=0)
-    model.evaluate(x, x, verbose=0)
-    assert latent.records() == before
+    fit(model, x, logger)
+    before = latent.recent_raw()
+    model.evaluate(x_val, x_val, verbose=0, callbacks=[logger])
+    model.predict(x_val, verbose=0)
+    np.testing.assert_array_equal(latent.recent_raw(), before)
+    assert_logged(logger.results, latent, x)
 
 
 def test_a_model_fitted_before_its_first_logger(data):
     x, x_val = data
     latent = torusae.TorusLatent(2, "paper")
     model = latent_model(latent)
-    options = {"batch_size": 16, "shuffle": False, "verbose": 0, "validation_data": (x_val, x_val)}
-    assert set(model.fit(x, x, **options).history) == {"loss", "val_loss"}
-    history = model.fit(x, x, callbacks=[torusae.LatentLogger()], **options).history
-    assert_logged(history, latent, batches_of(x))
-    assert_logged(history, latent, batches_of(x_val), "val_")
+    assert set(fit(model, x_val)) == {"loss"}
+    assert len(latent.recent_raw()) == 0
+    assert_logged(fit(model, x, torusae.LatentLogger()), latent, x)
     # Without it again, and with another one, after compiling anew.
-    assert set(model.fit(x, x, **options).history) == {"loss", "val_loss"}
+    assert set(fit(model, x)) == {"loss"}
     model.compile(keras.optimizers.SGD(0.0), "mse")
-    model.fit(x, x, **options)
-    history = model.fit(x, x, epochs=2, callbacks=[torusae.LatentLogger()], **options).history
-    assert_logged(history, latent, batches_of(x), epoch=1)
-    assert_logged(history, latent, batches_of(x_val), "val_")
+    fit(model, x_val)
+    rows = np.concatenate([x, x, x_val, x_val])
+    assert_logged(fit(model, x_val, torusae.LatentLogger()), latent, rows)
 
 
 def test_one_logger_in_two_models_that_share_a_layer(data):
-    x, _ = data
+    x, x_val = data
     latent, logger = torusae.TorusLatent(2, "paper"), torusae.LatentLogger()
     first, second = latent_model(latent), latent_model(latent)
-    options = {"batch_size": 16, "shuffle": False, "verbose": 0}
-    second.fit(x, x, **options)  # compiled without recording
-    for model in (first, second, first):
-        history = model.fit(x, x, callbacks=[logger], **options).history
-        assert_logged(history, latent, batches_of(x))
+    fit(second, x)  # compiled without recording
+    assert_logged(fit(first, x, logger), latent, x)
+    assert_logged(fit(second, x_val, logger), latent, np.concatenate([x, x_val]))
+    assert_logged(fit(first, x_val, logger), latent, np.concatenate([x, x_val, x_val]))
 
 
 def test_a_second_fit_with_a_logger_does_not_compile_again(data):
     x, _ = data
     model = latent_model()
-    model.fit(x, x, verbose=0, callbacks=[torusae.LatentLogger()])
+    fit(model, x, torusae.LatentLogger())
     step = model.train_function
-    model.fit(x, x, verbose=0, callbacks=[torusae.LatentLogger()])
+    fit(model, x, torusae.LatentLogger())
     assert model.train_function is step
 
 
-def test_validation_now_and_then(data):
-    x, x_val = data
-    latent = torusae.TorusLatent(2, "paper")
-    history = (
-        latent_model(latent)
-        .fit(
-            x,
-            x,
-            batch_size=16,
-            epochs=3,
-            shuffle=False,
-            verbose=0,
-            validation_data=(x_val, x_val),
-            validation_freq=2,
-            callbacks=[torusae.LatentLogger()],
-        )
-        .history
-    )
-    assert len(history["spring"]) == 3
-    assert len(history["val_spring"]) == 1
-    assert_logged(history, latent, batches_of(x), epoch=2)
-
-
 def test_several_latent_layers_have_prefixes(data):
-    x, _ = data
+    x, x_val = data
     inputs = keras.Input((WIDTH,))
     codes = [torusae.TorusLatent(dim, "paper", name=name)(inputs) for dim, name in ((1, "phase"), (2, "pose"))]
     model = keras.Model(inputs, keras.layers.Dense(WIDTH)(keras.layers.Concatenate()(codes)))
     model.compile(keras.optimizers.SGD(0.0), "mse")
-    history = model.fit(x, x, batch_size=40, verbose=0, callbacks=[torusae.LatentLogger()]).history
-    terms = ("spring", "quantile", "kuiper")
-    assert set(history) == {"loss", *(f"{name}_{term}" for name in ("phase", "pose") for term in terms)}
+    history = fit(model, x, torusae.LatentLogger(x_val))
+    keys = {f"{name}_{term}" for name in ("phase", "pose") for term in NAMES}
+    assert set(history) == {"loss"} | keys | {f"val_{key}" for key in keys}
     for name in ("phase", "pose"):
-        assert_logged(history, model.get_layer(name), [x], f"{name}_")
+        assert_logged(history, model.get_layer(name), x, f"{name}_")
+        assert_logged(history, model.get_layer(name), x_val, f"val_{name}_")
 
 
 @keras.saving.register_keras_serializable(package="torusae_tests")
@@ -198,20 +160,16 @@ def test_layers_are_found_in_containers(data):
     x, x_val = data
     model = Branches()
     model.compile(keras.optimizers.SGD(0.0), "mse")
-    history = model.fit(
-        x, x, batch_size=40, verbose=0, callbacks=[torusae.LatentLogger()], validation_data=(x_val, x_val)
-    ).history
-    assert_logged(history, model.by_name["a"], [x], "a_")
-    assert_logged(history, model.listed[1], [x], "b_")
-    assert_logged(history, model.listed[1], [x_val], "val_b_")
-    # TensorFlow builds such a model within its first step, after the plan for the ramp was made.
-    assert int(model.listed[1].ramp_steps) == max(1, round(0.6 * len(x) / 40))
+    history = fit(model, x, torusae.LatentLogger(x_val))
+    assert_logged(history, model.by_name["a"], x, "a_")
+    assert_logged(history, model.listed[1], x, "b_")
+    assert_logged(history, model.listed[1], x_val, "val_b_")
 
 
 def test_early_stopping_reads_what_is_logged(data):
     x, x_val = data
-    callbacks = [torusae.LatentLogger(), keras.callbacks.EarlyStopping("val_spring", mode="min", patience=1)]
-    history = latent_model().fit(x, x, epochs=5, verbose=0, validation_data=(x_val, x_val), callbacks=callbacks).history
+    stop = keras.callbacks.EarlyStopping("val_spring", mode="min", patience=1)
+    history = fit(latent_model(), x, torusae.LatentLogger(x_val), stop, epochs=5)
     assert len(history["loss"]) == 2  # with a learning rate of 0 nothing gets better
 
 
@@ -219,34 +177,47 @@ def test_a_model_without_latent_layers_is_left_alone(data):
     x, _ = data
     model = keras.Sequential([keras.Input((WIDTH,)), keras.layers.Dense(WIDTH)])
     model.compile("sgd", "mse")
-    assert set(model.fit(x, x, verbose=0, callbacks=[torusae.LatentLogger()]).history) == {"loss"}
+    assert set(fit(model, x, torusae.LatentLogger())) == {"loss"}
+
+
+def autoencoder():
+    keras.utils.set_random_seed(1)
+    model = torusae.TorusAutoencoder.from_shape((WIDTH,), dim=1, losses="paper")
+    model.compile("adam", "mse")
+    return model
 
 
 def test_the_autoencoder_logs_by_itself(data):
     x, x_val = data
-    histories = []
-    for callbacks in ([], [torusae.LatentLogger()]):
-        keras.utils.set_random_seed(1)
-        model = torusae.TorusAutoencoder.from_shape((WIDTH,), dim=1, losses="paper")
-        model.compile("adam", "mse")
-        histories.append(model.fit(x, validation_data=x_val, verbose=0, callbacks=callbacks).history)
+    histories = [
+        autoencoder().fit(x, validation_data=x_val, verbose=0, callbacks=callbacks).history
+        for callbacks in ([], [torusae.LatentLogger(x_val)])
+    ]
     assert histories[0] == histories[1]
+    assert {"kuiper", "val_kuiper"} < set(histories[0])
 
 
-def test_records_are_not_saved(data, tmp_path):
+def test_callbacks_of_an_autoencoder_read_what_it_logs(data):
+    x, x_val = data
+    model = autoencoder()
+    stop = keras.callbacks.EarlyStopping("val_kuiper", mode="min", patience=1, min_delta=9)  # no progress is enough
+    assert len(model.fit(x, validation_data=x_val, epochs=5, verbose=0, callbacks=[stop]).history["loss"]) == 2
+    several = keras.callbacks.CallbackList([keras.callbacks.History()], add_history=True, model=model)
+    history = model.fit(x, validation_split=0.25, verbose=0, callbacks=several).history
+    assert {"kuiper", "val_kuiper"} < set(history)
+
+
+def test_recent_samples_are_not_saved(data, tmp_path):
     x, _ = data
     model = latent_model()
-    model.fit(x, x, verbose=0, callbacks=[torusae.LatentLogger()])
-    assert model.get_layer("torus").records()
+    fit(model, x, torusae.LatentLogger())
+    assert len(model.get_layer("torus").recent_raw()) == 40
     model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    latent = loaded.get_layer("torus")
-    assert latent.records() == {}
-    assert not latent.records_training
-    assert int(to_numpy(latent.iterations)) == int(to_numpy(model.get_layer("torus").iterations)) > 0
+    latent = keras.saving.load_model(tmp_path / "model.keras").get_layer("torus")
+    assert len(latent.recent_raw()) == 0
+    assert not latent.records
 
 
-@pytest.mark.parametrize(("every", "error"), [(0, ValueError), (1.5, TypeError)])
-def test_wrong_interval(every, error):
-    with pytest.raises(error, match=f"LatentLogger: `every` must be .* Received: every={every}"):
-        torusae.LatentLogger(every=every)
+def test_samples_that_are_no_array():
+    with pytest.raises(TypeError, match=r"LatentLogger: `x` must be an array or a tensor. Received: list"):
+        torusae.LatentLogger([1.0])

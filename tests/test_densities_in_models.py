@@ -97,7 +97,7 @@ def test_a_density_of_ones_own():
         (
             lambda m: m.fit_density(data(), 3),
             TypeError,
-            r"`density` must be one of \['mixture', 'kernel', 'neighbors'\] or an object",
+            r"`density` must be one of \['mixture', 'kernel', 'neighbors'\], or an object",
         ),
         (lambda m: m.fit_density(data(), densities.VonMisesMixture), TypeError, "Received: density=<class"),
         (lambda m: m.fit_density(data()[:, :4]), ValueError, "must have shape"),

@@ -15,7 +15,7 @@ import torusae
 from torusae.densities import PathDensity
 
 
-@keras.saving.register_keras_serializable(package="tests")
+@keras.saving.register_keras_serializable(package="tests_of_paths")
 class Sphere:
     """What a density asks of a space, for unit vectors in three dimensions."""
 

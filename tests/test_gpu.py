@@ -40,7 +40,7 @@ def test_training_stays_on_the_gpu_and_finite(patterns, policy):
     assert all(np.isfinite(values).all() for values in history.values())
     for variable in model.trainable_variables:
         assert_on_gpu(variable.value)
-    assert_on_gpu(model(keras.ops.convert_to_tensor(patterns[:4]))["code"])
+    assert_on_gpu(model(keras.ops.convert_to_tensor(patterns[:4]))["point"])
 
 
 @pytest.mark.parametrize("loss", [torusae.SpringLoss(), torusae.QuantileLoss()], ids=lambda loss: loss.name)
@@ -94,10 +94,10 @@ def test_a_step_sends_nothing_back_to_the_host(rng, losses):
     features = keras.ops.convert_to_tensor(rng.normal(size=(128, 16)).astype("float32"))
     assert_on_gpu(features)
     latent(features)
-    angles = latent.space.coordinates(latent(features))
+    angles = latent.space.angles(latent(features))
 
     def total(angles):
-        return sum(loss(angles) for loss in latent.latent_losses if loss.part == "angles")
+        return sum(term.loss(angles) for term in latent.terms if term.reads == "angles")
 
     step = helpers.compiled(lambda x: helpers.value_and_gradient(total, x))
     step(angles)  # compiles, and moves constants to the GPU

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from helpers import gradient, to_numpy, to_tensor
+from keras import ops
 
 import torusae
 
@@ -72,6 +73,30 @@ def policy(request):
     keras.config.set_dtype_policy("float32")
 
 
+@keras.saving.register_keras_serializable(package="torusae_tests")
+class RadiusLoss(torusae.LatentLoss):
+    """A loss of a user's own."""
+
+    reads = "radii"
+    default_weight = 4.0
+
+    def __init__(self, name="radius"):
+        super().__init__(name)
+
+    def call(self, values):
+        return ops.mean(values)
+
+
+class CountedLoss(RadiusLoss):
+    """Counts how often it is computed or traced."""
+
+    calls = 0
+
+    def call(self, values):
+        CountedLoss.calls += 1
+        return super().call(values)
+
+
 @pytest.mark.parametrize(
     ("kind", "policy", "loss"),
     [
@@ -88,81 +113,39 @@ def test_any_model_trains(kind, policy, loss, samples):
     # SGD: Adam would move a weight of any gradient, rounding noise included.
     model.compile(keras.optimizers.SGD(0.01), loss)
     model(samples[:1])
-    before = [to_numpy(linear.kernel).copy() for linear in latent.linear_maps]
+    before = to_numpy(latent.projection.kernel).copy()
     history = model.fit(samples, samples, batch_size=8, epochs=2, verbose=0).history  # last batch: 4 samples
     assert set(history) == {"loss"}
     assert np.isfinite(history["loss"]).all()
     if policy == "mixed_float16":  # the loss scale starts too high, so that Keras skips the first steps
         model.fit(samples, samples, batch_size=8, epochs=8, verbose=0)
-    for kernel, linear in zip(before, latent.linear_maps, strict=True):
-        assert linear.kernel.dtype == "float32"
-        assert np.abs(to_numpy(linear.kernel) - kernel).max() > 1e-6
+    kernel = latent.projection.kernel
+    assert kernel.dtype == "float32"
+    assert np.abs(to_numpy(kernel) - before).max() > 1e-6
     code = latent(to_tensor(np.ones((3, 6))))
     assert keras.backend.standardize_dtype(code.dtype) == "float32"
 
 
-COMPILED = [{"run_eagerly": True}, {"jit_compile": "auto"}]
-if keras.backend.backend() != "torch":  # torch.compile takes minutes and is not what `fit` does by itself
-    COMPILED.append({"jit_compile": True})
+# Where the terms are computed
 
 
-@pytest.mark.parametrize("options", COMPILED, ids=str)
-def test_total_is_the_weighted_sum_of_the_pure_functions(options, samples):
-    """Also tells that the losses count once, with their weights, however the step is compiled."""
-    latent = torusae.TorusLatent(2, "paper", loss_weights={"spring": 0.5, "quantile": 3})
-    model = host_model("functional", latent)
-    output = model.predict(samples, verbose=0)
-    code = to_tensor(keras.Model(model.inputs, latent.output).predict(samples, verbose=0))
-    radii, angles = torusae.to_polar(code)
-    spring = torusae.spring_loss(angles, reduction="normalized")
-    quantiles = torusae.normal_quantiles(20).astype("float32") ** 2
-    quantile = torusae.quantile_loss(radii**2, quantiles, reduction="normalized")
-    mse = np.mean((output - samples) ** 2)
-    model.compile(keras.optimizers.SGD(0.0), "mse", **options)
-    history = model.fit(samples, samples, batch_size=20, verbose=0).history
-    expected = mse + 0.5 * float(spring) + 3 * float(quantile)
-    # float32 sums in another order, angles of a small code amplified by atan2.
-    np.testing.assert_allclose(history["loss"][0], expected, rtol=2e-5)
-    np.testing.assert_allclose(model.evaluate(samples, samples, verbose=0), mse, rtol=2e-5)
-
-
-def test_add_loss_holds_each_weighted_term():
-    latent = torusae.TorusLatent(1, "paper", loss_weights={"spring": 2.0, "quantile": 0.0})
-    latent(np.ones((4, 3), "float32"), training=True)
-    # Four equal angles: the normalized spring loss is the batch size.
-    np.testing.assert_allclose([float(to_numpy(loss)) for loss in latent.losses], [8.0, 0.0], rtol=1e-6)
-
-
-def test_both_maps_get_a_gradient_from_the_losses(rng):
+def test_every_weight_of_the_projection_gets_a_gradient_from_the_terms(rng):
     features = to_tensor(rng.normal(size=(16, 6)))
     latent = torusae.TorusLatent(3)
     latent(features)
-    for linear in latent.linear_maps:
 
-        def loss(kernel, linear=linear):
-            other = {id(linear): features @ kernel}
-            parts = [other.get(id(each), each(features)) for each in latent.linear_maps]
-            terms = latent.terms(keras.ops.concatenate(parts, -1))
-            return sum(latent.weight_now(name) * term for name, term in terms.items())
+    def loss(kernel):
+        raw = features @ kernel
+        return sum(latent.losses_of(raw, raw).values())
 
-        _, slope = gradient(loss, to_numpy(linear.kernel))
-        # Every weight of every circle takes part; smaller is rounding of the largest.
-        assert (np.abs(slope) > 1e-6 * np.abs(slope).max()).all()
-        assert np.isfinite(slope).all()
+    _, slope = gradient(loss, to_numpy(latent.projection.kernel))
+    # Smaller is rounding of the largest.
+    assert (np.abs(slope) > 1e-6 * np.abs(slope).max()).all()
+    assert np.isfinite(slope).all()
 
 
-class CountedLoss(torusae.LatentLoss):
-    """Counts how often it is computed or traced."""
-
-    calls = 0
-
-    def call(self, values):
-        CountedLoss.calls += 1
-        return keras.ops.mean(values)
-
-
-@pytest.mark.parametrize("kind", INFORMED)
-def test_no_loss_is_computed_at_inference(kind, samples):
+@pytest.mark.parametrize("kind", KINDS)
+def test_terms_are_computed_in_fit_alone(kind, samples):
     latent = torusae.TorusLatent(2, losses=[CountedLoss("counted")])
     model = host_model(kind, latent)
     model.compile("sgd", "mse")
@@ -172,107 +155,63 @@ def test_no_loss_is_computed_at_inference(kind, samples):
     model.evaluate(samples, samples, verbose=0)
     model(samples, training=False)
     assert CountedLoss.calls == 0
-    assert model.losses == []
     model.fit(samples, samples, verbose=0)
     assert CountedLoss.calls > 0
+    assert model.losses == []
 
 
-def test_losses_count_where_call_takes_no_training(samples):
-    # One circle of 20 equal angles: the loss is 20, at weight 1, whatever the layers' weights are.
-    latent = torusae.TorusLatent(1, [torusae.SpringLoss()], {"spring": 1.0})
-    model = host_model("subclassed", latent)
-    model.compile(keras.optimizers.SGD(0.0), "mse")
-    x = np.ones((20, FEATURES), "float32")
-    assert 20 < model.fit(x, x, batch_size=20, verbose=0).history["loss"][0] < 22
-
-
-def test_losses_of_the_layer_alone_go_with_training_flag(samples):
-    latent = torusae.TorusLatent(2)
-    latent(samples, training=True)
-    assert len(latent.losses) == 2
+def test_the_layer_alone_goes_by_the_training_flag(samples):
+    latent = torusae.TorusLatent(2, losses=[CountedLoss("counted")])
+    plain = to_numpy(latent(samples))
+    CountedLoss.calls = 0
     latent(samples, training=False)
+    assert CountedLoss.calls == 0
+    np.testing.assert_array_equal(to_numpy(latent(samples, training=True)), plain)  # a pull changes gradients alone
+    assert CountedLoss.calls == 1
     assert latent.losses == []
+
+
+def test_measured_terms_and_statistics(samples):
+    latent = torusae.TorusLatent(2, [torusae.SpringLoss(), RadiusLoss()])
+    radii, angles = torusae.to_polar(latent(samples))
+    measured = latent.measure(to_numpy(latent.projection(to_tensor(samples))))
+    expected = {
+        "spring": to_numpy(torusae.spring_loss(angles, reduction="normalized")),
+        "radius": to_numpy(radii).mean(),
+        "kuiper": torusae.metrics.kuiper_statistic(angles).max(),
+    }
+    assert list(measured) == list(expected)
+    for name, value in expected.items():
+        assert measured[name] == pytest.approx(value, rel=1e-4)  # float32 angles
 
 
 # Losses and weights as arguments
 
 
-@keras.saving.register_keras_serializable(package="torusae_tests")
-class RadiusLoss(torusae.LatentLoss):
-    """A loss of a user's own."""
-
-    part = "radii"
-    default_weight = 4.0
-
-    def __init__(self, name="radius"):
-        super().__init__(name)
-
-    def call(self, values):
-        return keras.ops.mean(values)
+def named_weights(layer):
+    return {term.name: term.weight for term in layer.terms}
 
 
 def test_losses_by_name_list_and_default():
-    assert [loss.name for loss in torusae.TorusLatent(2, losses="paper").latent_losses] == ["spring", "quantile"]
-    assert torusae.TorusLatent(2, losses="none").latent_losses == []
-    assert torusae.TorusLatent(2, losses=[]).latent_losses == []
-    assert torusae.TorusLatent(2).losses_argument == torusae.Torus(2).default_losses
+    assert list(named_weights(torusae.TorusLatent(2, losses="paper"))) == ["spring", "quantile"]
+    assert torusae.TorusLatent(2, losses="none").terms == []
+    assert torusae.TorusLatent(2, losses=[]).terms == []
+    default, uniform = torusae.TorusLatent(2), torusae.TorusLatent(2, torusae.Torus.presets[0])
+    assert named_weights(default) == named_weights(uniform)
     layer = torusae.TorusLatent(2, losses=[torusae.SpringLoss(), RadiusLoss()], loss_weights={"spring": 7})
-    assert layer.loss_weights == {"spring": 7.0, "radius": 4.0}
+    assert named_weights(layer) == {"spring": 7.0, "radius": 4.0}
 
 
-def test_a_custom_loss_counts():
-    latent = torusae.TorusLatent(1, losses=[RadiusLoss()], loss_weights={"radius": 4.0})
-    code = latent(np.ones((4, 3), "float32"), training=True)
-    radii, _ = torusae.to_polar(code)
-    np.testing.assert_allclose(float(to_numpy(latent.losses[0])), 4 * to_numpy(radii).mean(), rtol=1e-6)
-
-
-def test_default_weights_rise_and_are_relative_to_the_scale_of_the_models_loss():
-    latent = torusae.TorusLatent(1, losses=[RadiusLoss()], loss_scale=5.0)
-    x = np.ones((4, 3), "float32")
-    latent(x)
-    weights = []
-    for step in (0, 1000, 2000, 9000):
-        latent.iterations.assign(step)
-        weights.append(float(to_numpy(latent.weight_now("radius"))))
-    assert weights == [0.0, 0.5, 4.0, 4.0]  # the cube of the step, until step 2000
-    latent.iterations.assign(1000)
-    radii, _ = torusae.to_polar(latent(x, training=True))
-    expected = 5.0 * 0.5 * to_numpy(radii).mean()
-    np.testing.assert_allclose(float(to_numpy(latent.losses[0])), expected, rtol=1e-6)
-
-
-def test_default_weights_rise_until_60_percent_of_the_training(tmp_path):
-    x = np.random.default_rng(0).normal(size=(40, 5)).astype("float32")
-    host = keras.Sequential([keras.Input((5,)), torusae.TorusLatent(2), keras.layers.Dense(5)])
-    host.compile("adam", "mse")
-    assert int(host.layers[0].ramp_steps) == 2000
-    host.fit(x, x, batch_size=8, epochs=4, callbacks=[torusae.LatentLogger()], verbose=0)
-    assert int(host.layers[0].ramp_steps) == 12  # of 20 steps
-    model = torusae.TorusAutoencoder.from_shape((5,), 2)
-    model.compile("adam", "mse")
-    model.fit(x, batch_size=8, epochs=3, validation_split=0.2, verbose=0)
-    assert int(model.latent.ramp_steps) == 7  # of 12 steps
-    model.fit(x, batch_size=8, epochs=9, verbose=0)
-    assert int(model.latent.ramp_steps) == 7  # the ramp is over
-    model.save(tmp_path / "model.keras")
-    assert int(keras.models.load_model(tmp_path / "model.keras").latent.ramp_steps) == 7
-
-
-def test_a_scheduled_weight_follows_the_step():
-    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([2, 4], [1.0, 10.0, 0.0])
-    # Equal features: the spring loss of 4 equal angles is 4 whatever the weights of the layer are.
-    latent = torusae.TorusLatent(2, losses=[torusae.SpringLoss()], loss_weights={"spring": schedule})
-    model = keras.Sequential([keras.Input((3,)), latent, keras.layers.Dense(3, kernel_initializer="zeros")])
-    model.compile(keras.optimizers.SGD(0.0), "mse")
-    x = np.ones((4, 3), "float32")
-    history = model.fit(x, 0 * x, batch_size=4, epochs=6, verbose=0).history
-    # The boundary belongs to the value before it; float32 rounds angles.
-    np.testing.assert_allclose(history["loss"], [4.0, 4.0, 4.0, 40.0, 40.0, 0.0], rtol=1e-6)
-    assert int(latent.iterations) == 6
-    model.evaluate(x, x, verbose=0)
-    model.predict(x, verbose=0)
-    assert int(latent.iterations) == 6
+def test_terms_have_names_weights_and_parts_of_their_own(samples):
+    inner = torusae.Term(RadiusLoss(), name="inner", reads="squared_radii")
+    latent = torusae.TorusLatent(1, [RadiusLoss(), inner], {"inner": 2})
+    assert named_weights(latent) == {"radius": 4.0, "inner": 2.0}
+    assert inner.weight == 4.0  # the term that was given is unchanged
+    point = latent(samples)
+    values = latent.losses_of(point, point)
+    radii, _ = torusae.to_polar(point)
+    np.testing.assert_allclose(to_numpy(values["radius"]), to_numpy(radii).mean(), rtol=1e-5)
+    np.testing.assert_allclose(to_numpy(values["inner"]), (to_numpy(radii) ** 2).mean(), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -282,12 +221,12 @@ def test_a_scheduled_weight_follows_the_step():
         ({"dim": 0}, ValueError, r"`dim` must be at least 1. Received: dim=0"),
         ({"losses": "papre"}, ValueError, r"must be one of .*'papre'. Did you mean 'paper'\?"),
         ({"losses": torusae.SpringLoss()}, TypeError, r"TorusLatent: `losses` must be a list.*use losses=\[loss\]"),
-        ({"losses": ["spring"]}, TypeError, r"must be a name or hold LatentLoss objects.*Received: 'spring'"),
+        ({"losses": torusae.Term(RadiusLoss())}, TypeError, r"`losses` must be a list.*use losses=\[loss\]"),
+        ({"losses": ["spring"]}, TypeError, r"must be a name or hold Term or LatentLoss objects.*Received: 'spring'"),
         ({"losses": [torusae.SpringLoss()] * 2}, ValueError, r"different names. Received: \['spring', 'spring'\]"),
         ({"loss_weights": {"sprig": 1.0}}, ValueError, r"Received: loss_weights='sprig'. Did you mean 'spring'\?"),
         ({"loss_weights": {"spring": -1.0}}, ValueError, r"loss_weights\['spring'\]` must be finite and not negative"),
         ({"loss_weights": {"spring": float("nan")}}, ValueError, "finite and not negative. Received: .*nan"),
-        ({"loss_scale": 0.0}, ValueError, r"`loss_scale` must be finite and positive"),
         ({"loss_weights": {"spring": "1"}}, TypeError, r"must be a number. Received: loss_weights\['spring'\]='1'"),
     ],
 )
@@ -297,17 +236,26 @@ def test_wrong_arguments(arguments, error, message):
 
 
 class WrongPart(RadiusLoss):
-    part = "angle"
+    reads = "angle"
 
 
 def test_a_loss_of_a_part_that_the_space_lacks():
-    with pytest.raises(ValueError, match=r"loss 'radius': `part` must be one of .* Did you mean 'angles'\?"):
+    with pytest.raises(ValueError, match=r"term 'radius': `reads` must be one of .* Did you mean 'angles'\?"):
         torusae.TorusLatent(2, losses=[WrongPart()])
 
 
-def test_latent_takes_a_space_only():
-    with pytest.raises(TypeError, match=r"Latent: `space` must be a torusae Space such as Torus\(3\).*space=3"):
-        torusae.Latent(3)
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: torusae.Term(3), TypeError, r"Term: `loss` must be a LatentLoss such as SpringLoss\(\).*loss=3"),
+        (lambda: torusae.Term(RadiusLoss(), -1), ValueError, "Term: `weight` must be finite and not negative.*-1"),
+        (lambda: torusae.Term(RadiusLoss(), "1"), TypeError, "Term: `weight` must be a number. Received: weight='1'"),
+        (lambda: torusae.Latent(3), TypeError, r"Latent: `space` must be a torusae Space such as Torus\(3\).*space=3"),
+    ],
+)
+def test_what_is_no_term_and_no_space(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
 
 
 @pytest.mark.parametrize("shape", [(4, 3, 2), (4,)])
@@ -350,10 +298,11 @@ def test_a_batch_statistic_takes_no_sample_weight():
         torusae.TorusLatent(3, name="t"),
         torusae.Latent(torusae.Torus(2), "none", name="l"),
         torusae.TorusLatent(2, "paper", {"spring": 0}, dtype="float32"),
+        torusae.TorusLatent(1, [torusae.Term(RadiusLoss(), 2.0, "squared_radii", "r", relative=False)], gather=False),
         torusae.TorusLatent(
             2,
             [torusae.SpringLoss(), RadiusLoss(), torusae.QuantileLoss(stddev=0.2, squared=True)],
-            {"radius": keras.optimizers.schedules.CosineDecay(1.0, 100), "spring": 0.0},
+            {"radius": 2.0, "spring": 0.0},
         ),
     ],
     ids=lambda layer: layer.name,
@@ -365,7 +314,7 @@ def test_config_round_trip(layer):
     assert type(copy) is type(layer)
     assert keras.saving.serialize_keras_object(copy)["config"] == config["config"]
     if isinstance(layer, torusae.Latent):
-        assert [loss.get_config() for loss in copy.latent_losses] == [loss.get_config() for loss in layer.latent_losses]
+        assert [term.get_config() for term in copy.terms] == [term.get_config() for term in layer.terms]
 
 
 # Polar and CircularEmbedding

@@ -1,7 +1,9 @@
 """What `import torusae` promises: names, examples, defaults as documented, and no side effects."""
 
+import importlib
 import inspect
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -11,57 +13,96 @@ import pytest
 
 import torusae
 
-# Two modules are namespaces of their own; the other names are functions and classes.
-NAMESPACES = {"datasets", "distribution", "plots"}
+MODULES = {
+    name: importlib.import_module(name)
+    for _, name, _ in pkgutil.walk_packages(torusae.__path__, "torusae.")
+    if not any(part.startswith("_") for part in name.split("."))
+}
+PACKAGES = [torusae, *(module for module in MODULES.values() if hasattr(module, "__path__"))]
 
 
-def public_functions(module):
-    """Functions and classes that a module defines for others."""
-    return [
-        value
+def public_names(module):
+    """Functions and classes of the library that a package shows, or that a module defines, for others."""
+    return {
+        name: value
         for name, value in vars(module).items()
-        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__ and callable(value)
-    ]
-
-
-SYMBOLS = [getattr(torusae, name) for name in torusae.__all__ if name not in {"__version__", *NAMESPACES}]
-SYMBOLS += [symbol for name in sorted(NAMESPACES) for symbol in public_functions(getattr(torusae, name))]
-
-
-def name_of(symbol):
-    return symbol.__name__
-
-
-def test_all_is_sorted_and_complete():
-    assert torusae.__all__ == sorted(torusae.__all__)
-    public = {
-        name
-        for name, value in vars(torusae).items()
-        if not name.startswith("_") and not isinstance(value, types.ModuleType)
+        if not name.startswith("_")
+        and callable(value)
+        and (hasattr(module, "__path__") or value.__module__ == module.__name__)
+        and value.__module__.startswith("torusae.")
     }
-    assert set(torusae.__all__) == public | NAMESPACES | {"__version__"}
+
+
+SYMBOLS = {
+    f"{module.__name__}.{name}": value
+    for module in MODULES.values()
+    for name, value in public_names(module).items()
+    if value.__module__ == module.__name__
+}
+EACH_SYMBOL = pytest.mark.parametrize("symbol", [pytest.param(symbol, id=name) for name, symbol in SYMBOLS.items()])
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
+def test_all_is_sorted_and_complete(package):
+    modules = {name for name in package.__all__ if isinstance(getattr(package, name), types.ModuleType)}
+    functions = set(package.__all__) - modules - {"__version__"}
+    assert package.__all__ == sorted(package.__all__)
+    assert functions == set(public_names(package))
+    if package is torusae:
+        assert "__version__" in package.__all__
+        # Those of the names' own modules, such as torusae.heads, are reached by the names.
+        assert modules == {
+            *("data", "datasets", "densities", "distribution", "losses", "metrics", "networks", "plots", "spaces")
+        }
+    else:
+        assert not modules
+
+
+def test_the_top_level_is_small():
+    assert len(torusae.__all__) <= 45
+
+
+@pytest.mark.parametrize("module", [torusae, *MODULES.values()], ids=lambda module: module.__name__)
+def test_module_says_what_it_is(module):
+    first_line = module.__doc__.split("\n")[0]
+    assert first_line.endswith("."), first_line
 
 
 def test_version_is_of_three_numbers():
     assert re.fullmatch(r"\d+\.\d+\.\d+", torusae.__version__)
 
 
-@pytest.mark.parametrize("symbol", SYMBOLS, ids=name_of)
-def test_symbol_lives_in_torusae_and_says_what_it_is(symbol):
-    assert symbol.__module__.startswith("torusae.")
+@EACH_SYMBOL
+def test_symbol_says_what_it_is(symbol):
     first_line = symbol.__doc__.split("\n")[0]
     assert first_line.endswith((".", "`")), first_line
 
 
-# Bases that are there to be derived from, what load_mnist returns, and two that are their formula.
-WITHOUT_EXAMPLE = {"Space", "Mnist", "LatentLoss", "split_code", "squared_radii"}
-# What needs several devices, or is part of a step: nothing to see on one.
-WITHOUT_EXAMPLE |= {"data_parallel", "share", "mean", "agree", "num_parts", "without_filling", "FilledBatches"}
+def reached():
+    """What a user reaches: the names of the top level, of its packages and modules, and of `torusae.angles`."""
+    modules = [getattr(torusae, name) for name in torusae.__all__]
+    for module in (torusae, torusae.angles, *filter(inspect.ismodule, modules)):
+        for value in (getattr(module, name) for name in getattr(module, "__all__", public_names(module))):
+            if callable(value):
+                yield f"{value.__module__}.{value.__name__}", value
 
 
-@pytest.mark.parametrize("symbol", SYMBOLS, ids=name_of)
-def test_symbol_has_an_example(symbol):
-    assert (">>> " in symbol.__doc__) is (symbol.__name__ not in WITHOUT_EXAMPLE)
+REACHED = dict(reached())
+
+# Bases to derive from, results, formulas that are their own example, and what needs several devices.
+WITHOUT_EXAMPLE = {"LatentLoss", "Density", "Mnist", "Diagnosis", "Problem", "Statistic"}
+WITHOUT_EXAMPLE |= {"split_code", "squared_radii", "polar_angles", "replica_mean", "data_parallel"}
+
+
+@pytest.mark.parametrize("name", REACHED)
+def test_symbol_has_an_example(name):
+    assert (">>> " in REACHED[name].__doc__) is (name.rpartition(".")[2] not in WITHOUT_EXAMPLE)
+
+
+def test_every_namespace_is_reached():
+    for name in ("metrics.circles.kuiper_statistic", "data.sample_rows", "distribution.gather", "angles.to_polar"):
+        assert f"torusae.{name}" in REACHED
+    assert "torusae.data.rows_of" not in REACHED
 
 
 def documented_defaults(doc):
@@ -76,13 +117,13 @@ def documented_defaults(doc):
 
 
 def documented_callables():
-    for symbol in SYMBOLS:
-        yield pytest.param(symbol, symbol, id=symbol.__name__)
+    for full_name, symbol in SYMBOLS.items():
+        yield pytest.param(symbol, symbol, id=full_name)
         if inspect.isclass(symbol):
             for name, member in vars(symbol).items():
                 function = getattr(member, "__func__", member)
                 if not name.startswith("_") and inspect.isfunction(function) and function.__doc__:
-                    yield pytest.param(function, function, id=f"{symbol.__name__}.{name}")
+                    yield pytest.param(function, function, id=f"{full_name}.{name}")
 
 
 @pytest.mark.parametrize(("documented", "called"), list(documented_callables()))

@@ -40,6 +40,10 @@ class Codec(SampleModel):
             views[make.__name__] = known = layers, make()
         return known[1]
 
+    def __dir__(self):
+        # Keras saves what dir() lists: the views would be made, and the latent layer saved under one of them.
+        return [name for name in super().__dir__() if name not in ("encoding_model", "decoding_model")]
+
     @property
     def encoding_model(self) -> keras.Model:
         """A Functional Keras model from a sample to a dict of its `"point"` and, if any, its `"angles"` in radians."""

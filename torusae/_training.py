@@ -279,10 +279,11 @@ def _weighted_targets(x: Any, y: Any, sample_weight: Any = None) -> Any:
 
 def _with_logger(callbacks: Any, x: Any) -> Any:
     """Callbacks with a `LatentLogger` before them, so that they can read its logs."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        callbacks.append(LatentLogger(x))
-        return callbacks
-    callbacks = keras.tree.flatten(callbacks or [])
-    if any(isinstance(callback, LatentLogger) for callback in callbacks):
-        return callbacks
-    return [LatentLogger(x), *callbacks]
+    in_list = isinstance(callbacks, keras.callbacks.CallbackList)
+    given = callbacks.callbacks if in_list else keras.tree.flatten(callbacks or [])
+    if not any(isinstance(callback, LatentLogger) for callback in given):
+        logger = LatentLogger(x)
+        given.insert(0, logger)
+        if in_list:  # which has a model already
+            logger.set_model(callbacks.model)
+    return callbacks if in_list else given

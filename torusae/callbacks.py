@@ -76,9 +76,10 @@ class LatentLogger(keras.callbacks.Callback):
         """Finds the latent layers of the model."""
         super().set_model(model)
         self.layers = latent_layers(model)
-        if not all(layer.records for layer in self.layers):
-            for layer in self.layers:
-                layer.records = True
+        for layer in self.layers:
+            layer.records = True
+        if not getattr(model, "_records_latent", False):
+            model._records_latent = True
             model.train_function = None  # a step that was compiled without recording must be compiled again
 
     def on_epoch_end(self, epoch, logs=None):
@@ -93,7 +94,7 @@ class LatentLogger(keras.callbacks.Callback):
     def _encoded(self) -> list[np.ndarray]:
         """The raw values of `x` in every latent layer."""
         for layer in self.layers:
-            layer.captured = []
+            layer.captured = []  # Keras keeps a copy of the list: only the attribute collects
         try:
             for start in range(0, len(self.x), _ROWS):
                 self.model(ops.convert_to_tensor(self.x[start : start + _ROWS]), training=False)

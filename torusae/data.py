@@ -11,6 +11,8 @@ import numpy as np
 
 from torusae import _backend, _checks, distribution
 
+__all__ = ["PaddedBatches", "sample_rows", "without_padding"]
+
 # The keys of a padded batch.
 _SAMPLES, _COUNT = "padded samples", "number of samples"
 

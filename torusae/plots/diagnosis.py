@@ -31,7 +31,7 @@ def plot_diagnosis(diagnosis: Any) -> _style.Figure:
 
     >>> import torusae
     >>> space = torusae.Torus(2)
-    >>> figure = torusae.plots.plot_diagnosis(space.diagnose(space.sample(1000, seed=0)))
+    >>> figure = torusae.plots.plot_diagnosis(torusae.diagnose(space.sample(1000, seed=0)))
     >>> figure.get_suptitle()
     '1000 points of Torus(2): nothing wrong found'
     """

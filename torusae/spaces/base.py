@@ -3,6 +3,7 @@
 import abc
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -137,6 +138,11 @@ class Problem:
 
 class _Contract(abc.ABCMeta):
     """Checks a space when it is made, so that a missing part is named before the first training step."""
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        # Without it, `help` and editors show the arguments of `__call__`.
+        return inspect.signature(functools.partial(cls.__init__, None))
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         missing = sorted(cls.__abstractmethods__)
