@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks, distribution
+from torusae import _backend, _checks, distribution
 from torusae._checks import Tensor
 from torusae.angles import to_cartesian, to_polar
 from torusae.losses import LatentLoss
@@ -297,6 +297,12 @@ class Latent(keras.layers.Layer):
         added = [term for term in self.terms if not term.relative]
         pulling = [term for term in self.terms if term.relative and term.weight] if trains and self.trainable else []
         if added or pulling:
+            if added and not _backend.replicas().separates_added_losses:
+                raise ValueError(
+                    f"{type(self).__name__}: terms with relative=False can't be added to the loss of several replicas "
+                    f"on TensorFlow, where Keras would count them once for each. Received: {added}. Use one device, "
+                    f"or relative=True."
+                )
             values = self.losses_of(raw, point, [*added, *pulling])
             for term in added:
                 self.add_loss(term.weight * values[term.name])
