@@ -114,7 +114,7 @@ LOSSES = {
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_of_nothing_is_refused(name, shape):
     with pytest.raises(
-        ValueError, match=rf"{name}: .*must hold at least one row and one column.*\({shape[0]}, {shape[1]}\)"
+        ValueError, match=rf"{name}: .*must hold at least one number.*\({shape[0]}, {shape[1]}\)"
     ):
         LOSSES[name](np.zeros(shape, "float32"))
 
