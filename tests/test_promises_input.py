@@ -113,7 +113,9 @@ LOSSES = {
 @pytest.mark.parametrize("shape", [(0, 2), (3, 0)], ids=str)
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_of_nothing_is_refused(name, shape):
-    with pytest.raises(ValueError, match=rf"{name}: .*must hold at least one number.*\({shape[0]}, {shape[1]}\)"):
+    with pytest.raises(
+        ValueError, match=rf"{name}: .*must hold at least one row and one column.*\({shape[0]}, {shape[1]}\)"
+    ):
         LOSSES[name](np.zeros(shape, "float32"))
 
 

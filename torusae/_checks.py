@@ -36,7 +36,7 @@ def float_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, 
         )
     if rank == 2 and 0 in tuple(value.shape):
         raise ValueError(
-            f"{owner}: `{name}` must hold at least one number. Received: {name}.shape={tuple(value.shape)}."
+            f"{owner}: `{name}` must hold at least one row and one column. Received: {name}.shape={tuple(value.shape)}."
         )
     value = ops.convert_to_tensor(value)
     if keras.backend.standardize_dtype(value.dtype) in ("float32", "float64"):
