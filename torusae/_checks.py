@@ -34,9 +34,9 @@ def float_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, 
             f"{owner}: `{name}` must have shape {layout}. Received: {name}.shape={tuple(value.shape)}. "
             + (f"For a single sample use {name}[None, :]." if len(value.shape) == rank - 1 else "Reshape it first.")
         )
-    if rank == 2 and 0 in shape:
+    if rank == 2 and 0 in value.shape:
         raise ValueError(
-            f"{owner}: `{name}` must hold at least one row and one column. Received: {name}.shape={shape}."
+            f"{owner}: `{name}` must hold at least one row and one column. Received: {name}.shape={tuple(value.shape)}."
         )
     value = ops.convert_to_tensor(value)
     if keras.backend.standardize_dtype(value.dtype) in ("float32", "float64"):
