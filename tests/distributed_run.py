@@ -21,10 +21,13 @@ import contextlib  # noqa: E402
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 import torusae  # noqa: E402
 
-ROWS, BATCH, EPOCHS, RATE = 125, 32, 3, 0.01
+ROWS, BATCH, EPOCHS, RATE = 125, 32, 3, 0.05
+# On TensorFlow a term can't be added to the loss of several replicas.
+ADDED = os.environ["KERAS_BACKEND"] != "tensorflow"
 
 
 def data():
@@ -38,22 +41,23 @@ def data():
     return x, {"sign": labels}
 
 
-def build():
-    """A model with every kind of term: moments with a memory, a sort of angles, a sort of radii, a head."""
+def build(added=ADDED):
+    """A model with every kind of term: moments, a sort of angles, a sort of radii, one that is added, a head."""
     keras.utils.set_random_seed(0)
     dense = keras.layers.Dense
     encoder = keras.Sequential([keras.Input((6,)), dense(16)])
     decoder = keras.Sequential([keras.Input((2,)), dense(16, activation="tanh"), dense(6)])
-    losses = [torusae.SpringLoss(), torusae.DiaphonyLoss(order=2, memory=256), torusae.QuantileLoss(squared=True)]
+    losses = [torusae.SpringLoss(), torusae.DiaphonyLoss(order=2), torusae.QuantileLoss(squared=True)]
+    if added:
+        losses.append(torusae.Term(torusae.DiaphonyLoss(order=1, name="added"), 0.05, relative=False))
     weights = {"spring": 0.1, "diaphony": 1.0, "quantile": 0.1}
     latent = torusae.TorusLatent(1, losses, weights)
     return torusae.TorusAutoencoder(encoder, decoder, latent, {"sign": torusae.Head("classes", 2, weight=0.2)})
 
 
 def weights(model):
-    """What training changes: the networks, and the memory of the losses."""
-    variables = [*model.trainable_variables, *model.latent.loss_states.values()]
-    return {f"weight {i}": keras.ops.convert_to_numpy(variable) for i, variable in enumerate(variables)}
+    """What training changes."""
+    return {f"weight {i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(model.trainable_variables)}
 
 
 def fit(x, y):
@@ -64,11 +68,16 @@ def fit(x, y):
         model.compile(keras.optimizers.SGD(RATE), "mse")
         losses = model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, shuffle=False, verbose=0).history["loss"]
         numbers = model.evaluate(x, y, batch_size=BATCH, verbose=0, return_dict=True)
-        codes = model.encode(x, batch_size=BATCH, verbose=0)
+        points = model.encode(x, batch_size=BATCH, verbose=0)
+        if not ADDED and num_devices > 1:
+            refused = build(added=True)
+            refused.compile("sgd", "mse")
+            with pytest.raises(ValueError, match="relative=False can't be added to the loss of several replicas"):
+                refused.fit(x, y, verbose=0)
     return {
         "losses": losses,
         "evaluated": [numbers[name] for name in sorted(numbers)],
-        "codes": codes,
+        "points": points,
         **weights(model),
     }
 

@@ -8,10 +8,10 @@ import helpers
 import keras
 import numpy as np
 import pytest
-from torusae._padding import PaddedBatches, without_padding
 
 import torusae
 from torusae import distribution
+from torusae.data import PaddedBatches, without_padding
 
 SCRIPT = Path(__file__).with_name("distributed_run.py")
 
@@ -39,7 +39,7 @@ def run(tmp_path_factory):
 def test_training_on_several_devices_is_that_on_one(run, num_devices):
     one, several = run(1), run(num_devices)
     assert one["losses"][-1] < 0.9 * one["losses"][0]
-    assert [name for name in one if name not in several] in ([], ["evaluated", "codes"])  # torch: a loop by hand
+    assert [name for name in one if name not in several] in ([], ["evaluated", "points"])  # torch: a loop by hand
     for name, values in several.items():
         # float32 sums in another order. A loss of each replica's own rows would differ in the second digit.
         np.testing.assert_allclose(values, one[name], atol=1e-5, err_msg=name)

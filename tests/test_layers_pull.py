@@ -85,6 +85,20 @@ def test_one_step_of_sgd_is_the_pulled_gradient(options, samples):
     np.testing.assert_allclose(history["loss"][0], mse, rtol=2e-5)
 
 
+@pytest.mark.parametrize("max_pull", [0.5, 1e4])
+def test_the_pull_is_limited_relative_to_the_models_own_gradient(max_pull, samples):
+    """The step of a strong pull, limited and not."""
+    model = linear_model("paper", {"spring": 50.0, "quantile": 3.0}, max_pull)
+    latent = model.layers[1]
+    kernel = to_numpy(latent.projection.kernel).copy()
+    features = to_numpy(model.layers[0](to_tensor(samples)))
+    slope = pulled(mse_of(model.layers[-1], samples), paper_terms(50.0, 3.0), features @ kernel, max_pull)
+    model.fit(samples, samples, batch_size=20, verbose=0)
+    moved = to_numpy(latent.projection.kernel) - kernel
+    # float32, of the rows' largest entry: angles of a small point are amplified by atan2.
+    np.testing.assert_allclose(moved, -RATE * features.T @ slope, rtol=1e-3, atol=1e-5 * np.abs(moved).max())
+
+
 @pytest.mark.parametrize("scale", [1024.0, 2.0**-10])
 def test_a_scaled_loss_takes_the_scaled_step(scale, samples):
     """Weights are relative: at a rate of 1 / scale the two models end at the same weights."""

@@ -176,6 +176,7 @@ class Replicas:
     """The replicas of the running step: how many they are, and how values travel between them. Here there is one."""
 
     size = 1
+    separates_added_losses = True
 
     def gather(self, values: Tensor) -> Tensor:
         """The rows of all replicas."""
@@ -187,7 +188,9 @@ class Replicas:
 
 
 class _MirroredReplicas(Replicas):
-    """The replicas of a TensorFlow strategy."""
+    """The replicas of a TensorFlow strategy: threads that share each layer, and with it Keras' list of its losses."""
+
+    separates_added_losses = False
 
     def __init__(self, context):
         self.context = context

@@ -34,7 +34,7 @@ def float_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, 
             f"{owner}: `{name}` must have shape {layout}. Received: {name}.shape={tuple(value.shape)}. "
             + (f"For a single sample use {name}[None, :]." if len(value.shape) == rank - 1 else "Reshape it first.")
         )
-    if rank == 2 and 0 in value.shape:
+    if rank == 2 and 0 in tuple(value.shape):
         raise ValueError(
             f"{owner}: `{name}` must hold at least one row and one column. Received: {name}.shape={tuple(value.shape)}."
         )

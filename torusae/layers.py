@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks, distribution
+from torusae import _backend, _checks, distribution
 from torusae._checks import Tensor
 from torusae._pull import as_float32, fork, join
 from torusae.angles import to_cartesian, to_polar
@@ -265,6 +265,12 @@ class Latent(keras.layers.Layer):
         seed = self.seed_generator if trains else None
         point = self._pulled_point(raw, seed, pulling) if pulling else self.space.point(raw, seed)
         added = [term for term in self.terms if not term.relative]
+        if added and not _backend.replicas().separates_added_losses:
+            raise ValueError(
+                f"{type(self).__name__}: terms with relative=False can't be added to the loss of several replicas on "
+                f"TensorFlow, where Keras would count them once for each. Received: {added}. Use one device, or "
+                f"relative=True."
+            )
         for term, value in zip(added, self.losses_of(raw, point, added).values(), strict=True):
             self.add_loss(term.weight * value)
         code = self.space.code(point)

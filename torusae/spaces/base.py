@@ -142,7 +142,7 @@ class _Contract(abc.ABCMeta):
     @property
     def __signature__(cls) -> inspect.Signature:
         # Without it, `help` and editors show the arguments of `__call__`.
-        return inspect.signature(functools.partial(cls.__init__, None))
+        return inspect.signature(functools.partial(cls.__init__, None))  # type: ignore[misc]
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         missing = sorted(cls.__abstractmethods__)
