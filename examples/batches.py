@@ -2,9 +2,9 @@
 
     KERAS_BACKEND=jax python examples/batches.py --data mnist.npz
 
-Dense networks (784, 512, 256 and back), three circles, Adam at a constant 1e-3 or with a cosine decay from 2e-3. Prints,
-and writes as JSON lines: reconstruction MSE, KL of 8 x 8 x 8 cells to uniform in nats, and the share of empty cells, all
-of the test digits. With all of MNIST, 8 epochs take about half a minute on one core.
+Dense networks (784, 512, 256 and back), three circles, Adam at a constant 1e-3 or with a cosine decay from 2e-3.
+Prints, and writes as JSON lines: reconstruction MSE, KL of 8 x 8 x 8 cells to uniform in nats, and the share of empty
+cells, all of the test digits. With all of MNIST, 8 epochs take about half a minute on one core.
 """
 
 import argparse
