@@ -53,6 +53,11 @@ def compiled(fn, *, unknown_batch=True):
     return fn
 
 
+def compiled_on_jax(fn):
+    """`fn`, on JAX as one compiled function: there each operation is otherwise compiled by itself, for every shape."""
+    return compiled(fn) if on_jax() else fn
+
+
 def value_and_gradient(fn, x):
     """Value and gradient of a scalar function of one tensor, as tensors: a function that `compiled` can take."""
     backend = keras.backend.backend()
