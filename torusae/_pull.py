@@ -4,10 +4,13 @@
 the first. In the backward pass, `fork` then has both gradients and adds them up.
 """
 
+import math
+
 import keras
 from keras import ops
 
 from torusae import distribution
+from torusae._backend import direct_ops
 from torusae._checks import Tensor
 
 
@@ -27,26 +30,24 @@ def fork(values: Tensor, limit: float) -> tuple[Tensor, Tensor]:
     Notes:
         With several replicas, `S` and both sums run over all of them.
     """
-    columns = values.shape[1]
 
     @ops.custom_gradient
     def doubled(values):
         def gradient(*arguments, upstream=None):
             both = arguments[-1] if upstream is None else upstream
-            g, pull = both[:, :columns], both[:, columns:]
-            size, squares, pull_squares = both.shape[0], _sum_of_squares(g), _sum_of_squares(pull)
+            xp, size, squares = direct_ops(both), both.shape[1], as_float32(both)
+            squares = xp.sum(squares * squares, (1, 2))
             if distribution.num_replicas() > 1 or not isinstance(size, int):
-                size = distribution.sum_over_replicas(ops.cast(ops.shape(both)[0], "float32"))
+                size = distribution.sum_over_replicas(ops.cast(ops.shape(both)[1], "float32"))
                 squares = distribution.sum_over_replicas(squares)
-                pull_squares = distribution.sum_over_replicas(pull_squares)
-            scale = (size * squares) ** 0.5 / ops.maximum(size * pull_squares / limit**2, 1.0) ** 0.5
-            return g + pull * ops.cast(scale, pull.dtype)
+            norms = (size * squares) ** 0.5
+            scale = norms[0] / xp.clip(norms[1] / limit, 1.0, math.inf)
+            return both[0] + both[1] * (scale if scale.dtype == both.dtype else ops.cast(scale, both.dtype))
 
-        return ops.concatenate([values, values], axis=-1), gradient
+        return ops.stack([values, values]), gradient
 
     # One tensor, not two: Keras on torch takes the gradient of a single output.
-    both = doubled(values)
-    return both[:, :columns], both[:, columns:]
+    return ops.unstack(doubled(values), 2)
 
 
 def join(values: Tensor, loss: Tensor) -> Tensor:
@@ -57,7 +58,7 @@ def join(values: Tensor, loss: Tensor) -> Tensor:
         def gradient(*arguments, upstream=None):
             g = arguments[-1] if upstream is None else upstream
             # Each replica has the loss of all rows: the gathered gradients add up to as many times that of one loss.
-            return g, ops.full_like(loss, 1.0 / distribution.num_replicas())
+            return g, direct_ops(loss).full_like(loss, 1.0 / distribution.num_replicas())
 
         return values, gradient
 
@@ -67,8 +68,3 @@ def join(values: Tensor, loss: Tensor) -> Tensor:
 def as_float32(value: Tensor) -> Tensor:
     """A tensor as float32. A cast that changes nothing would cost as much as an operation on torch."""
     return value if keras.backend.standardize_dtype(value.dtype) == "float32" else ops.cast(value, "float32")
-
-
-def _sum_of_squares(values: Tensor) -> Tensor:
-    values = as_float32(values)
-    return ops.sum(values * values)
