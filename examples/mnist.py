@@ -25,7 +25,7 @@ from torusae import datasets, metrics, plots
 
 # torusae choices, found by trying on MNIST; the paper gives none. Weights of the latent losses are relative to the
 # gradient of the rest of the model, the classifier's is relative to the reconstruction loss.
-LOSS_WEIGHTS = {"spring": 1.0, "quantile": 1.0}
+LOSS_WEIGHTS = {"spring": 0.5, "quantile": 2.0}
 CLASSIFIER_WEIGHT = 0.25
 BATCH_SIZE = 64
 LEARNING_RATE = 2e-3

@@ -521,6 +521,14 @@ def described(value):
     return f"{type(value).__name__} {getattr(value, 'dtype', '')} {np.shape(array)} {text}"[:500]
 
 
+def forget_compiled_operations():
+    """JAX keeps every operation that it compiled for a shape: gigabytes, over all functions."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.clear_caches()
+
+
 def main():
     """Splits the time over the functions, and prints every kind of failure once."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -532,6 +540,7 @@ def main():
     names = [name for name in TARGETS if options.only in name]
     calls = values = failures = 0
     for name in names:
+        forget_compiled_operations()
         end = time.perf_counter() + options.seconds / len(names)
         kinds = set()
         seed = options.seed
@@ -546,8 +555,6 @@ def main():
             seed, calls, values = seed + 1, calls + 1, values + amount
             if len(kinds) > 5:
                 break
-        if name.startswith("TorusAutoencoder.f") or name.startswith("plot"):
-            small_model.cache_clear()
     print(f"\n{keras.backend.backend()}: {len(names)} functions, {calls} calls, {values} values, {failures} failures")
     sys.exit(bool(failures))
 

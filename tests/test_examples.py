@@ -122,6 +122,14 @@ def test_recipes_compare_the_default_with_no_losses(tmp_path):
     assert 0.5 < rows[0]["over none"] < 2
 
 
+@pytest.mark.slow
+def test_batches_compares_the_default_with_no_losses(tmp_path):
+    file = tmp_path / "new" / "batches.jsonl"
+    rows = example("batches").main(["--batches", "2048", "--epochs", "1", "--output", str(file)])
+    assert [row["losses"] for row in rows] == ["default", "none"] * 2
+    assert [json.loads(line) for line in file.read_text().splitlines()] == rows
+
+
 def test_recipes_are_drawn_by_their_seed_and_fit_their_data():
     recipes = example("recipes")
     first, second = ([recipes.draw_recipe(rng) for _ in range(50)] for rng in map(np.random.default_rng, (0, 0)))

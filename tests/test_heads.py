@@ -201,7 +201,7 @@ def test_outputs_are_float32_under_a_mixed_policy(rng):
         (("number", 0), ValueError, r"`num_outputs` must be at least 1. Received: num_outputs=0"),
         (("number", 1, -1.0), ValueError, r"`weight` must be finite and not negative. Received: weight=-1.0"),
         (("number", 1, "1"), TypeError, r"`weight` must be a number. Received: weight='1'"),
-        (("number", 1, 1.0, (4, 0)), ValueError, r"`units` must be at least 1. Received: units=0"),
+        (("number", 1, 1.0, (4, 0)), ValueError, r"`units\[1\]` must be at least 1. Received: units\[1\]=0"),
         (("number", 1, 1.0, (), 24), ValueError, r"`period` is for the task 'angle' alone.*task='number', period=24"),
         (("angle", 1, 1.0, (), 0), ValueError, r"`period` must be finite and positive. Received: period=0.0"),
         (("angle", 1, 1.0, (), "24"), TypeError, r"`period` must be a number. Received: period='24'"),

@@ -34,7 +34,11 @@ def test_metrics_refuse_what_is_not_angles(metric):
     name = metric.__name__
     for array, error, message in [
         (np.zeros(3), ValueError, f"{name}: `angles` must have shape (num, dim). Received: angles.shape=(3,)"),
-        (np.zeros((0, 2)), ValueError, f"{name}: `angles` must hold at least one row. Received: angles.shape=(0, 2)"),
+        (
+            np.zeros((0, 2)),
+            ValueError,
+            f"{name}: `angles` must hold at least one row and one column. Received: angles.shape=(0, 2)",
+        ),
         (np.zeros((3, 2), int), TypeError, f"{name}: `angles` must be a tensor of floating-point numbers"),
         ([["north"]], TypeError, "Received: dtype=string"),
     ]:

@@ -75,7 +75,7 @@ def test_one_coordinate_is_a_density(rng):
 def test_points_that_can_not_be_drawn(draw, name):
     with pytest.raises(ValueError, match=rf"{draw.__name__}: `{name}` must have shape \(num, dim\).*shape=\(3,\)"):
         draw(axes_of(), np.zeros(3))
-    with pytest.raises(ValueError, match="must hold at least one number"):
+    with pytest.raises(ValueError, match="must hold at least one row and one column"):
         draw(axes_of(), np.zeros((0, 2)))
     with pytest.raises(ValueError, match=f"`{name}` must hold finite"):
         draw(axes_of(), np.full((2, 2), np.nan))

@@ -106,7 +106,7 @@ def test_loss_scaling_does_not_change_the_pull():
     for scale in (None, 1024.0):
         keras.utils.set_random_seed(0)
         model = plain_model()
-        optimizer = keras.optimizers.SGD(0.1)
+        optimizer = keras.optimizers.SGD(0.01)
         if scale:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)
         model.compile(optimizer, "mse")

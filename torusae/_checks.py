@@ -57,15 +57,24 @@ def as_array(owner: str, name: str, value: Any) -> Tensor:
         ) from error
 
 
-def broadcastable(owner: str, **values: Tensor) -> None:
-    """Raises if the shapes of two tensors do not broadcast, as far as they are known."""
+def float_pair(owner: str, rank: int | None = None, layout: str = "", **values: Tensor) -> tuple[Tensor, Tensor]:
+    """Two values as float tensors of one dtype whose shapes broadcast, as far as they are known."""
     (first, a), (second, b) = values.items()
+    a, b = same_dtype(float_tensor(owner, first, a, rank, layout), float_tensor(owner, second, b, rank, layout))
     pairs = zip(reversed(a.shape), reversed(b.shape), strict=False)
     if any(m != n and 1 not in (m, n) and None not in (m, n) for m, n in pairs):
         raise ValueError(
             f"{owner}: `{first}` and `{second}` must have shapes that broadcast. "
             f"Received: {first}.shape={tuple(a.shape)}, {second}.shape={tuple(b.shape)}."
         )
+    return a, b
+
+
+def same_dtype(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both tensors in the wider of their float dtypes: TensorFlow's operators take no others."""
+    if a.dtype == b.dtype:
+        return a, b
+    return ops.cast(a, "float64"), ops.cast(b, "float64")
 
 
 def working_dtype(dtype: Any) -> str:

@@ -109,9 +109,7 @@ def angle_difference(a: Tensor, b: Tensor) -> Tensor:
     >>> round(float(keras.ops.convert_to_numpy(arc)[0]), 4)
     -0.2832
     """
-    a = _checks.float_tensor("angle_difference", "a", a)
-    b = _checks.float_tensor("angle_difference", "b", b)
-    _checks.broadcastable("angle_difference", a=a, b=b)
+    a, b = _checks.float_pair("angle_difference", a=a, b=b)
     return wrap_angles(wrap_angles(a) - wrap_angles(b))
 
 
@@ -226,9 +224,7 @@ def to_cartesian(radii: Tensor, angles: Tensor) -> Tensor:
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, section 4.
     """
-    radii = _checks.float_tensor("to_cartesian", "radii", radii)
-    angles = _checks.float_tensor("to_cartesian", "angles", angles)
-    _checks.broadcastable("to_cartesian", radii=radii, angles=angles)
+    radii, angles = _checks.float_pair("to_cartesian", radii=radii, angles=angles)
     return ops.concatenate([radii * ops.cos(angles), radii * ops.sin(angles)], axis=-1)
 
 

@@ -20,6 +20,7 @@ def _arcs(owner: str, start: Tensor, end: Tensor) -> Tensor:
     """`Φ⁽²⁾ - Φ⁽¹⁾` of two codes, in (-2π, 2π)."""
     start = _checks.code_tensor(owner, "start", start, rank=1)
     end = _checks.code_tensor(owner, "end", end, rank=1, dim=start.shape[0] // 2)
+    start, end = _checks.same_dtype(start, end)
     return to_polar(end)[1] - to_polar(start)[1]
 
 

@@ -47,6 +47,7 @@ def angular_loss(targets: Tensor, angles: Tensor, period: float = 2 * math.pi) -
             f"angular_loss: `targets` and `angles` must have the same shape. Received: targets.shape="
             f"{tuple(targets.shape)}, angles.shape={tuple(angles.shape)}. For one angle per row give both (batch, 1)."
         )
+    targets, angles = _checks.same_dtype(targets, angles)
     difference = (wrap_angles(targets, period) - wrap_angles(angles, period)) * (2 * math.pi / period)
     return 1.0 - ops.mean(direct_ops(difference).cos(difference), axis=-1)
 

@@ -13,8 +13,7 @@ def finite_rows(owner: str, name: str, values: Tensor, least: int = 1) -> np.nda
     """Returns `values` as a float64 array `(num, dim)` after checking that it is finite and has `least` rows."""
     values = ops.convert_to_numpy(_checks.float_tensor(owner, name, values, 2, "(num, dim)")).astype("float64")
     if len(values) < least:
-        rows = "one row" if least == 1 else f"{least} rows"
-        raise ValueError(f"{owner}: `{name}` must hold at least {rows}. Received: {name}.shape={values.shape}.")
+        raise ValueError(f"{owner}: `{name}` must hold at least {least} rows. Received: {name}.shape={values.shape}.")
     _checks.finite_array(owner, name, values)
     return values
 

@@ -46,12 +46,7 @@ def float_array(owner: str, name: str, value: Tensor, rank: int | None = None, l
 
 def float_rows(owner: str, name: str, value: Tensor) -> np.ndarray:
     """As `float_array`, of shape `(num, dim)` and not empty."""
-    rows = float_array(owner, name, value, 2, "(num, dim)")
-    if rows.size == 0:
-        raise ValueError(
-            f"{owner}: `{name}` must hold at least one number. Received: {name}.shape={rows.shape}. Give more points."
-        )
-    return rows
+    return float_array(owner, name, value, 2, "(num, dim)")
 
 
 def angle_rows(owner: str, angles: Tensor) -> np.ndarray:

@@ -101,9 +101,7 @@ class Gaussian(Space):
 
     def distance(self, a, b):
         """The length of the straight line between points, `(batch,)`."""
-        a = _checks.float_tensor("Gaussian.distance", "a", a, 2, "(batch, dim)")
-        b = _checks.float_tensor("Gaussian.distance", "b", b, 2, "(batch, dim)")
-        _checks.broadcastable("Gaussian.distance", a=a, b=b)
+        a, b = _checks.float_pair("Gaussian.distance", 2, "(batch, dim)", a=a, b=b)
         return length(a - b)
 
     def paths(self, start, end, windings, num_steps=12):

@@ -83,7 +83,7 @@ class Product(Space):
 
     def _checked_split(self, owner: str, points: Tensor) -> list[Tensor]:
         points = _checks.float_tensor(f"Product.{owner}", "points", points)
-        if not points.shape or points.shape[-1] != self.point_size:
+        if len(points.shape) == 0 or points.shape[-1] != self.point_size:
             raise ValueError(
                 f"Product.{owner}: points must have {self.point_size} columns. Received: shape={tuple(points.shape)}."
             )
