@@ -36,7 +36,7 @@ def test_radii_errors():
         plots.plot_radii(np.ones(3))
     with pytest.raises(ValueError, match="`stddev` must be finite and positive"):
         plots.plot_radii(np.ones((3, 1)), stddev=0)
-    with pytest.raises(ValueError, match="at least one row and one column"):
+    with pytest.raises(ValueError, match="must hold at least one row and one column"):
         plots.plot_radii(np.ones((0, 2)))
     with pytest.raises(ValueError, match="`radii` must hold finite"):
         plots.plot_radii(np.full((3, 2), np.nan))
