@@ -10,6 +10,7 @@ from torusae.losses.base import LatentLoss
 from torusae.losses.quantiles import QuantileLoss, quantile_loss
 
 _NORMAL = QuantileLoss(mean=0.0, stddev=1.0)
+_MIN_SQUARED_LENGTH = 1e-30  # a row of zeros stays zero
 
 
 def sliced_wasserstein_loss(values: Tensor, directions: Tensor) -> Tensor:
@@ -20,7 +21,8 @@ def sliced_wasserstein_loss(values: Tensor, directions: Tensor) -> Tensor:
 
     Args:
         values: Float tensor `(batch, dim)`.
-        directions: Float tensor `(num_directions, dim)`, rows of any length; they are made unit vectors.
+        directions: Float tensor `(num_directions, dim)`, rows of any length from 1e-15 to 1e18; they are made
+            unit vectors. Rows beyond that have no finite square in float32, and count as 0.
 
     Returns:
         Scalar tensor, float32 (float64 for float64 input).
@@ -51,10 +53,8 @@ def sliced_wasserstein_loss(values: Tensor, directions: Tensor) -> Tensor:
             f"{owner}: `directions` must have as many columns as `values`. Received: "
             f"directions.shape={tuple(directions.shape)}, values.shape={tuple(values.shape)}."
         )
-    # Rows of length 1 from rows of any length: the square of 1e-30 is 0 in float32.
     directions = ops.cast(directions, values.dtype)
-    directions = directions / ops.maximum(ops.max(ops.abs(directions), axis=-1, keepdims=True), 1e-30)
-    unit = directions / ops.sqrt(ops.maximum(ops.sum(directions * directions, -1, keepdims=True), 1e-12))
+    unit = directions / ops.sqrt(ops.maximum(ops.sum(directions * directions, -1, keepdims=True), _MIN_SQUARED_LENGTH))
     projections = values @ ops.transpose(unit)  # (batch, num_directions)
     return quantile_loss(projections, _NORMAL.quantiles(projections), "normalized")
 
