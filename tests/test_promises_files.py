@@ -180,6 +180,21 @@ def train_with_backup(directory, report=None):
     return model, history
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
+def test_a_backup_whose_epoch_was_written_in_part_is_resumed(first, tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.callbacks.BackupAndRestore, "on_train_end", lambda self, logs=None: None)
+    x, backup = samples(), tmp_path / "backup"
+
+    def fit(epochs):
+        callback = keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True)
+        return autoencoder().fit(x, batch_size=64, epochs=epochs, verbose=0, callbacks=[callback]).epoch
+
+    fit(1 if first else 3)
+    (backup / "training_metadata.json").write_text("")
+    # The epoch before it is that of the copy: one epoch is trained twice.
+    assert fit(4) == ([0, 1, 2, 3] if first else [2, 3])
+
+
 @pytest.mark.slow
 def test_a_training_killed_at_ten_random_moments_resumes_each_time(tmp_path):
     directory = str(tmp_path / "backup")

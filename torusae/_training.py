@@ -1,6 +1,9 @@
 """Training on checked samples: what `TorusAutoencoder` adds to Keras' `fit`, `evaluate` and `predict`."""
 
+import json
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -128,6 +131,7 @@ class SampleModel(keras.Model):
         y = _weighted_targets(x, y, sample_weight)
         batches = None if validation_split else data.padded_batches((x, y, sample_weight), batch_size, shuffle)
         callbacks = _with_logger(callbacks, logged)
+        _repair_backups(callbacks)
         with data.noted_errors(x, callbacks):
             if batches is not None:
                 x, y, sample_weight, batch_size = batches, None, None, None
@@ -275,6 +279,23 @@ def _weighted_targets(x: Any, y: Any, sample_weight: Any = None) -> Any:
     if sample_weight is None or isinstance(sample_weight, Mapping) or not (y is None or isinstance(y, Mapping)):
         return y
     return {"reconstruction": x, **(y or {})}
+
+
+def _repair_backups(callbacks: Any) -> None:
+    """Replaces the number of the epoch that a killed run wrote in part: Keras restores weights alone from a copy."""
+    for callback in getattr(callbacks, "callbacks", callbacks):
+        if not isinstance(callback, keras.callbacks.BackupAndRestore):
+            continue
+        path = Path(callback.backup_dir, "training_metadata.json")
+        copy = Path(f"{path}.bkp")
+        try:
+            json.loads(path.read_text())
+        except FileNotFoundError:
+            continue
+        except ValueError:
+            path.unlink()
+            if copy.exists():
+                shutil.copy(copy, path)
 
 
 def _with_logger(callbacks: Any, x: Any) -> Any:
