@@ -171,10 +171,10 @@ def test_samples_have_the_radii_of_the_nearest_fitted_point():
 
 def test_the_same_seed_fits_the_same_and_leaves_the_global_seed():
     keras.utils.set_random_seed(3)
-    one = densities.TorusFlow(epochs=1, seed=4).fit(ring(2)).state()
-    after = np.random.random(), float(keras.random.uniform(()))
+    expected = float(keras.random.uniform(()))
     keras.utils.set_random_seed(3)
-    assert (np.random.random(), float(keras.random.uniform(()))) == after
+    one = densities.TorusFlow(epochs=1, seed=4).fit(ring(2)).state()
+    assert float(keras.random.uniform(())) == expected
     other = densities.TorusFlow(epochs=1, seed=4).fit(ring(2)).state()
     for name, array in one.items():
         np.testing.assert_array_equal(array, other[name])
@@ -184,7 +184,7 @@ def test_the_same_seed_fits_the_same_and_leaves_the_global_seed():
 def test_the_fit_stops_before_it_overfits():
     """Few points of a uniform torus: without early stopping the likelihood falls far below."""
     flow = densities.TorusFlow(seed=0).fit(points_of(uniform_angles(300, 4)))
-    assert flow.log_likelihood(points_of(uniform_angles(2000, 4, seed=1))) > -4 * np.log(2 * np.pi) - 0.2
+    assert flow.log_likelihood(points_of(uniform_angles(2000, 4, seed=1))) > -4 * np.log(2 * np.pi) - 0.05
 
 
 def test_equal_points_are_no_error():
@@ -224,16 +224,19 @@ def test_uniform_angles_of_a_model(model):
     assert uniform.dtype == angles.dtype == "float32"
     assert ((uniform >= -np.pi) & (uniform < np.pi)).all()
     np.testing.assert_allclose(wrapped(uniform - model.density.to_uniform(angles)), 0, atol=1e-6)
-    np.testing.assert_array_equal(angles_of(model.encode(data(), verbose=0)).astype("float32"), angles)
+    np.testing.assert_allclose(angles_of(model.encode(data(), verbose=0)), angles, atol=1e-6)  # as before the fit
 
 
 def test_a_uniform_morph_is_straight_in_uniform_angles(model, monkeypatch):
     x = data(2)
     paths = []
     decode = type(model).decode
-    monkeypatch.setattr(
-        type(model), "decode", lambda self, points, *a: (paths.append(points), decode(self, points, *a))[1]
-    )
+
+    def recorded(self, points, *arguments):
+        paths.append(points)
+        return decode(self, points, *arguments)
+
+    monkeypatch.setattr(type(model), "decode", recorded)
     images = model.morph(x[0], x[1], num_steps=7, uniform=True, verbose=0)
     assert images.shape == (4, 7, 5)
     ends = model.encode(x, verbose=0)

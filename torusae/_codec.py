@@ -198,8 +198,8 @@ class Codec(SampleModel):
 
         Args:
             x: Samples `(num, *sample_shape)`, or anything that `predict` accepts: best the training data.
-            density: A name among the space's `densities`, for a torus `"mixture"`, `"kernel"`, `"neighbors"` or
-                `"flow"`; or an object with `fit(points)` and `sample(num_samples, seed)`, such as
+            density: A name among the space's `densities`, for a torus `"flow"`, `"mixture"`, `"kernel"` or
+                `"neighbors"`; or an object with `fit(points)` and `sample(num_samples, seed)`, such as
                 `VonMisesMixture(20)`. Defaults to `None`, the space's first.
             seed: Integer, seed of the density where `density` is a name. Defaults to `None`, a random seed.
             batch_size: Integer. Defaults to `None`, Keras' 32.

@@ -14,8 +14,14 @@ from torusae.densities import _splines
 from torusae.densities.base import TorusDensity, cartesian, directions, kept_points, optional_seed, polar
 
 _HELD_OUT = 0.1
-_RATE = 0.02  # of Adam at the start, with cosine decay to 0
-_PATIENCE = 4  # a fit ends after a quarter of its epochs without progress
+_LEAST_HELD_OUT = 500  # where they are at most a quarter of the points
+_RATE = 0.02  # of Adam at the start, with cosine decay to 0; for more units smaller in proportion
+_UNITS = 64
+_MANY_UNITS = 128  # for more than four circles
+_PATIENCE = 2  # epochs without progress; then the fit goes back to the best weights
+_DECAY = 600  # of the weights, divided by the number of points
+_BACKOFF = 0.3  # and lowers the rate by this factor,
+_LEAST_BACKOFF = 0.005  # until this is left
 _BATCHES = (64, 1024)  # least and largest batch, powers of 2
 _STEPS = 50  # least number of steps in an epoch
 _LEAST_POINTS = 10
@@ -33,13 +39,15 @@ class TorusFlow(TorusDensity):
     inverse. Both are diffeomorphisms of the torus and keep winding numbers.
 
     Formula: `log p(Φ) = Σ_c log f_c'(Φ_c | Φ_1 … Φ_{c-1}) - dim log 2π`. Adam maximises it over nine tenths of the
-    points. The weights with the largest likelihood of the other tenth are kept.
+    points. The other tenth, at least 500 points where these are at most a quarter, is held out: the weights with the
+    largest likelihood of it are kept, and the fit goes back to them, with a smaller rate, when it has overfitted.
 
     A sample has the radii of the fitted point whose angles are nearest.
 
     Args:
         num_bins: Integer, at least 2, bins of each spline. Defaults to `12`.
-        units: Integer, units of both hidden layers of each circle's network. Defaults to `64`.
+        units: Integer, units of both hidden layers of each circle's network. `None` is 64 up to four circles and 128
+            for more. Defaults to `None`.
         epochs: Integer, at least 1, the largest number of passes over the points, each of at least 50 steps. Defaults
             to `20`.
         max_points: Integer, at least 1, number of points that are kept for their radii, a random choice. Defaults to
@@ -81,7 +89,7 @@ class TorusFlow(TorusDensity):
     def __init__(
         self,
         num_bins: int = 12,
-        units: int = 64,
+        units: int | None = None,
         epochs: int = 20,
         max_points: int = 5000,
         seed: int | None = None,
@@ -89,7 +97,7 @@ class TorusFlow(TorusDensity):
     ):
         owner = "TorusFlow"
         self.num_bins = _checks.positive_int(owner, "num_bins", num_bins, least=2)
-        self.units = _checks.positive_int(owner, "units", units)
+        self.units = None if units is None else _checks.positive_int(owner, "units", units)
         self.epochs = _checks.positive_int(owner, "epochs", epochs)
         self.max_points = _checks.positive_int(owner, "max_points", max_points)
         self.seed = optional_seed(owner, seed)
@@ -154,30 +162,40 @@ class TorusFlow(TorusDensity):
     def _fit(self, points):
         rng = np.random.default_rng(self.seed)
         turns = rng.permutation(_turns(polar(points)[1]))
-        num_held = max(1, int(_HELD_OUT * len(turns)))
+        num_held = int(max(_HELD_OUT * len(turns), min(_LEAST_HELD_OUT, len(turns) / 4)))
         held, seen = turns[:num_held], turns[num_held:]
         batch = min(int(np.clip(2 ** int(math.log2(len(seen) / _STEPS + 1)), *_BATCHES)), len(seen))
         rows = batch * max(_STEPS, len(seen) // batch)
-        network = _Network(_start(seen.shape[1], self.units, self.num_bins, rng))
-        network.compile(keras.optimizers.Adam(_RATE))
+        dim = seen.shape[1]
+        units = self.units or (_UNITS if dim <= 4 else _MANY_UNITS)
+        first_rate = _RATE * min(_UNITS / units, 1.0)
+        network = _Network(_start(dim, units, self.num_bins, rng))
+        optimizer = keras.optimizers.AdamW(first_rate, weight_decay=min(_DECAY / len(seen), 1.0))
+        optimizer.exclude_from_weight_decay(var_names=["bias"])
+        network.compile(optimizer)
         progress = keras.utils.Progbar(self.epochs, stateful_metrics=["held_out"], unit_name="epoch")
-        best, best_epoch = -math.inf, 0
-        for epoch in range(self.epochs):
-            network.optimizer.learning_rate = _RATE * math.cos(math.pi * epoch / self.epochs / 2) ** 2
-            orders = [rng.permutation(len(seen)) for _ in range(-(-rows // len(seen)))]
-            # In this order and without a last smaller batch: Keras shuffles by the global seed.
-            chosen = seen[np.concatenate(orders)[:rows]].astype("float32")
-            network.fit(chosen, batch_size=batch, shuffle=False, verbose=0)
+        best, self._arrays, failures, backoff = -math.inf, None, 0, 1.0
+        for epoch in range(-1, self.epochs):
+            if epoch >= 0:  # the start, the uniform density, is measured too
+                rate = first_rate * backoff * math.cos(math.pi * epoch / self.epochs / 2) ** 2
+                optimizer.learning_rate = rate
+                orders = [rng.permutation(len(seen)) for _ in range(-(-rows // len(seen)))]
+                # In this order and without a last smaller batch: Keras shuffles by the global seed.
+                chosen = seen[np.concatenate(orders)[:rows]].astype("float32")
+                network.fit(chosen, batch_size=batch, shuffle=False, verbose=0)
             arrays = [array.astype("float64") for array in network.get_weights()]
             score = float(np.mean(np.concatenate([_log_density(block, arrays) for block in _blocks(held)])))
-            if self.verbose:
+            if self.verbose and epoch >= 0:
                 progress.update(epoch + 1, [("held_out", score)])
             if score > best:
-                best, best_epoch, self._arrays = score, epoch, arrays
-            elif epoch - best_epoch > max(1, self.epochs // _PATIENCE):
-                break
-        if best == -math.inf:
-            raise RuntimeError("TorusFlow.fit: the likelihood is not finite. Try another seed or fewer bins.")
+                best, self._arrays, failures = score, arrays, 0
+                continue
+            failures += 1
+            if failures == _PATIENCE:
+                network.set_weights(self._arrays)
+                failures, backoff = 0, backoff * _BACKOFF
+                if backoff < _LEAST_BACKOFF:
+                    break
         for name, array in zip(_WEIGHTS, self._arrays, strict=True):
             setattr(self, name, array)
         self.points = kept_points(points, self.max_points, self.seed)

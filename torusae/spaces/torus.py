@@ -137,12 +137,12 @@ class Torus(Space):
 
     @property
     def densities(self):
-        """`"mixture"`, `"kernel"`, `"neighbors"` and `"flow"`."""
+        """`"flow"`, the default, `"mixture"`, `"kernel"` and `"neighbors"`."""
         return {
+            "flow": TorusFlow,
             "mixture": VonMisesMixture,
             "kernel": TorusKernelDensity,
             "neighbors": TorusNeighborDensity,
-            "flow": TorusFlow,
         }
 
     def statistics(self, points):
