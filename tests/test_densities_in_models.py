@@ -26,14 +26,15 @@ def data(num=200):
     return np.random.default_rng(2).normal(size=(num, 5)).astype("float32")
 
 
-@pytest.mark.parametrize("name", ["mixture", "kernel", "neighbors"])
+@pytest.mark.parametrize("name", ["mixture", "kernel", "neighbors", "flow"])
 def test_a_model_keeps_its_density(name, tmp_path):
     model = tiny_model()
     prior = model.sample(7, seed=0, verbose=0)
     density = model.fit_density(data(), name, seed=0, verbose=0)
     assert density is model.density
-    np.testing.assert_array_equal(model.sample(7, seed=0, verbose=0), prior)  # the default stays the prior
+    np.testing.assert_array_equal(model.sample(7, seed=0, verbose=0, density="prior"), prior)
     samples = model.sample(7, seed=0, verbose=0, density="fitted")
+    np.testing.assert_array_equal(model.sample(7, seed=0, verbose=0), samples)  # the default
     assert samples.shape == (7, 5)
     np.testing.assert_array_equal(samples, model.decode(density.sample(7, seed=0), verbose=0))
     # Codes of the data are likelier than points of the prior.
@@ -97,7 +98,7 @@ def test_a_density_of_ones_own():
         (
             lambda m: m.fit_density(data(), 3),
             TypeError,
-            r"`density` must be one of \['mixture', 'kernel', 'neighbors'\], or an object",
+            r"`density` must be one of \['flow', 'mixture', 'kernel', 'neighbors'\], or an object",
         ),
         (lambda m: m.fit_density(data(), densities.VonMisesMixture), TypeError, "Received: density=<class"),
         (lambda m: m.fit_density(data()[:, :4]), ValueError, "must have shape"),

@@ -10,6 +10,7 @@ from keras import ops
 
 from torusae import _checks, data
 from torusae._training import RAW, SampleModel
+from torusae.angles import wrap_angles
 from torusae.layers import Latent, Read
 
 _STATE = "density_"  # before the names of a density's arrays in a weights file
@@ -98,19 +99,22 @@ class Codec(SampleModel):
         self._check_data("encode", x)
         return data.predict(self.encoding_model.predict, x, batch_size, verbose)["point"]
 
-    def angles(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
+    def angles(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", uniform: bool = False) -> np.ndarray:
         """Angles of samples, radians, `[-π, π)`, in batches, with a progress bar.
 
         Args:
             x: Samples `(num, *sample_shape)`, or anything that `predict` accepts.
             batch_size: Integer. Defaults to `None`, Keras' 32.
             verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
+            uniform: Boolean, whether to map the angles by the fitted flow: data like those of `fit_density(x, "flow")`
+                then have uniform and independent angles. Decoder and heads read angles that are not mapped. Defaults
+                to `False`.
 
         Returns:
             NumPy array `(num, num_angles)`; for a torus `(num, dim)`.
 
         Raises:
-            ValueError: If the space has no angles.
+            ValueError: If the space has no angles, or `uniform` is true and no flow is fitted.
         """
         self._check_data("angles", x)
         if not self.latent.space.num_angles:
@@ -118,7 +122,12 @@ class Codec(SampleModel):
                 f"TorusAutoencoder.angles: the latent space must have angles. Received: {self.latent.space!r}. "
                 f"Use encode(x) for its points."
             )
-        return data.predict(self.encoding_model.predict, x, batch_size, verbose)["angles"]
+        flow = self._flow("angles") if uniform else None
+        angles = data.predict(self.encoding_model.predict, x, batch_size, verbose)["angles"]
+        if flow is None:
+            return angles
+        # Rounded to float32, an angle just below π can be π.
+        return ops.convert_to_numpy(wrap_angles(flow.to_uniform(angles).astype("float32")))
 
     def decode(self, points: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
         """Samples of points, in batches, with a progress bar.
@@ -165,9 +174,9 @@ class Codec(SampleModel):
         seed: Any = None,
         batch_size: int | None = None,
         verbose: Any = "auto",
-        density: str = "prior",
+        density: str | None = None,
     ) -> np.ndarray:
-        """Decodes points drawn from the latent space's prior, or from the density that `fit_density` fitted.
+        """Decodes points drawn from the density that `fit_density` fitted, or from the latent space's prior.
 
         Args:
             num_samples: Integer, at least 1.
@@ -175,7 +184,7 @@ class Codec(SampleModel):
                 Defaults to `None`, a random seed.
             batch_size: Integer. Defaults to `None`, Keras' 32.
             verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
-            density: `"prior"` or `"fitted"`. Defaults to `"prior"`.
+            density: `"prior"` or `"fitted"`. Defaults to `None`: the fitted density if there is one, else the prior.
 
         Returns:
             NumPy array `(num_samples, *sample_shape)`.
@@ -183,6 +192,8 @@ class Codec(SampleModel):
         Raises:
             ValueError: If `density` is `"fitted"` and `fit_density` was not called.
         """
+        if density is None:
+            density = "prior" if self.density is None else "fitted"
         _checks.option("TorusAutoencoder.sample", "density", density, ("prior", "fitted"))
         if density == "fitted" and self.density is None:
             raise ValueError(
@@ -200,14 +211,15 @@ class Codec(SampleModel):
         batch_size: int | None = None,
         verbose: Any = "auto",
     ) -> Any:
-        """Fits a density to the points of samples, for `sample(..., density="fitted")`. It is saved with the weights.
+        """Fits a density to the points of samples, for `sample`. It is saved with the weights.
 
-        Samples of the prior look like data only where the data fill the space. After further training, fit again.
+        Samples of the prior look like data only where the data fill the space. A `"flow"` also makes angles uniform,
+        `angles(x, uniform=True)` and `morph(..., uniform=True)`. After further training, fit again.
 
         Args:
             x: Samples `(num, *sample_shape)`, or anything that `predict` accepts: best the training data.
-            density: A name among the space's `densities`, for a torus `"mixture"`, `"kernel"` or `"neighbors"` (best
-                from about eight circles on); or an object with `fit(points)` and `sample(num_samples, seed)`, such as
+            density: A name among the space's `densities`, for a torus `"flow"`, `"mixture"`, `"kernel"` or
+                `"neighbors"`; or an object with `fit(points)` and `sample(num_samples, seed)`, such as
                 `VonMisesMixture(20)`. Defaults to `None`, the space's first.
             seed: Integer, seed of the density where `density` is a name. Defaults to `None`, a random seed.
             batch_size: Integer. Defaults to `None`, Keras' 32.
@@ -252,6 +264,7 @@ class Codec(SampleModel):
         num_steps: int = 12,
         batch_size: int | None = None,
         verbose: Any = "auto",
+        uniform: bool = False,
     ) -> np.ndarray:
         """Morphs one sample into another along several paths of the latent space.
 
@@ -263,13 +276,16 @@ class Codec(SampleModel):
             num_steps: Integer, at least 2, samples along each path. Defaults to `12`.
             batch_size: Integer. Defaults to `None`, Keras' 32.
             verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
+            uniform: Boolean, whether paths are straight in the uniform angles of the fitted flow, and windings count
+                their turns. Defaults to `False`.
 
         Returns:
             NumPy array `(num_paths, num_steps, *sample_shape)`. The ends are the reconstructions of both samples.
 
         Raises:
-            ValueError: If a sample is of another shape.
+            ValueError: If a sample is of another shape, or `uniform` is true and no flow is fitted.
         """
+        flow = self._flow("morph") if uniform else None
         pair = []
         for name, sample in (("start", start), ("end", end)):
             sample = _checks.host_array(_checks.as_array("TorusAutoencoder.morph", name, sample))
@@ -281,12 +297,25 @@ class Codec(SampleModel):
                 )
             # Of one dtype: float16 and bfloat16 have none in common.
             pair.append(sample.astype("float32") if "float" in str(sample.dtype) else sample)
-        first, last = self.encode(np.stack(pair), verbose=0)
+        ends = self.encode(np.stack(pair), verbose=0)
+        first, last = ends if flow is None else flow.to_uniform_points(ends)
         if windings is None:
             windings = self.latent.space.windings(first, last)
         paths = ops.convert_to_numpy(self.latent.space.paths(first, last, windings, num_steps))
+        if flow is not None:
+            paths = flow.from_uniform_points(paths.reshape(-1, paths.shape[-1])).reshape(paths.shape)
+            paths[:, 0], paths[:, -1] = ends
         samples = self.decode(paths.reshape(-1, paths.shape[-1]), batch_size, verbose)
         return samples.reshape(*paths.shape[:2], *self.sample_shape)
+
+    def _flow(self, method: str) -> Any:
+        """The fitted density, if it is a map onto uniform angles."""
+        if not hasattr(self.density, "to_uniform"):
+            raise ValueError(
+                f"TorusAutoencoder.{method}: uniform=True needs a fitted flow. Received: {self.density!r}. "
+                f"Call fit_density(x, 'flow') with the training data first."
+            )
+        return self.density
 
     def save_own_variables(self, store):
         """Saves the fitted density."""

@@ -1,12 +1,15 @@
 """What is wrong with a latent space, in words, and what to change."""
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
 
-from torusae import _checks
-from torusae.spaces import Diagnosis, Problem, Torus
+from torusae import _checks, metrics
+from torusae.densities.base import polar
+from torusae.spaces import Diagnosis, Problem, Statistic, Torus
+from torusae.spaces._torus_problems import RARE_KUIPER, SMALL_KUIPER
 
 _LEAST_POINTS = 100
 _SMALL_BATCH = 64
@@ -17,6 +20,9 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None) -> Diagno
 
     On a torus: dead, uneven or gapped circles, tied circles, radii off their prior, and fewer filled dimensions than
     circles. On other spaces: statistics that are far from those of the prior.
+
+    Where the model has a fitted flow, the uniformity of the mapped angles is measured beside that of the angles: the
+    statistic `"uniform_kuiper"` for single circles, and a note with the largest one along pairs of circles.
 
     Args:
         model: A `TorusAutoencoder`, or points of a torus, `(num, 2 * dim)`.
@@ -49,7 +55,7 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None) -> Diagno
         raise ValueError(
             f"diagnose: needs at least {_LEAST_POINTS} points. Received: {len(points)}. Give more samples."
         )
-    diagnosis = space.diagnose(points)
+    diagnosis = _with_map(space.diagnose(points), getattr(model, "density", None))
     if batch_size is None or batch_size >= _SMALL_BATCH:
         return diagnosis
     small = Problem(
@@ -72,3 +78,31 @@ def _space_and_points(model: Any, x: Any) -> tuple[Any, np.ndarray]:
         raise ValueError("diagnose: `x` is not used with points. Call diagnose(points).")
     points = _checks.host_array(_checks.code_tensor("diagnose", "points", model, rank=2))
     return Torus(points.shape[1] // 2), points.astype("float64")
+
+
+def _with_map(diagnosis: Diagnosis, flow: Any) -> Diagnosis:
+    """The diagnosis with the uniformity of angles that a flow maps."""
+    if not hasattr(flow, "to_uniform"):
+        return diagnosis
+    angles = flow.to_uniform(polar(diagnosis.points)[1])
+    chance = 1.25 / math.sqrt(len(angles))
+    circles = metrics.kuiper_statistic(angles)
+    pairs = metrics.direction_kuiper(angles)[1].max()
+    note = (
+        f"Through {type(flow).__name__} the largest Kuiper statistic is {circles.max():.3f} for circles and "
+        f"{pairs:.3f} along pairs (uniform: {chance:.3f})."
+    )
+    problems = diagnosis.problems
+    if circles.max() > max(RARE_KUIPER / math.sqrt(len(angles)), SMALL_KUIPER):
+        circle = int(circles.argmax())
+        problem = Problem(
+            "stale map",
+            (circle,),
+            float(circles[circle]),
+            chance,
+            f"The fitted flow leaves circle {circle} uneven: its Kuiper statistic is {circles[circle]:.3f}.",
+            'Fit it again with the present model, fit_density(x, "flow").',
+        )
+        problems = (*problems, problem)
+    statistics = {**diagnosis.statistics, "uniform_kuiper": Statistic(circles, chance)}
+    return dataclasses.replace(diagnosis, problems=problems, statistics=statistics, notes=(*diagnosis.notes, note))

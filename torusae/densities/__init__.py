@@ -5,16 +5,18 @@ The prior covers the whole space. Data cover a part of it that shrinks with ever
 - `VonMisesMixture`: few components on a torus; the best choice for up to about eight circles.
 - `TorusKernelDensity`: one component per point on a torus; follows any shape.
 - `TorusNeighborDensity`: components along the data on a torus; for about eight circles and more.
+- `TorusFlow`: a flow on a torus; also a map that makes angles uniform.
 - `PathDensity`: samples only, on any space.
 
-They share the methods of `Density`. The three torus densities are NumPy in float64: the same points and seed give the
-same result on every backend. Angles are in radians, log densities in nats.
+They share the methods of `Density`. All but `TorusFlow`, which is fitted on the backend, are NumPy in float64: the same
+points and seed give the same result on every backend. Angles are in radians, log densities in nats.
 """
 
 from torusae.densities.base import Density
+from torusae.densities.flow import TorusFlow
 from torusae.densities.kernel import TorusKernelDensity
 from torusae.densities.mixture import VonMisesMixture
 from torusae.densities.neighbors import TorusNeighborDensity
 from torusae.densities.paths import PathDensity
 
-__all__ = ["Density", "PathDensity", "TorusKernelDensity", "TorusNeighborDensity", "VonMisesMixture"]
+__all__ = ["Density", "PathDensity", "TorusFlow", "TorusKernelDensity", "TorusNeighborDensity", "VonMisesMixture"]

@@ -10,10 +10,10 @@ from torusae import metrics
 from torusae.spaces.base import Problem
 
 # What a statistic of independent uniform points exceeds once in ten thousand times, in units of 1 / sqrt(num).
-_RARE_KUIPER = 2.5
+RARE_KUIPER = 2.5
 _RARE_MOMENT = 3.1  # exp(-3.1²) = 7e-5; widened by the number of moments
 # Unevenness below these is invisible in samples, however many points prove it.
-_SMALL_KUIPER = 0.06
+SMALL_KUIPER = 0.06
 _SMALL_MOMENT = 0.1
 _SMALL_GAP = 0.2  # radians
 _DEAD_SPREAD = 0.3  # radians, the deviation of a circle that holds nothing
@@ -94,7 +94,7 @@ def _of_circles(details: dict[str, Any], angles: np.ndarray) -> Iterator[Problem
                 f"Circle {i} has an empty arc of {gap:.2f} rad (uniform points leave {rare_gap:.2f}).",
                 "Train longer, raise the weight of the angles' loss, or lower a classifier's weight.",
             )
-        if kuiper > max(_RARE_KUIPER / math.sqrt(num), _SMALL_KUIPER):
+        if kuiper > max(RARE_KUIPER / math.sqrt(num), SMALL_KUIPER):
             yield Problem(
                 "uneven circle",
                 (i,),

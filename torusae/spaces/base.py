@@ -363,6 +363,7 @@ class Diagnosis:
         points: Float array `(num, point_size)`.
         space: The `Space`.
         details: Dict of further measurements by name.
+        notes: Tuple of sentences about measurements that are no problems.
     """
 
     problems: tuple[Problem, ...]
@@ -370,13 +371,13 @@ class Diagnosis:
     points: np.ndarray = dataclasses.field(repr=False)
     space: Space
     details: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         head = f"{len(self.points)} points on {self.space!r}: "
-        if not self.problems:
-            return head + "nothing wrong found."
-        lines = [f"- {problem}" for problem in self.problems]
-        return "\n".join([head + f"{len(lines)} problem{'s' if len(lines) > 1 else ''}.", *lines])
+        count = len(self.problems)
+        found = f"{count} problem{'s' if count > 1 else ''}." if count else "nothing wrong found."
+        return "\n".join([head + found, *(f"- {problem}" for problem in self.problems), *self.notes])
 
 
 def seed_generator(seed: int | keras.random.SeedGenerator | None) -> keras.random.SeedGenerator:

@@ -8,7 +8,7 @@ from keras import ops
 
 from torusae import _checks, metrics, morph
 from torusae.angles import angle_difference, polar_angles, squared_radii, to_cartesian, to_polar
-from torusae.densities import TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
+from torusae.densities import TorusFlow, TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
 from torusae.spaces import _torus_problems
 from torusae.spaces.base import Diagnosis, Space, Statistic, Term, length, seed_generator
@@ -145,8 +145,13 @@ class Torus(Space):
 
     @property
     def densities(self):
-        """`"mixture"`, `"kernel"` and `"neighbors"`."""
-        return {"mixture": VonMisesMixture, "kernel": TorusKernelDensity, "neighbors": TorusNeighborDensity}
+        """`"flow"`, the default, `"mixture"`, `"kernel"` and `"neighbors"`."""
+        return {
+            "flow": TorusFlow,
+            "mixture": VonMisesMixture,
+            "kernel": TorusKernelDensity,
+            "neighbors": TorusNeighborDensity,
+        }
 
     def statistics(self, points):
         """`{"kuiper": ...}`: Kuiper's statistic of each angle, `(dim,)`."""
