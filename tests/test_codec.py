@@ -117,7 +117,8 @@ def test_an_exported_model_gives_the_same(trained, tmp_path):
     x = samples()
     outputs = trained.predict(x, verbose=0)
     trained.export(tmp_path / "model", verbose=False)
-    served = tf.saved_model.load(str(tmp_path / "model")).serve(x)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))  # its variables live as long as it
+    served = loaded.serve(x)
     assert set(served) == {"reconstruction", "point", "digit"}
     for name, value in served.items():
         np.testing.assert_allclose(value, outputs[name], rtol=1e-5, atol=1e-5, err_msg=name)
