@@ -190,9 +190,8 @@ class TorusAutoencoder(Codec):
             raise ValueError("TorusAutoencoder: call compile(optimizer, loss) before training or evaluating.")
         targets = self._targets(x, y)
         size = ops.cast(ops.shape(y_pred["point"])[0], "float32")
-        reconstruction = self._reconstruction(
-            targets["reconstruction"], y_pred["reconstruction"], weight_of("reconstruction", sample_weight)
-        )
+        pair = targets["reconstruction"], y_pred["reconstruction"]
+        reconstruction = _reconstruction(self.reconstruction_loss, *pair, weight_of("reconstruction", sample_weight))
         total = distribution.share(reconstruction, size)
         values, weights, relative = [reconstruction], [size], 0.0
         for name, head in self.heads.items():
@@ -214,15 +213,6 @@ class TorusAutoencoder(Codec):
         for extra in self.losses:  # of the user's own layers, and terms that are not relative
             total = total + ops.cast(ops.sum(extra), "float32")
         return replica_mean(distribution.agree(total))
-
-    def _reconstruction(self, target, output, sample_weight):
-        if sample_weight is not None:
-            # A loss of images has a value for each pixel, and Keras multiplies their last axis by the samples' weights.
-            rank = len(self.reconstruction_loss.call(target, output).shape)
-            sample_weight = ops.reshape(sample_weight, (-1,) + (1,) * max(rank - 1, 0))
-        loss = ops.cast(self.reconstruction_loss(target, output, sample_weight), "float32")
-        # Keras divides a loss among the replicas of TensorFlow. Here `compute_loss` does it once, at its end.
-        return loss if distribution.num_replicas() == 1 else loss / replica_mean(ops.ones_like(loss))
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Updates the metrics given to `compile` and returns all results. A head without labels has none."""
@@ -274,6 +264,17 @@ class TorusAutoencoder(Codec):
         """Compiles the model with what `get_compile_config` returned."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
+
+
+def _reconstruction(loss: keras.losses.Loss, target: Any, output: Any, sample_weight: Any) -> Any:
+    """The reconstruction loss of a batch, a scalar tensor."""
+    if sample_weight is not None:
+        # A loss of images has a value for each pixel, and Keras multiplies their last axis by the samples' weights.
+        rank = len(loss.call(target, output).shape)
+        sample_weight = ops.reshape(sample_weight, (-1,) + (1,) * max(rank - 1, 0))
+    value = ops.cast(loss(target, output, sample_weight), "float32")
+    # Keras divides a loss among the replicas of TensorFlow. Here `compute_loss` does it once, at its end.
+    return value if distribution.num_replicas() == 1 else value / replica_mean(ops.ones_like(value))
 
 
 def _build_and_check(encoder: Any, latent: Latent, decoder: Any, heads: dict[str, Head]) -> tuple[int, ...]:

@@ -1,0 +1,82 @@
+"""The halves of an autoencoder as plain Keras models."""
+
+from typing import Any
+
+import keras
+
+from torusae._training import RAW, SampleModel
+from torusae.layers import Latent, Read
+
+
+class Halves(SampleModel):
+    """A sample model with an encoder, a latent layer and a decoder, each half also a plain Keras model."""
+
+    encoder: keras.Model
+    latent: Latent
+    decoder: keras.Model
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        old = getattr(self, name, None) if name in ("encoder", "latent", "decoder") else None
+        super().__setattr__(name, value)
+        if isinstance(old, keras.layers.Layer) and old is not value:
+            # Keras goes on training and saving a layer that was replaced, unless it leaves a list.
+            self.replaced = [old]
+            self.replaced.clear()
+
+    def _view(self, make: Any, *layers: Any) -> keras.Model:
+        """A Functional model over some layers, made once, and again where a layer was replaced."""
+        views = self.__dict__.setdefault("_views", {})  # past Keras' tracking, so that no layer is saved twice
+        known = views.get(make.__name__)
+        if known is None or any(a is not b for a, b in zip(known[0], layers, strict=True)):
+            views[make.__name__] = known = layers, make()
+        return known[1]
+
+    def __dir__(self):
+        # Keras saves what dir() lists: the views would be made, and the latent layer saved under one of them.
+        return [name for name in super().__dir__() if name not in ("encoding_model", "decoding_model")]
+
+    @property
+    def encoding_model(self) -> keras.Model:
+        """A Functional Keras model from a sample to a dict of its `"point"` and, if any, its `"angles"` in radians."""
+        return self._view(self._make_encoding_model, self.encoder, self.latent)
+
+    @property
+    def decoding_model(self) -> keras.Model:
+        """A Functional Keras model from a point to a sample."""
+        return self._view(self._make_decoding_model, self.latent, self.decoder)
+
+    def _make_encoding_model(self):
+        inputs = keras.Input(self.sample_shape, name="sample")
+        point = self.latent(self.encoder(inputs), return_point=True)[1]
+        outputs = {"point": keras.layers.Identity(name="point")(point)}
+        if self.latent.space.num_angles:
+            outputs["angles"] = Read(self.latent.space, "angles", name="angles")(point)
+        return _called(keras.Model(inputs, outputs, name="encoding_model"))
+
+    def _make_decoding_model(self):
+        point = keras.Input((self.latent.space.point_size,), name="point")
+        code = Read(self.latent.space, "code", name="code")(point)
+        return _called(keras.Model(point, self.decoder(code), name="decoding_model"))
+
+    def export(self, filepath: Any, *arguments: Any, **options: Any) -> None:
+        """Exports the model from a sample to a dict of its reconstruction, its point and its heads' predictions.
+
+        To export one half, use `model.encoding_model.export` and `model.decoding_model.export`.
+
+        Keras leaves the batch size free in a SavedModel and in ONNX. For `format="torch"` it does so with
+        `dynamic_shapes={0: torch.export.Dim("batch")}`.
+
+        Args:
+            filepath: Path.
+            *arguments: Passed to `keras.Model.export`.
+            **options: Passed to `keras.Model.export` (`format`).
+        """
+        inputs = keras.Input(self.sample_shape, name="sample")
+        outputs = {name: value for name, value in self(inputs).items() if not name.endswith(RAW)}
+        _called(keras.Model(inputs, outputs)).export(filepath, *arguments, **options)
+
+
+def _called(model: keras.Model) -> keras.Model:
+    """A Functional model that was called once: Keras exports no other to ONNX."""
+    model(model.inputs)
+    return model
