@@ -1,6 +1,7 @@
 """Latent spaces that are a torus, for Keras 3 on torch, JAX or TensorFlow."""
 
-from torusae import data, datasets, densities, distribution, losses, metrics, networks, plots, spaces
+from torusae import data, datasets, densities, distribution, losses, metrics, networks, plots, spaces, topology
+from torusae._start import start_at_circles
 from torusae.angles import angle_difference, to_cartesian, to_polar, wrap_angles
 from torusae.callbacks import LatentLogger
 from torusae.diagnostics import diagnose
@@ -20,6 +21,7 @@ from torusae.models import TorusAutoencoder
 from torusae.morph import morph_paths, shortest_winding, two_way_windings, windings
 from torusae.networks import autoencoder_networks
 from torusae.spaces import Gaussian, Product, Space, Term, Torus
+from torusae.topology import align, find_circles
 
 __version__ = "0.1.0"
 
@@ -41,6 +43,7 @@ __all__ = [
     "TorusAutoencoder",
     "TorusLatent",
     "__version__",
+    "align",
     "angle_difference",
     "autoencoder_networks",
     "data",
@@ -49,6 +52,7 @@ __all__ = [
     "diagnose",
     "diaphony_loss",
     "distribution",
+    "find_circles",
     "losses",
     "metrics",
     "morph_paths",
@@ -59,8 +63,10 @@ __all__ = [
     "shortest_winding",
     "spaces",
     "spring_loss",
+    "start_at_circles",
     "to_cartesian",
     "to_polar",
+    "topology",
     "two_way_windings",
     "windings",
     "wrap_angles",

@@ -260,6 +260,7 @@ class Codec(Halves):
     def load_own_variables(self, store):
         """Loads the fitted density, if the file holds one."""
         self.density = _loaded_density(store)
+        self.was_trained = True
 
 
 def _save_density(density: Any, store: Any) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from torusae._start import start_of_fit
 from torusae._training import RAW, SampleModel
 from torusae.layers import Latent, Read
 
@@ -14,6 +15,13 @@ class Halves(SampleModel):
     encoder: keras.Model
     latent: Latent
     decoder: keras.Model
+    start: str | None
+    was_trained = False  # or loaded: then `fit` leaves the start alone
+
+    def _before_training(self, x, y, verbose, callbacks, first_epoch):
+        if not self.was_trained and not first_epoch:
+            start_of_fit(self, x, self._targets(x, y)["reconstruction"], verbose, callbacks)
+        self.was_trained = True
 
     def __setattr__(self, name: str, value: Any) -> None:
         old = getattr(self, name, None) if name in ("encoder", "latent", "decoder") else None

@@ -128,6 +128,10 @@ class SampleModel(keras.Model):
         elif validation_split and _checks.is_array(x):
             first = int(len(x) * (1 - validation_split))
             logged = x[first : first + _LOGGED_ROWS]
+        if epochs:
+            seen = slice(int(len(x) * (1 - validation_split))) if validation_split and _checks.is_array(x) else None
+            first_epoch = kwargs.get("initial_epoch", 0)
+            self._before_training(*(data.rows_of((x, y), seen) if seen else (x, y)), verbose, callbacks, first_epoch)
         y = _weighted_targets(x, y, sample_weight)
         batches = None if validation_split else data.padded_batches((x, y, sample_weight), batch_size, shuffle)
         callbacks = _with_logger(callbacks, logged)
@@ -148,6 +152,9 @@ class SampleModel(keras.Model):
                 sample_weight=sample_weight,
                 **kwargs,
             )
+
+    def _before_training(self, x, y, verbose, callbacks, first_epoch):
+        """Called by `fit` after the checks, with the samples that it trains on."""
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
         """Returns the loss and every metric, as `keras.Model.evaluate` does, after checking the data."""

@@ -8,6 +8,7 @@ from keras import ops
 
 from torusae import _backend, _checks, data, distribution
 from torusae._codec import Codec
+from torusae._start import checked_start
 from torusae._training import RAW, Means, weight_of
 from torusae.heads import Head
 from torusae.layers import Latent, TorusLatent
@@ -33,6 +34,10 @@ class TorusAutoencoder(Codec):
         decoder: Keras model from a code `(batch, code_size)` to a sample. A torus has codes of `2 * dim` values.
         latent: A `Latent` layer such as `TorusLatent(3)`, or an integer `dim` for `TorusLatent(dim)`.
         heads: Dict from a name to a `Head`, which reads the points. Defaults to `None`.
+        start: What the first `fit` does before it trains. `"auto"`: where the samples are an array that shows circles
+            (see `torusae.topology.find_circles`) and the package ripser is installed, both networks are first trained
+            to their angles. `"circles"`: the same, and an error where it can't be done. `None`: nothing. Defaults to
+            `"auto"`.
         **kwargs: Passed to `keras.Model` (`name`).
 
     Raises:
@@ -63,6 +68,7 @@ class TorusAutoencoder(Codec):
         decoder: keras.Model,
         latent: Latent | int,
         heads: Mapping[str, Head] | None = None,
+        start: str | None = "auto",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -78,6 +84,7 @@ class TorusAutoencoder(Codec):
                     f"TorusAutoencoder: `{name}` must be a Keras model. Received: {name}={network!r}. "
                     f"torusae.autoencoder_networks(shape, code_size) makes both."
                 )
+        self.start = checked_start("TorusAutoencoder", start, latent.space)
         self.encoder = encoder
         self.latent = latent
         self.decoder = decoder
@@ -114,6 +121,7 @@ class TorusAutoencoder(Codec):
         input_shape: Sequence[int],
         dim: int | Space = 3,
         heads: Mapping[str, Head] | None = None,
+        start: str | None = "auto",
         **latent_arguments: Any,
     ) -> "TorusAutoencoder":
         """A model for samples of a shape: convolutions for images in [0, 1], dense layers for vectors.
@@ -122,6 +130,7 @@ class TorusAutoencoder(Codec):
             input_shape: Shape of one sample, for example `x.shape[1:]`.
             dim: Integer, number of circles, or a `Space` such as `Torus(3) * Gaussian(4)`. Defaults to `3`.
             heads: As in the constructor. Defaults to `None`.
+            start: As in the constructor. Defaults to `"auto"`.
             **latent_arguments: Passed to `TorusLatent` or `Latent` (`losses`, `loss_weights`).
 
         Returns:
@@ -134,7 +143,7 @@ class TorusAutoencoder(Codec):
         3
         """
         latent = Latent(dim, **latent_arguments) if isinstance(dim, Space) else TorusLatent(dim, **latent_arguments)
-        return cls(*autoencoder_networks(input_shape, latent.space.code_size), latent, heads)
+        return cls(*autoencoder_networks(input_shape, latent.space.code_size), latent, heads, start)
 
     def call(self, x, training=None):
         if isinstance(x, Mapping):  # Keras passes the first batch before any step, with its padding
@@ -236,7 +245,7 @@ class TorusAutoencoder(Codec):
         """Returns the constructor's arguments. A fitted density belongs to the weights, and is saved with them."""
         parts = {"encoder": self.encoder, "decoder": self.decoder, "latent": self.latent, "heads": self.heads}
         config = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
-        return {"name": self.name, "trainable": self.trainable, **config}
+        return {"name": self.name, "trainable": self.trainable, "start": self.start, **config}
 
     @classmethod
     def from_config(cls, config):

@@ -238,6 +238,10 @@ class Space(metaclass=_Contract):
         """The angles of points, `(batch, num_angles)`, radians, `[-π, π)`."""
         raise ValueError(f"{self!r} has no angles. Received: a request for angles. Read the points instead.")
 
+    def at_angles(self, point: Tensor, angles: Tensor) -> Tensor:
+        """Points like `point` whose first angles are `angles`, `(batch, count)`: see `start_at_circles`."""
+        raise ValueError(f"{self!r} has no angles. Received: a request for points at angles.")
+
     @property
     def densities(self) -> dict[str, Callable[..., Any]]:
         """Functions of a `seed` that return an unfitted density, by name, the default first."""

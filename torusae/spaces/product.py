@@ -127,6 +127,15 @@ class Product(Space):
                 continue
         return ops.concatenate(found, axis=-1) if found else super().angles(point)
 
+    def at_angles(self, point, angles):
+        """Points whose first factors have some angles. The other factors stay."""
+        points = []
+        for factor, own in zip(self.factors, self.split(point), strict=True):
+            count = min(factor.num_angles, angles.shape[1])
+            points.append(factor.at_angles(own, angles[:, :count]) if count else own)
+            angles = angles[:, count:]
+        return ops.concatenate(points, axis=-1)
+
     def terms(self, preset):
         """The factors' terms, each named after its factor: see the class."""
         _checks.option("Product", "preset", preset, self.presets)

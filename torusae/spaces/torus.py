@@ -101,6 +101,12 @@ class Torus(Space):
         """The angles of points, `(batch, dim)`, radians, `[-π, π)`."""
         return polar_angles(point)
 
+    def at_angles(self, point, angles):
+        """Points whose first circles have some angles and radius 1. The other circles stay."""
+        x, y = ops.split(point, 2, axis=-1)
+        count = angles.shape[1]
+        return ops.concatenate([ops.cos(angles), x[:, count:], ops.sin(angles), y[:, count:]], axis=-1)
+
     def head_input(self, point):
         """The cosines and sines of the angles, `(batch, 2 * dim)`: a head sees no seam and no radius."""
         angles = polar_angles(point)

@@ -1,0 +1,172 @@
+"""`start`: both networks trained to the circles of the data before the first `fit`."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import torusae
+
+NUM = 600
+
+
+@pytest.fixture(scope="module")
+def table():
+    return torusae.datasets.torus_table(NUM, dim=1, columns=20, noise=0.1, seed=0)
+
+
+def model_of(columns=20, dim=1, **arguments):
+    keras.utils.set_random_seed(0)
+    model = torusae.TorusAutoencoder.from_shape((columns,), dim, **arguments)
+    model.compile("adam", "mse")
+    return model
+
+
+def sequential(columns=20):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((columns,)),
+            keras.layers.Dense(64, activation="relu"),
+            torusae.TorusLatent(1),
+            keras.layers.Dense(64, activation="relu"),
+            keras.layers.Dense(columns),
+        ]
+    )
+    model.compile("adam", "mse")
+    return model
+
+
+def weights_after_fit(model, x, **arguments):
+    keras.utils.set_random_seed(1)
+    model.fit(x, batch_size=100, verbose=0, **arguments)
+    return model.get_weights()
+
+
+def test_the_first_fit_starts_at_the_circles_and_says_so(table, capsys):
+    x, angles = table
+    model = model_of()
+    model.fit(x, batch_size=100, epochs=2, verbose=2)
+    said = capsys.readouterr().out
+    assert "start: 1 circle in 600 rows" in said
+    assert "Both networks were trained to their angles" in said
+    assert torusae.align(model.angles(x, verbose=0), angles).scores > 0.97
+    model.fit(x, batch_size=100, verbose=2)
+    assert "start:" not in capsys.readouterr().out
+
+
+def test_without_a_circle_training_is_that_without_a_start(rng, capsys):
+    x = rng.normal(size=(NUM, 20)).astype("float32")
+    model = model_of()
+    model.fit(x, batch_size=100, verbose=2)
+    assert "start: no circle in 600 rows" in capsys.readouterr().out
+    for first, second in zip(weights_after_fit(model_of(), x), weights_after_fit(model_of(start=None), x), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_none_is_exact(table, monkeypatch):
+    monkeypatch.setattr(torusae._start, "find_circles", lambda *_: pytest.fail("circles were looked for"))
+    weights_after_fit(model_of(start=None), table[0])
+
+
+def test_what_leaves_the_start_alone(table, monkeypatch, tmp_path):
+    x = table[0]
+    monkeypatch.setattr(torusae._start, "find_circles", lambda *_: pytest.fail("circles were looked for"))
+    model_of().fit(x[:300], batch_size=100, verbose=0)  # few rows
+    model_of().fit(x, epochs=2, initial_epoch=1, batch_size=100, verbose=0)
+    model_of().fit(((x[i : i + 100],) for i in range(0, 300, 100)), steps_per_epoch=3, shuffle=False, verbose=0)
+    model_of(dim=torusae.Gaussian(2)).fit(x, batch_size=100, verbose=0)
+    trained = model_of(start=None)
+    trained.fit(x[:300], batch_size=100, verbose=0)
+    trained.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.start is None
+    loaded.start = "auto"
+    loaded.fit(x, batch_size=100, verbose=0)
+    (tmp_path / "backup").mkdir()
+    (tmp_path / "backup" / "latest.weights.h5").touch()
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    assert torusae._start._resumes([backup])
+    assert not torusae._start._resumes(None)
+
+
+def test_the_missing_extra_is_one_line_or_an_error(table, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ripser", None)
+    model_of().fit(table[0], batch_size=100, verbose=2)
+    assert capsys.readouterr().out.count('pip install "torusae[circles]"') == 1
+    with pytest.raises(ImportError, match=r"torusae\[circles\]"):
+        model_of(start="circles").fit(table[0], batch_size=100, verbose=0)
+
+
+def test_circles_can_be_asked_for(table):
+    with pytest.raises(ValueError, match="space with angles"):
+        model_of(dim=torusae.Gaussian(2), start="circles")
+    with pytest.raises(ValueError, match="must be one of"):
+        model_of(start="circle")
+    with pytest.raises(ValueError, match="needs an array"):
+        model_of(start="circles").fit(iter([(table[0][:100],)]), steps_per_epoch=1, shuffle=False, verbose=0)
+    copy = torusae.TorusAutoencoder.from_config(model_of(start="circles").get_config())
+    assert copy.start == "circles"
+
+
+def test_samples_held_out_by_a_split_are_not_used(table, monkeypatch):
+    seen = []
+
+    def spy(x):
+        seen.append(len(x))
+        return torusae.find_circles(x)
+
+    monkeypatch.setattr(torusae._start, "find_circles", spy)
+    x = np.concatenate([table[0], table[0][:100] + 5])
+    model_of().fit(x, batch_size=100, validation_split=1 / 7, verbose=0)
+    assert seen == [600]
+
+
+def test_a_plain_model_starts_in_one_call(table):
+    x, angles = table
+    model = sequential()
+    found = torusae.start_at_circles(model, x)
+    assert found.shape == (NUM, 1)
+    read = keras.Model(model.inputs[0], model.layers[1].output)
+    assert torusae.align(torusae.to_polar(read(x))[1], angles).scores > 0.95
+    assert model.optimizer.iterations == 0
+    before = float(model.evaluate(x, x, verbose=0))
+    assert before < 0.5 * x.var()  # the decoder knows the angles too
+    model.fit(x, x, batch_size=100, epochs=3, verbose=0)
+    assert torusae.align(torusae.to_polar(read(x))[1], angles).scores > 0.95
+
+
+def test_known_angles_and_angles_to_spare():
+    x, angles = torusae.datasets.torus_table(NUM, dim=2, columns=20, seed=1)
+    space = torusae.Gaussian(1) * torusae.Torus(2)
+    model = model_of(dim=space)
+    torusae.start_at_circles(model, x, angles=angles[:, :1], num_steps=300)
+    found = model.angles(x, verbose=0)
+    assert torusae.align(found[:, :1], angles[:, :1]).scores > 0.9
+    point = model.encode(x, verbose=0)
+    moved = np.asarray(keras.ops.convert_to_numpy(space.at_angles(point, angles[:, :1])))
+    np.testing.assert_array_equal(moved[:, [0, 2, 4]], point[:, [0, 2, 4]])
+    np.testing.assert_allclose(moved[:, 1], np.cos(angles[:, 0]), atol=1e-6)
+    np.testing.assert_allclose(moved[:, 3], np.sin(angles[:, 0]), atol=1e-6)
+
+
+def test_models_that_cannot_start_are_named(table):
+    x = table[0]
+    with pytest.raises(ValueError, match="one latent layer"):
+        torusae.start_at_circles(keras.Sequential([keras.Input((20,)), keras.layers.Dense(2)]), x)
+    with pytest.raises(ValueError, match="space with angles"):
+        torusae.start_at_circles(model_of(dim=torusae.Gaussian(2)), x)
+    with pytest.raises(ValueError, match="must have shape \\(600, num_circles\\)"):
+        torusae.start_at_circles(sequential(), x, angles=np.zeros((5, 1)))
+
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.own = torusae.TorusLatent(1)
+
+        def call(self, x):
+            return self.own(x)
+
+    with pytest.raises(TypeError, match="Sequential or Functional"):
+        torusae.start_at_circles(Subclassed(), x)

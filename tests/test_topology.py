@@ -1,0 +1,182 @@
+"""`torusae.topology`: circles found in data, and how two sets of angles correspond."""
+
+import itertools
+import math
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import torusae
+from torusae.topology import alignment, circles
+
+PERMUTED = np.array([[0, 1, 0], [0, 0, -1], [1, 0, 0]])
+
+
+def unimodular(rng, dim):
+    """A random integer matrix of determinant ±1: a product of elementary ones."""
+    matrix = np.eye(dim, dtype=int)[rng.permutation(dim)]
+    for _ in range(dim if dim > 1 else 0):
+        i, j = rng.choice(dim, 2, replace=False)
+        matrix[i] += rng.choice([-1, 1]) * matrix[j]
+    return matrix
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+def test_circles_of_a_table_are_found_with_their_angles(dim):
+    table, angles = torusae.datasets.torus_table(2000, dim=dim, noise=0.1, seed=3)
+    found = torusae.find_circles(table, num_landmarks=300)
+    assert found.num_circles == dim
+    assert (torusae.align(found.angles, angles).scores > 0.98).all()
+    assert f"{dim} circle" in str(found)
+
+
+def test_noise_has_no_circle(rng):
+    for columns in (2, 3, 20):
+        found = torusae.find_circles(rng.normal(size=(1000, columns)), num_landmarks=300)
+        assert found.num_circles == 0, str(found)
+        assert found.angles.shape == (1000, 0)
+        assert str(found).startswith("no circle in 1000 rows")
+
+
+def test_an_ellipse_that_is_traversed_evenly_has_its_phase_as_angle():
+    phase = np.linspace(-np.pi, np.pi, 400, endpoint=False)
+    found = torusae.find_circles(np.stack([np.cos(phase), 0.5 * np.sin(phase)], axis=1))
+    aligned = torusae.align(found.angles, phase[:, None])(found.angles)[:, 0]
+    error = np.angle(np.exp(1j * (aligned - phase)))
+    # The scaled components make the ellipse a circle up to the floor of 3 %: arcs then differ by a few hundredths.
+    assert np.abs(error).max() < 0.1
+
+
+def test_rows_outside_the_graph_take_the_angles_of_their_neighbours(monkeypatch):
+    monkeypatch.setattr(circles._graph, "MAX_ROWS", 1000)
+    table, angles = torusae.datasets.torus_table(2000, dim=1, noise=0.1, seed=0)
+    found = torusae.find_circles(table, num_landmarks=200)
+    assert found.num_rows == 1000
+    assert found.angles.shape == (2000, 1)
+    assert torusae.align(found.angles, angles).scores > 0.98
+
+
+def test_a_lifted_cocycle_is_small_and_differs_by_the_prime_and_the_other_class(rng):
+    def antisymmetric(values):
+        upper = np.triu(values, 1)
+        return upper - upper.T
+
+    small = antisymmetric(rng.integers(-1, 2, (12, 12)))
+    other = antisymmetric((rng.random((12, 12)) < 0.3).astype(int))
+    given_class = (5 * (small + 17 * other)) % circles._PRIME
+    found = circles._lifted(given_class, [other])
+    rest = (found - small) % circles._PRIME, (found + small) % circles._PRIME
+    assert np.abs(found).max() <= np.abs(small).max() + np.abs(other).max()
+    assert any(
+        (((each - multiple * other) % circles._PRIME) == 0).all() for each in rest for multiple in range(circles._PRIME)
+    )
+
+
+def test_one_seed_gives_one_result():
+    table, _ = torusae.datasets.torus_table(600, dim=1, seed=0)
+    first, again = (torusae.find_circles(table, num_landmarks=200, seed=5) for _ in range(2))
+    np.testing.assert_array_equal(first.angles, again.angles)
+
+
+def test_potential_is_the_least_squares_solution(rng):
+    num = 20
+    start, end = np.nonzero(np.triu(rng.random((num, num)) < 0.4, 1))
+    differences = rng.normal(size=len(start))
+    incidence = np.zeros((len(start), num))
+    incidence[np.arange(len(start)), end] = 1
+    incidence[np.arange(len(start)), start] = -1
+    expected = np.linalg.lstsq(incidence, differences, rcond=None)[0]
+    both = np.concatenate([start, end]), np.concatenate([end, start]), np.concatenate([differences, -differences])
+    potential = circles._potential(*both, num)
+    np.testing.assert_allclose(incidence @ potential, incidence @ expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 5])
+def test_align_inverts_a_change_of_basis(rng, dim):
+    truth = rng.uniform(-np.pi, np.pi, (800, dim))
+    matrix = unimodular(rng, dim)
+    while (
+        np.abs(np.linalg.inv(matrix)).max() > 2 or (np.count_nonzero(np.linalg.inv(matrix).round(), axis=1) > 2).any()
+    ):
+        matrix = unimodular(rng, dim)
+    angles = truth @ matrix.T + rng.uniform(-3, 3, dim)
+    found = torusae.align(angles, truth)
+    np.testing.assert_array_equal(found.matrix @ matrix, np.eye(dim))
+    np.testing.assert_allclose(found.scores, 1, atol=1e-6)
+    np.testing.assert_allclose(np.exp(1j * found(angles)), np.exp(1j * truth), atol=1e-6)
+
+
+def test_align_takes_no_multiple_and_no_repeated_row(rng):
+    truth = rng.uniform(-np.pi, np.pi, (2000, 2))
+    doubled = torusae.align(truth[:, :1], 2 * truth[:, :1])
+    assert doubled.scores < 0.1  # (2) is no basis of the integers
+    same = torusae.align(truth, np.repeat(truth[:, :1], 2, axis=1))
+    assert abs(round(np.linalg.det(same.matrix))) == 1
+
+
+def test_align_with_fewer_references(rng):
+    truth = rng.uniform(-np.pi, np.pi, (500, 4))
+    found = torusae.align(truth, -truth[:, 2:3] + 1)
+    assert found.matrix.tolist() == [[0, 0, -1, 0]]
+    np.testing.assert_allclose(found.shift, 1)
+
+
+@given(
+    st.integers(1, 3).flatmap(
+        lambda m: st.lists(st.lists(st.integers(-3, 3), min_size=3, max_size=3), min_size=m, max_size=m)
+    )
+)
+def test_part_of_a_basis_by_minors(rows):
+    minors = [
+        round(np.linalg.det(np.array(rows)[:, list(columns)]))
+        for columns in itertools.combinations(range(3), len(rows))
+    ]
+    assert alignment._is_part_of_basis([np.array(row) for row in rows]) == (math.gcd(*minors) == 1)
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_short_basis_is_the_shortest(rng, dim):
+    steps = rng.normal(size=(300, dim)) * np.linspace(1, 2, dim)
+    skew = unimodular(rng, dim) @ unimodular(rng, dim)
+    basis = torusae.topology.short_basis(steps @ skew.T)
+    assert abs(round(np.linalg.det(basis))) == 1
+    lengths = (steps @ skew.T @ basis.T).std(axis=0)
+    rows = np.array([row for row in itertools.product(range(-3, 4), repeat=dim) if any(row)])
+    shortest = np.sort((steps @ rows.T).std(axis=0))[0]
+    np.testing.assert_allclose(lengths[0], shortest, rtol=1e-2)
+    assert np.prod(lengths) < 1.2 * np.prod(steps.std(axis=0))
+
+
+def test_bad_data_are_named(rng):
+    x = rng.normal(size=(200, 3))
+    with pytest.raises(ValueError, match="at least 100 rows"):
+        torusae.find_circles(x[:50])
+    with pytest.raises(ValueError, match="position \\(7, 1\\)"):
+        torusae.find_circles(np.where(np.arange(600).reshape(200, 3) == 22, np.nan, x))
+    with pytest.raises(ValueError, match="must vary"):
+        torusae.find_circles(np.ones((200, 3)))
+    with pytest.raises(ValueError, match="num_landmarks=300, 200 rows"):
+        torusae.find_circles(x, num_landmarks=300)
+    with pytest.raises(TypeError, match="must hold numbers"):
+        torusae.find_circles(np.full((200, 2), "a"))
+    with pytest.raises(ValueError, match="at most as many columns"):
+        torusae.align(x[:, :1], x[:, :2])
+
+
+def test_columns_and_rows_that_say_nothing_are_noted(rng):
+    phase = rng.uniform(-np.pi, np.pi, 300)
+    x = np.stack([np.cos(phase), np.sin(phase), np.ones(300)], axis=1)
+    found = torusae.find_circles(np.concatenate([x, x[:20]]))
+    assert "1 constant column(s) say nothing: 2." in str(found)
+    assert "20 of 320 rows repeat others" in str(found)
+    assert found.angles.shape == (320, 1)
+    np.testing.assert_allclose(np.exp(1j * found.angles[:20]), np.exp(1j * found.angles[300:]), atol=1e-3)
+
+
+def test_the_missing_extra_is_named(monkeypatch, rng):
+    monkeypatch.setitem(sys.modules, "ripser", None)
+    with pytest.raises(ImportError, match=r"torusae\[circles\]"):
+        torusae.find_circles(rng.normal(size=(200, 3)))

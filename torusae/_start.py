@@ -1,0 +1,219 @@
+"""A start of a training at the circles of its data, so that angles wind around them from the first step on."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks, distribution
+from torusae.layers import Latent
+from torusae.spaces import Space
+from torusae.topology import Circles, find_circles
+from torusae.topology._graph import LEAST_ROWS
+
+_STEPS = 500
+_BATCH = 128
+_MAX_ROWS = 50_000
+_LEAST_ROWS = 500  # of a start that nobody asked for: circles of fewer rows are doubtful
+
+
+def start_at_circles(
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
+    angles: Any = None,
+    num_steps: int = _STEPS,
+    seed: int = 0,
+    verbose: Any = 0,
+) -> np.ndarray:
+    """Trains a new model to the angles of its data's circles, for a few steps, before `fit`.
+
+    An encoder that starts at random has angles that wind around nothing, and training seldom changes windings:
+    angles end even, but folded and torn. This call finds the circles of the data with `find_circles` and trains the
+    encoder to their angles, and the decoder to the data from their angles. `TorusAutoencoder.fit` does it by itself
+    (`start="auto"`); this is for other models with a latent layer, and for angles that are known.
+
+    With fewer circles than the latent layer has angles, its first angles are trained to them. The others stay the
+    encoder's own.
+
+    Args:
+        model: A built `TorusAutoencoder`, Sequential or Functional model with one `Latent` layer. Weights are changed;
+            optimizer, losses and metrics are not used, except a single loss given to `compile`, else `"mse"`.
+        x: Float array of samples `(num, ...)`.
+        y: Targets of the model's output. Defaults to `None`, `x`.
+        angles: Float array `(num, num_circles)`, radians, angles of the samples, if they are known. Defaults to `None`:
+            those that `find_circles(x, seed=seed)` finds.
+        num_steps: Integer, at least 1, steps of 128 samples with Adam at a rate of 0.001. Defaults to `500`.
+        seed: Integer, seed of the search. Defaults to `0`.
+        verbose: As in `fit`. Defaults to `0`.
+
+    Returns:
+        Float array `(num, num_circles)`, the angles, radians. Without columns where the data show no circle; then the
+        model is left alone.
+
+    Raises:
+        ImportError: If ripser is missing and `angles` are not given: `pip install "torusae[circles]"`.
+        TypeError: If the model's layers can't be told apart, as in a subclassed model.
+        ValueError: If the model has no latent layer or more than one, its space has no angles, or `angles` have
+            another number of rows or more columns than the space has angles.
+
+    Example:
+
+    >>> import keras, numpy as np, torusae
+    >>> model = keras.Sequential([keras.Input((50,)), torusae.TorusLatent(1), keras.layers.Dense(50)])
+    >>> table, angles = torusae.datasets.torus_table(500, dim=1, seed=0)
+    >>> torusae.start_at_circles(model, table, angles=angles, num_steps=200).shape
+    (500, 1)
+    >>> found = torusae.to_polar(keras.Model(model.inputs[0], model.layers[0].output)(table))[1]
+    >>> bool(torusae.topology.align(found, angles).scores > 0.9)
+    True
+
+    Reference:
+        Winding numbers as obstructions: Esmaeili et al. (2023), Topological obstructions and how to avoid them,
+        arXiv:2312.07529. The start is a torusae choice.
+    """
+    owner = "start_at_circles"
+    encoder, latent, decoder, loss = _parts(owner, model)
+    x = _checks.host_array(_checks.as_array(owner, "x", x))
+    num_steps = _checks.positive_int(owner, "num_steps", num_steps)
+    if not latent.space.num_angles:
+        raise ValueError(f"{owner}: a space with angles is needed. Received: {latent.space!r}. Use a Torus.")
+    if angles is None:
+        angles = find_circles(x, seed=seed).angles
+    angles = np.asarray(_checks.host_array(_checks.as_array(owner, "angles", angles)), dtype="float32")
+    if angles.ndim != 2 or len(angles) != len(x):
+        raise ValueError(
+            f"{owner}: `angles` must have shape ({len(x)}, num_circles). Received: angles.shape={angles.shape}."
+        )
+    _checks.finite_array(owner, "angles", angles)
+    angles = angles[:, : latent.space.num_angles]
+    if angles.shape[1]:
+        _train(encoder, latent, decoder, loss, x, x if y is None else y, angles, num_steps, verbose)
+    return angles
+
+
+def checked_start(owner: str, start: Any, space: Space) -> str | None:
+    """Returns the argument `start` of a model after checking it."""
+    _checks.option(owner, "start", start, ("auto", "circles", None))
+    if start == "circles" and not space.num_angles:
+        raise ValueError(
+            f"{owner}: start='circles' needs a space with angles. Received: {space!r}. Use a Torus, or start=None."
+        )
+    return start
+
+
+def _parts(owner: str, model: Any) -> tuple[Any, Latent, Any, Any]:
+    """The encoder, the latent layer, the decoder and the loss of a model."""
+    if isinstance(getattr(model, "latent", None), Latent) and hasattr(model, "decoder"):
+        return model.encoder, model.latent, model.decoder, getattr(model, "reconstruction_loss", None) or "mse"
+    layers = [layer for layer in getattr(model, "layers", []) if isinstance(layer, Latent)]
+    if len(layers) != 1:
+        raise ValueError(f"{owner}: the model must have one latent layer among its layers. Received: {len(layers)}.")
+    try:
+        encoder = keras.Model(model.inputs[0], layers[0].input)
+        decoder = keras.Model(layers[0].output, model.outputs[0] if len(model.outputs) == 1 else model.outputs)
+    except (AttributeError, ValueError, TypeError) as error:
+        raise TypeError(
+            f"{owner}: a Sequential or Functional model is needed, whose layers are known. Received: {model!r}. For a "
+            f"subclassed model, call this with a Functional model of the same layers: the weights are shared."
+        ) from error
+    loss = getattr(model, "loss", None)
+    return encoder, layers[0], decoder, loss if isinstance(loss, (str, keras.losses.Loss)) or callable(loss) else "mse"
+
+
+class _Charted(keras.Model):
+    """Encoder and decoder of a latent space whose angles are given."""
+
+    def __init__(self, encoder: Any, latent: Latent, decoder: Any):
+        super().__init__()
+        self.encoder, self.latent, self.decoder = encoder, latent, decoder
+
+    def call(self, inputs, training=None):
+        x, angles = inputs
+        space = self.latent.space
+        point = space.point(self.latent.projection(self.encoder(x, training=training)))
+        target = space.at_angles(point, angles)
+        self.add_loss(ops.mean(ops.square(point - ops.stop_gradient(target))))
+        return self.decoder(space.code(target), training=training)
+
+
+def _train(
+    encoder: Any, latent: Latent, decoder: Any, loss: Any, x: Any, y: Any, angles: Any, num_steps: int, verbose: Any
+) -> None:
+    if not latent.built:
+        latent.build(encoder.output_shape)
+    model = _Charted(encoder, latent, decoder)
+    model.compile(keras.optimizers.Adam(1e-3), loss)
+    rows = np.arange(len(x))
+    if len(x) > _MAX_ROWS:  # a copy of a large file would not fit
+        rows = np.linspace(0, len(x) - 1, _MAX_ROWS).astype(int)
+    batch = min(_BATCH, len(rows))
+    # Whole batches: no step compiles for a smaller one.
+    rows = rows[: max(batch, len(rows) // batch * batch)]
+    epochs = max(1, round(num_steps * batch / len(rows)))
+    before = model.get_weights()
+    model.fit(
+        [x[rows], angles[rows]], y[rows], batch_size=batch, epochs=epochs, verbose=0 if verbose == "auto" else verbose
+    )
+    if not all(np.isfinite(weights).all() for weights in model.get_weights()):
+        model.set_weights(before)
+
+
+def start_of_fit(model: Any, x: Any, y: Any, verbose: Any, callbacks: Any) -> None:
+    """What the first `fit` of a model does before it trains, by `model.start`."""
+    if model.start is None or _resumes(callbacks):
+        return
+    owner, asked = "TorusAutoencoder.fit", model.start == "circles"
+    if asked and not _checks.is_array(x):
+        raise ValueError(
+            f"{owner}: start='circles' needs an array. Received: {type(x).__name__}. Call start_at_circles(model, x) "
+            f"with some of the samples before, or give start=None."
+        )
+    circles: Circles | None = None
+    problem = _obstacle(model, x, asked)
+    if not problem:
+        begin = time.time()
+        try:
+            circles = find_circles(_checks.host_array(x))
+        except ImportError as error:
+            if asked:
+                raise
+            problem = f"circles were not looked for ({error})."
+        except ValueError:  # data that are constant, or too few
+            if asked:
+                raise
+            return
+    if circles is not None:
+        problem = str(circles)
+        if circles.num_circles:
+            dim = model.latent.space.num_angles
+            start_at_circles(model, x, y, circles.angles)
+            surplus = (
+                f" The model has {dim} angles: only the first {dim} are used." if circles.num_circles > dim else ""
+            )
+            problem += f"{surplus} Both networks were trained to their angles ({time.time() - begin:.0f} s)."
+    if problem and verbose:
+        sys.stdout.write(f"start: {problem}\n")
+
+
+def _obstacle(model: Any, x: Any, asked: bool) -> str:
+    """Why no circles are looked for, where a user would wonder; a single blank where nobody would."""
+    if not _checks.is_array(x) or not model.latent.space.num_angles or not model.trainable_variables:
+        return " "
+    if distribution.num_replicas() > 1 or keras.distribution.distribution() is not None:
+        return "circles are not looked for on several devices. Call start_at_circles on one."
+    if len(x) < (LEAST_ROWS if asked else _LEAST_ROWS):
+        return " "
+    return ""
+
+
+def _resumes(callbacks: Any) -> bool:
+    """Whether a backup will replace the weights."""
+    return any(
+        isinstance(callback, keras.callbacks.BackupAndRestore) and any(Path(callback.backup_dir).glob("*"))
+        for callback in keras.tree.flatten(getattr(callbacks, "callbacks", callbacks) or [])
+    )

@@ -1,0 +1,6 @@
+"""The circles of data: how many there are, their angles, and how two sets of angles correspond."""
+
+from torusae.topology.alignment import Alignment, align, short_basis
+from torusae.topology.circles import Circles, find_circles
+
+__all__ = ["Alignment", "Circles", "align", "find_circles", "short_basis"]

@@ -1,0 +1,192 @@
+"""How two sets of angles correspond: up to integer combinations, directions and zeros."""
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+
+from torusae import _checks
+from torusae._checks import Tensor
+from torusae.metrics._arrays import angle_array
+
+_BEAM = 100  # partial choices that are followed
+_CANDIDATES = 24  # directions of each angle that are tried
+_MAX_ROWS = 5000
+
+
+@dataclasses.dataclass(frozen=True)
+class Alignment:
+    """The map from one set of angles to another that `align` found. `alignment(angles)` applies it.
+
+    Attributes:
+        matrix: Integer array `(num_references, dim)`. It can be completed to an integer matrix of determinant ±1.
+        shift: Float array `(num_references,)`, radians.
+        scores: Float array `(num_references,)`, `|mean exp(i (reference - matrix · angles))|`: 1 means equal up to the
+            shift. Unrelated angles give about `0.9 / sqrt(num)` for a single direction, more for the best of many.
+    """
+
+    matrix: np.ndarray
+    shift: np.ndarray
+    scores: np.ndarray
+
+    def __call__(self, angles: Tensor) -> np.ndarray:
+        """The angles mapped onto the reference, `(num, num_references)`, radians, `[-π, π)`."""
+        angles = angle_array("Alignment", angles)
+        if angles.shape[1] != self.matrix.shape[1]:
+            raise ValueError(
+                f"Alignment: `angles` must have {self.matrix.shape[1]} columns. Received: shape={angles.shape}."
+            )
+        return (angles @ self.matrix.T + self.shift + math.pi) % (2 * math.pi) - math.pi
+
+
+def align(angles: Tensor, reference: Tensor, max_entry: int = 2) -> Alignment:
+    """Finds the integer matrix, the directions and the shift that best map angles to a reference.
+
+    Angles that a model finds without labels are those of the data up to a change of basis: integer combinations with
+    determinant ±1, which include the order and the directions of the circles, and a shift of every zero. Compare angles
+    only after `align`.
+
+    Formula: the rows `k` of the matrix have the largest `Σ_j |mean exp(i (θ_j - k_j·φ))|` among integer rows with
+    entries up to `max_entry`, at most two (up to three angles: three) of them not zero, that are part of a basis.
+
+    Args:
+        angles: Float tensor `(num, dim)`, radians.
+        reference: Float tensor `(num, num_references)`, radians, with at most `dim` columns.
+        max_entry: Integer, at least 1, the largest entry of the matrix. Defaults to `2`.
+
+    Returns:
+        `Alignment`.
+
+    Raises:
+        TypeError: If a tensor does not hold floating-point numbers.
+        ValueError: If the tensors have different numbers of rows, the reference has more columns than the angles, or a
+            value is not finite.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> truth = np.random.default_rng(0).uniform(-np.pi, np.pi, (500, 2))
+    >>> angles = np.stack([truth[:, 0] + truth[:, 1], -truth[:, 1] + 1], axis=1)
+    >>> alignment = torusae.topology.align(angles, truth)
+    >>> alignment.matrix.tolist(), alignment.scores.round(3).tolist()
+    ([[1, 1], [0, -1]], [1.0, 1.0])
+    """
+    owner = "align"
+    angles, reference = angle_array(owner, angles), angle_array(owner, reference)
+    max_entry = _checks.positive_int(owner, "max_entry", max_entry)
+    if len(angles) != len(reference) or angles.shape[1] < reference.shape[1]:
+        raise ValueError(
+            f"{owner}: `angles` and `reference` must have as many rows, and `reference` at most as many columns. "
+            f"Received: angles.shape={angles.shape}, reference.shape={reference.shape}."
+        )
+    directions = _directions(angles.shape[1], max_entry)
+    rows = np.linspace(0, len(angles) - 1, min(len(angles), _MAX_ROWS)).astype(int)
+    waves = np.exp(1j * (angles[rows] @ directions.T))
+    moments = np.abs(np.exp(-1j * reference[rows]).T @ waves) / len(rows)
+    # The beam of partial choices with the largest sums of scores.
+    beam: list[tuple[float, list[np.ndarray]]] = [(0.0, [])]
+    for column in moments:
+        best = np.argsort(-column, kind="stable")[:_CANDIDATES]
+        longer = [
+            (score + column[index], [*chosen, directions[index]])
+            for score, chosen in beam
+            for index in (best if angles.shape[1] <= _CANDIDATES else range(len(directions)))
+            if _is_part_of_basis([*chosen, directions[index]])
+        ]
+        beam = sorted(longer, key=lambda each: -each[0])[:_BEAM]
+    matrix = np.array(beam[0][1])
+    means = np.exp(1j * (reference - angles @ matrix.T)).mean(axis=0)
+    return Alignment(matrix, np.angle(means), np.abs(means))
+
+
+def _directions(dim: int, max_entry: int) -> np.ndarray:
+    """Integer rows with few entries that are not zero, the simplest first."""
+    most = min(dim, 3 if dim <= 3 else 2)
+    entries = [entry for size in range(1, max_entry + 1) for entry in (size, -size)]
+    rows = []
+    for count in range(1, most + 1):
+        for columns in itertools.combinations(range(dim), count):
+            for values in itertools.product(entries, repeat=count):
+                row = np.zeros(dim, dtype=int)
+                row[list(columns)] = values
+                rows.append(row)
+    return np.array(sorted(rows, key=lambda row: (np.abs(row).sum(), np.count_nonzero(row))))
+
+
+def _is_part_of_basis(rows: list[np.ndarray]) -> bool:
+    """Whether integer rows can be completed to a matrix of determinant ±1: their Hermite form has a unit diagonal."""
+    left = [list(map(int, row)) for row in rows]
+    for index, row in enumerate(left):
+        # Euclid's algorithm on the columns from `index` on leaves one entry in this row.
+        while True:
+            columns = [column for column in range(index, len(row)) if row[column]]
+            if not columns:
+                return False
+            pivot = min(columns, key=lambda column: abs(row[column]))
+            if len(columns) == 1:
+                break
+            for column in columns:
+                if column != pivot:
+                    factor = row[column] // row[pivot]
+                    for other in left:
+                        other[column] -= factor * other[pivot]
+        if abs(row[pivot]) != 1:
+            return False
+        for other in left:
+            other[index], other[pivot] = other[pivot], other[index]
+    return True
+
+
+def short_basis(differences: np.ndarray) -> np.ndarray:
+    """The integer change of basis after which the differences of angles along edges are short.
+
+    Angles of data are defined up to integer combinations. Those with the least mean squared difference between
+    neighbours are the most natural ones. Lenstra, Lenstra & Lovász (1982) find them almost: the algorithm LLL, with
+    their parameter 3/4, on the Gram matrix of the differences.
+
+    Args:
+        differences: Float array `(edges, dim)`, differences of `dim` angles between neighbours, radians.
+
+    Returns:
+        Integer array `(dim, dim)` of determinant ±1. The rows are ordered by length, the shortest first.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> steps = np.random.default_rng(0).normal(size=(100, 2))
+    >>> skew = steps @ np.array([[1, 3], [0, 1]]).T
+    >>> basis = torusae.topology.short_basis(skew)
+    >>> np.abs(basis @ np.array([[1, 3], [0, 1]])).tolist() in ([[1, 0], [0, 1]], [[0, 1], [1, 0]])
+    True
+    """
+    differences = np.asarray(differences, dtype="float64")
+    gram = differences.T @ differences / len(differences)
+    dim = len(gram)
+    basis = np.eye(dim, dtype=int)
+
+    def dot(a: np.ndarray, b: np.ndarray) -> float:
+        return float(a @ gram @ b)
+
+    def orthogonalized() -> tuple[np.ndarray, np.ndarray]:
+        """Gram-Schmidt: the coefficients μ and the squared lengths."""
+        mu, orthogonal = np.eye(dim), basis.astype("float64")
+        for i in range(dim):
+            for j in range(i):
+                mu[i, j] = dot(basis[i].astype("float64"), orthogonal[j]) / max(
+                    dot(orthogonal[j], orthogonal[j]), 1e-300
+                )
+                orthogonal[i] = orthogonal[i] - mu[i, j] * orthogonal[j]
+        return mu, np.array([dot(row, row) for row in orthogonal])
+
+    index = 1
+    while index < dim:
+        for j in range(index - 1, -1, -1):
+            basis[index] -= round(orthogonalized()[0][index, j]) * basis[j]
+        mu, squares = orthogonalized()
+        if squares[index] >= (0.75 - mu[index, index - 1] ** 2) * squares[index - 1]:
+            index += 1
+        else:
+            basis[[index - 1, index]] = basis[[index, index - 1]]
+            index = max(index - 1, 1)
+    return basis[np.argsort([dot(row, row) for row in basis], kind="stable")]

@@ -1,0 +1,275 @@
+"""How many circles data show, and their angles, by persistent cohomology."""
+
+import dataclasses
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from torusae import _checks
+from torusae.topology import _graph
+from torusae.topology.alignment import align, short_basis
+
+_PRIME = 47  # of the coefficients: classes that vanish twice, as in a Klein bottle, are no circles
+_REACH = 0.5  # quantile of the landmarks' distances up to which classes are followed
+_LEAST_RATIO = 2.4  # below it no class is a circle: images make lasting classes of 2.1
+_LEAST_AGREEMENT = 0.9  # |mean exp(i difference)| of the angles that two halves of the rows give
+# Share of a class's death at which its cocycle is read: classes of noise, which could be added to it, are dead there.
+_SCALE = 0.75
+_NEAREST = 4  # landmarks that give a row its angle
+
+
+@dataclasses.dataclass(frozen=True)
+class Circles:
+    """The circles that `find_circles` found. `str(circles)` says it in sentences.
+
+    Attributes:
+        angles: Float array `(num, num_circles)`, radians, `[-π, π)`: an angle of every row along every circle.
+        persistence: Float array, death over birth of the classes, the largest first, in the half where it is less.
+        num_rows: Integer, the rows that were compared.
+        notes: Tuple of sentences on what the data lack.
+    """
+
+    angles: np.ndarray = dataclasses.field(repr=False)
+    persistence: np.ndarray
+    num_rows: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_circles(self) -> int:
+        """The number of circles."""
+        return self.angles.shape[1]
+
+    def __str__(self) -> str:
+        count = self.num_circles
+        left = f"{self.persistence[count]:.1f}" if len(self.persistence) > count else "none"
+        if count == 0:
+            head = f"no circle in {self.num_rows} rows: the largest death over birth is {left}."
+        else:
+            found = ", ".join(f"{value:.1f}" for value in self.persistence[:count])
+            circles = "circle" if count == 1 else "circles"
+            head = f"{count} {circles} in {self.num_rows} rows: death over birth {found}; next {left}."
+        return " ".join([head, *self.notes])
+
+
+def find_circles(x: Any, num_landmarks: int = 600, max_circles: int = 8, seed: int = 0) -> Circles:
+    """Says how many circles data show, and gives an angle of every row along each.
+
+    A circle is a class of the first cohomology that lives much longer than the classes of noise, in two halves of the
+    rows. The steps:
+
+    - Principal components below 0.5 % of the largest variance are dropped, the others scaled to similar variances.
+    - At most 10000 random rows are divided into two halves. In each, rows are joined to their 12 nearest neighbours.
+      Distances are lengths of shortest paths.
+    - Persistent cohomology of a Rips complex on landmarks, by the package ripser.
+    - Candidates are the classes whose death is at least 2.4 times their birth.
+    - Each candidate gives an angle whose differences along edges are least in the mean square. Integer combinations of
+      the angles with the least differences become the basis: see `short_basis`.
+    - The circles are the candidates that both halves agree on: the angles correspond to 0.9 after `align`. Gaps of
+      random samples do not come back in the other half.
+
+    Angles are defined up to a basis of integer combinations, their directions and zeros: see `align`.
+
+    Args:
+        x: Float array `(num, ...)` of at least 100 samples; each is flattened.
+        num_landmarks: Integer, at least 50, at most the number of rows. More landmarks see smaller circles and cost
+            time. With the default and fewer rows, all rows are landmarks. Defaults to `600`.
+        max_circles: Integer, the largest number of circles. Defaults to `8`.
+        seed: Integer, seed of the choice of rows and landmarks. Defaults to `0`.
+
+    Returns:
+        `Circles`.
+
+    Raises:
+        ImportError: If ripser is missing: `pip install "torusae[circles]"`.
+        TypeError: If `x` does not hold numbers, or a count is no integer.
+        ValueError: If `x` has fewer than 100 rows, fewer rows than landmarks, holds NaN or infinity, or is constant,
+            or a number is out of range.
+
+    Example:
+
+    >>> import torusae
+    >>> table, angles = torusae.datasets.torus_table(1000, dim=1, noise=0.1, seed=0)
+    >>> circles = torusae.topology.find_circles(table, num_landmarks=200)
+    >>> circles.num_circles
+    1
+    >>> torusae.topology.align(circles.angles, angles).scores.round(1).tolist()
+    [1.0]
+
+    Reference:
+        de Silva, Morozov & Vejdemo-Johansson (2011), Persistent cohomology and circular coordinates; Bobrowski &
+        Skraba (2023), A universal null-distribution for topological data analysis, for death over birth as the measure.
+        The graph distances, the least ratio and the agreement of two halves are torusae choices.
+    """
+    owner = "find_circles"
+    _graph.require(owner)
+    num_landmarks = _checks.positive_int(owner, "num_landmarks", num_landmarks, least=50)
+    max_circles = _checks.positive_int(owner, "max_circles", max_circles)
+    rng = _checks.generators(owner, seed, 1)[0]
+    rows, notes = _graph.data_rows(owner, x)
+    if num_landmarks > len(rows) and num_landmarks != 600:
+        raise ValueError(
+            f"{owner}: `num_landmarks` must be at most the number of rows. Received: num_landmarks={num_landmarks}, "
+            f"{len(rows)} rows."
+        )
+    reduced = _graph.reduced(rows, rng)
+    points = reduced.points[reduced.rows]
+    halves = [
+        _candidates(points, part, num_landmarks, max_circles, rng) for part in np.array_split(np.arange(len(points)), 2)
+    ]
+    # Classes of noise come last: the most classes that both halves agree on.
+    count = min(half.angles.shape[1] for half in halves)
+    while count and (align(*(half.first(count) for half in halves)).scores < _LEAST_AGREEMENT).any():
+        count -= 1
+    angles = np.zeros((len(rows), count))
+    if count:
+        whole = _graph.Graph(points)
+        smooth = _smooth(halves[0].first(count), whole)
+        smooth = smooth @ short_basis(_differences(smooth, whole)).T
+        angles = _wrapped(_graph.spread(smooth, points, reduced.points))
+    length = min(len(half.ratios) for half in halves)
+    persistence = np.minimum(*(half.ratios[:length] for half in halves))
+    return Circles(angles, persistence, len(points), (*notes, *reduced.notes))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Half:
+    """The lasting classes of half of the points.
+
+    Attributes:
+        angles: `(num, classes)`, of all points.
+        differences: `(edges, classes)`, of the angles along the edges between points of the half.
+        ratios: Death over birth, the largest first.
+    """
+
+    angles: np.ndarray
+    differences: np.ndarray
+    ratios: np.ndarray
+
+    def first(self, count: int) -> np.ndarray:
+        """The angles of the first classes, in a short basis."""
+        return self.angles[:, :count] @ short_basis(self.differences[:, :count]).T
+
+
+def _candidates(points: np.ndarray, part: np.ndarray, num_landmarks: int, most: int, rng: np.random.Generator) -> _Half:
+    """The lasting classes of some of the points."""
+    graph = _graph.Graph(points[part])
+    landmarks = graph.landmarks(num_landmarks, rng)
+    paths = graph.path_lengths(landmarks)
+    births, deaths, cocycles = _classes(paths[:, landmarks], most)
+    ratios = deaths / births
+    count = int((ratios[:most] >= _LEAST_RATIO).sum())
+    angles = np.zeros((len(part), count))
+    for circle in range(count):
+        scale = _SCALE * deaths[circle]
+        near = paths[:, landmarks] <= scale
+        alive = [cocycles[other] * near for other in range(count) if other != circle and deaths[other] > scale]
+        angles[:, circle] = _angles(_lifted(cocycles[circle] * near, alive), near, paths)
+    if not count:
+        return _Half(np.zeros((len(points), 0)), np.zeros((0, 0)), ratios[: most + 1])
+    angles = _smooth(angles, graph)
+    return _Half(_graph.spread(angles, graph.points, points), _differences(angles, graph), ratios[: most + 1])
+
+
+def _wrapped(angles: np.ndarray) -> np.ndarray:
+    return (angles + math.pi) % (2 * math.pi) - math.pi
+
+
+def _classes(distances: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Births and deaths of the classes of the landmarks, by death over birth, the largest first.
+
+    Also the cocycles of the first ones, modulo a prime, as antisymmetric matrices over the landmarks.
+    """
+    from ripser import ripser
+
+    distances = np.maximum(distances, distances.T)  # shortest paths, but for rounding
+    finite = distances[np.isfinite(distances)]
+    reach = float(np.quantile(finite, _REACH))
+    distances = np.where(np.isfinite(distances), distances, 2 * finite.max())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of data with more columns than rows, which distances are not
+        found = ripser(distances, distance_matrix=True, maxdim=1, thresh=reach, coeff=_PRIME, do_cocycles=True)
+    births, deaths = found["dgms"][1].astype("float64").T if len(found["dgms"][1]) else np.empty((2, 0))
+    deaths = np.where(np.isfinite(deaths), deaths, reach)
+    order = np.argsort(-deaths / births)
+    cocycles = []
+    for index in order[:most]:
+        start, end, value = found["cocycles"][1][index].astype(int).T
+        matrix = np.zeros(distances.shape, dtype=int)
+        matrix[start, end], matrix[end, start] = value, -value
+        cocycles.append(matrix)
+    return births[order], deaths[order], cocycles
+
+
+def _lifted(cocycle: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
+    """A cocycle of the integers from one modulo a prime, the smallest one that is found.
+
+    Modulo a prime, a class comes with an arbitrary factor and arbitrary multiples of the others that are alive.
+    """
+    factors = np.arange(1, (_PRIME + 1) // 2)[:, None]
+
+    def lift(values: np.ndarray) -> np.ndarray:
+        return (values + _PRIME // 2) % _PRIME - _PRIME // 2
+
+    for other in others:
+        used = np.nonzero(cocycle | other)
+        best = (np.inf, cocycle)
+        for multiple in range(_PRIME):
+            values = cocycle[used] + multiple * other[used]
+            lifts = lift(factors * values)
+            squares = (lifts**2).sum(axis=1)
+            if squares.min() < best[0]:
+                chosen = np.zeros_like(cocycle)
+                chosen[used] = lifts[squares.argmin()]
+                best = (squares.min(), chosen)
+        cocycle = best[1]
+    used = np.nonzero(cocycle)
+    lifts = lift(factors * cocycle[used])
+    chosen = np.zeros_like(cocycle)
+    chosen[used] = lifts[(lifts**2).sum(axis=1).argmin()]
+    return chosen
+
+
+def _angles(cocycle: np.ndarray, near: np.ndarray, paths: np.ndarray) -> np.ndarray:
+    """Angles of all points `(num,)` from an integer cocycle on the landmarks that are near each other.
+
+    The angle whose differences along edges are the cocycle, as smooth as possible (de Silva et al., section 3). A point
+    has the mean direction of its nearest landmarks.
+    """
+    start, end = np.nonzero(near)
+    offsets = _potential(start, end, 2 * math.pi * cocycle[start, end], len(near))
+    weights = 1 / np.maximum(paths, 1e-12)
+    nearest = np.argpartition(-weights, _NEAREST, axis=0)[:_NEAREST]
+    weights = np.take_along_axis(weights, nearest, axis=0)
+    return np.angle((weights * np.exp(-1j * offsets[nearest])).sum(axis=0))
+
+
+def _potential(start: np.ndarray, end: np.ndarray, differences: np.ndarray, num: int) -> np.ndarray:
+    """The function on `num` vertices whose differences along edges are nearest to given ones, in the mean square.
+
+    Every edge is given in both directions, with opposite differences. The normal equations are a graph Laplacian's.
+    """
+    from scipy.sparse import coo_array, diags_array
+    from scipy.sparse.linalg import cg
+
+    adjacency = coo_array((np.ones(len(start)), (start, end)), (num, num)).tocsr()
+    degree = np.asarray(adjacency.sum(axis=1)).ravel()
+    # A small mass fixes the constant of each component; conjugate gradients then converge.
+    laplacian = diags_array(degree + 1e-6) - adjacency
+    divergence = np.bincount(end, weights=differences, minlength=num)
+    return cg(laplacian, divergence, rtol=1e-6, maxiter=5000, M=diags_array(1 / (degree + 1e-6)))[0]
+
+
+def _smooth(angles: np.ndarray, graph: _graph.Graph) -> np.ndarray:
+    """Angles of the same classes with the least differences along edges, in the mean square."""
+    columns = [
+        column - _potential(graph.start, graph.end, difference, len(angles))
+        for column, difference in zip(angles.T, _differences(angles, graph).T, strict=True)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _differences(angles: np.ndarray, graph: _graph.Graph) -> np.ndarray:
+    """The differences of angles along the edges, `(edges, dim)`."""
+    return _wrapped(angles[graph.end] - angles[graph.start])
