@@ -75,18 +75,6 @@ class LatentLoss(keras.losses.Loss):
         """Returns the loss of `values`, `(batch, columns)`, a scalar tensor."""
         raise NotImplementedError
 
-    def expectation(self, batch: int, columns: int) -> float | None:
-        """The mean loss of independent points of the prior: the level of noise that a log may subtract.
-
-        Args:
-            batch: Integer, the number of points.
-            columns: Integer, the number of columns of the values.
-
-        Returns:
-            Float, or `None` where no closed form is known.
-        """
-        return None
-
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {"name": self.name}

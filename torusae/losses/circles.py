@@ -183,9 +183,6 @@ class CircularWassersteinLoss(LatentLoss):
     def call(self, values):
         return circular_wasserstein_loss(values)
 
-    def expectation(self, batch, columns):
-        return 1 / batch
-
 
 @keras.saving.register_keras_serializable(package="torusae")
 class SlicedLoss(LatentLoss):
@@ -246,9 +243,6 @@ class SlicedLoss(LatentLoss):
         directions = ops.take(ops.convert_to_tensor(table, dtype="int32"), rows, axis=0)
         return sliced_loss(values, directions, self.loss)
 
-    def expectation(self, batch, columns):
-        return self.loss.expectation(batch, self.num_directions)
-
     def get_config(self):
         return {
             **super().get_config(),
@@ -289,6 +283,3 @@ class ProductMomentLoss(LatentLoss):
 
     def call(self, values):
         return product_moment_loss(values)
-
-    def expectation(self, batch, columns):
-        return 2 * (batch - 1) / batch**2 if columns > 1 else 0.0

@@ -128,8 +128,3 @@ class CramerWoldLoss(LatentLoss):
 
     def call(self, values):
         return cramer_wold_loss(values)
-
-    def expectation(self, batch, columns):
-        # On a line, the mean of N(x - z; 0, 2g) over x and z from N(0, 1) is N(0; 0, 2 + 2g): the diagonal remains.
-        gamma = _smoothing(batch)
-        return (gamma**-0.5 - (1 + gamma) ** -0.5) / (2 * math.sqrt(math.pi) * batch)

@@ -176,8 +176,6 @@ def _low_order(bernoulli: list[Tensor], interactions: int) -> tuple[Tensor, list
 class DiaphonyLoss(LatentLoss):
     """Squared diaphony as an object. See `diaphony_loss`.
 
-    A batch of `S` independent uniform points has the loss `1 / S` on average; `expectation` returns this level.
-
     Args:
         order: Integer or `None`. Defaults to `None`, the closed form over all pairs of points.
         interactions: Integer or `None`. Defaults to `None`.
@@ -216,9 +214,6 @@ class DiaphonyLoss(LatentLoss):
 
     def call(self, values):
         return diaphony_loss(values, self.order, self.interactions, self.decay)
-
-    def expectation(self, batch, columns):
-        return 1 / batch
 
     def get_config(self):
         return {

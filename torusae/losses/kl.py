@@ -86,6 +86,3 @@ class KLLoss(LatentLoss):
 
     def call(self, values):
         return kl_loss(values)
-
-    def expectation(self, batch, columns):
-        return 0.0  # every posterior is the prior

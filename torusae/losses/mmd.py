@@ -162,8 +162,5 @@ class MMDLoss(LatentLoss):
         prior_values = _random.normal_like(values, self.seed) if self.prior == "sampled" else None
         return maximum_mean_discrepancy(values, prior_values, self.scales)
 
-    def expectation(self, batch, columns):
-        return 0.0
-
     def get_config(self):
         return {**super().get_config(), "prior": self.prior, "scales": list(self.scales), "seed": self.seed}

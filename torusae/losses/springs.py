@@ -127,13 +127,5 @@ class SpringLoss(LatentLoss):
     def call(self, values):
         return spring_loss(values, self.period, self.form, self.order)
 
-    def expectation(self, batch, columns):
-        # The m-th neighbour lies full turns and the sum of `rest` gaps away; that sum has the law Beta(rest, S - rest).
-        turns, rest = divmod(self.order, batch)
-        square = turns**2 + 2 * turns * rest / batch + rest * (rest + 1) / (batch * (batch + 1))
-        if self.form == "sum":
-            return batch * columns * self.period**2 * square
-        return (batch / self.order) ** 2 * square
-
     def get_config(self):
         return {**super().get_config(), "period": self.period, "reduction": self.form, "order": self.order}
