@@ -8,6 +8,7 @@ import numpy as np
 
 from torusae import _checks, metrics
 from torusae.densities.base import polar
+from torusae.metrics.circles import KUIPER_CHANCE
 from torusae.spaces import Diagnosis, Problem, Statistic, Torus
 from torusae.spaces._torus_problems import RARE_KUIPER, SMALL_KUIPER
 
@@ -85,7 +86,7 @@ def _with_map(diagnosis: Diagnosis, flow: Any) -> Diagnosis:
     if not hasattr(flow, "to_uniform"):
         return diagnosis
     angles = flow.to_uniform(polar(diagnosis.points)[1])
-    chance = 1.25 / math.sqrt(len(angles))
+    chance = KUIPER_CHANCE / math.sqrt(len(angles))
     circles = metrics.kuiper_statistic(angles)
     pairs = metrics.direction_kuiper(angles)[1].max()
     note = (

@@ -14,6 +14,11 @@ from torusae._checks import Tensor
 from torusae.angles import wrap_angles
 from torusae.metrics._arrays import angle_array, finite_rows
 
+# Means for `num` independent points of the distribution compared with, times `sqrt(num)`.
+KUIPER_CHANCE = 1.25
+RAYLEIGH_CHANCE = math.sqrt(math.pi) / 2
+SMIRNOV_CHANCE = 0.869
+
 
 def arc_counts(angles: Tensor, num_arcs: int) -> Tensor:
     """The number of angles in each of `num_arcs` equal arcs. The first arc starts at -π.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from torusae import metrics
+from torusae.metrics.circles import KUIPER_CHANCE, RAYLEIGH_CHANCE
 from torusae.spaces.base import Problem
 
 # What a statistic of independent uniform points exceeds once in ten thousand times, in units of 1 / sqrt(num).
@@ -42,10 +43,10 @@ def find(
     one_point = len(np.unique(angles, axis=0)) < 3
     details = {
         "kuiper": metrics.kuiper_statistic(angles),
-        "expected kuiper": 1.25 / math.sqrt(num),
+        "expected kuiper": KUIPER_CHANCE / math.sqrt(num),
         "directions": k,
         "moments": moduli,
-        "expected moment": 0.886 / math.sqrt(num),
+        "expected moment": RAYLEIGH_CHANCE / math.sqrt(num),
         "largest gap": _largest_gaps(angles),
         "correlation": metrics.circular_correlation(angles),
         "radii mean": radii.mean(axis=0),

@@ -15,6 +15,7 @@ from torusae.losses import (
     SlicedWassersteinLoss,
 )
 from torusae.losses.kl import draw_posterior, split_posterior
+from torusae.metrics.circles import SMIRNOV_CHANCE
 from torusae.spaces.base import Space, Statistic, Term, length, seed_generator
 
 _LOSSES = {
@@ -124,7 +125,7 @@ class Gaussian(Space):
     def statistics(self, points):
         """`{"ks": ...}`: the Kolmogorov-Smirnov statistic of each coordinate against N(0, 1), `(dim,)`."""
         values = metrics.kolmogorov_smirnov(np.asarray(points, "float32"), mean=0.0, stddev=1.0)
-        return {"ks": Statistic(values, 0.869 / math.sqrt(len(points)))}
+        return {"ks": Statistic(values, SMIRNOV_CHANCE / math.sqrt(len(points)))}
 
     def get_config(self):
         """Returns the constructor's arguments."""

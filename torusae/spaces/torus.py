@@ -10,6 +10,7 @@ from torusae import _checks, metrics, morph
 from torusae.angles import angle_difference, polar_angles, squared_radii, to_cartesian, to_polar
 from torusae.densities import TorusFlow, TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
+from torusae.metrics.circles import KUIPER_CHANCE
 from torusae.spaces import _torus_problems
 from torusae.spaces.base import Diagnosis, Space, Statistic, Term, length, seed_generator
 
@@ -155,7 +156,8 @@ class Torus(Space):
 
     def statistics(self, points):
         """`{"kuiper": ...}`: Kuiper's statistic of each angle, `(dim,)`."""
-        return {"kuiper": Statistic(metrics.kuiper_statistic(_host_angles(points)), 1.25 / math.sqrt(len(points)))}
+        kuiper = metrics.kuiper_statistic(_host_angles(points))
+        return {"kuiper": Statistic(kuiper, KUIPER_CHANCE / math.sqrt(len(points)))}
 
     def diagnose(self, points):
         """Names dead, uneven and gapped circles, tied circles, unfilled dimensions, and radii off their prior."""
