@@ -1,4 +1,4 @@
-"""Training on checked samples: what `TorusAutoencoder` adds to Keras' `fit`, `evaluate` and `predict`."""
+"""Training on checked samples: what a `SampleModel` adds to Keras' `fit`, `evaluate` and `predict`."""
 
 import json
 import shutil
@@ -105,7 +105,7 @@ class SampleModel(keras.Model):
         """
         if class_weight is not None:
             raise ValueError(
-                "TorusAutoencoder.fit: `class_weight` is not supported, since a model can have several heads. "
+                f"{type(self).__name__}.fit: `class_weight` is not supported, since a model can have several heads. "
                 f"Received: class_weight={class_weight!r}. Give sample_weight."
             )
         self._check_data("fit", x, y, needs_labels=True)
@@ -132,7 +132,7 @@ class SampleModel(keras.Model):
         batches = None if validation_split else data.padded_batches((x, y, sample_weight), batch_size, shuffle)
         callbacks = _with_logger(callbacks, logged)
         _repair_backups(callbacks)
-        with data.noted_errors(x, callbacks):
+        with data.noted_errors(f"{type(self).__name__}.fit", x, callbacks):
             if batches is not None:
                 x, y, sample_weight, batch_size = batches, None, None, None
             return super().fit(
@@ -176,6 +176,7 @@ class SampleModel(keras.Model):
 
     def _targets(self, x: Any, y: Any) -> dict[str, Tensor]:
         """What each output is compared with. Without a target of its own, the reconstruction is compared with x."""
+        owner = type(self).__name__
         if y is None:
             return {"reconstruction": x}
         if not isinstance(y, Mapping):
@@ -183,21 +184,21 @@ class SampleModel(keras.Model):
             if shape is None or not _checks.shapes_agree(shape[1:], self.sample_shape):
                 heads = list(self.heads)
                 raise ValueError(
-                    f"TorusAutoencoder: `y` must be a dict of labels by head, or targets of the reconstruction with "
+                    f"{owner}: `y` must be a dict of labels by head, or targets of the reconstruction with "
                     f"shape {self._batch_shape()}. Received: "
                     + (f"y of type {type(y).__name__}. " if shape is None else f"y.shape={shape}. ")
                     + (f"Use y={{{heads[0]!r}: labels}}." if heads else "This model has no heads for labels.")
                 )
             y = {"reconstruction": y}
         for name, values in y.items():
-            _checks.option("TorusAutoencoder", "y", name, ["reconstruction", *self.heads])
+            _checks.option(owner, "y", name, ["reconstruction", *self.heads])
             if not hasattr(values, "shape"):
                 raise TypeError(
-                    f"TorusAutoencoder: y[{name!r}] must be an array or a tensor. Received: {type(values).__name__}. "
+                    f"{owner}: y[{name!r}] must be an array or a tensor. Received: {type(values).__name__}. "
                     f"Use numpy.asarray(values)."
                 )
         if "reconstruction" in y:
-            self._check_samples("TorusAutoencoder", "y['reconstruction']", y["reconstruction"])
+            self._check_samples(owner, "y['reconstruction']", y["reconstruction"])
         return {"reconstruction": x, **y}
 
     def _batch_shape(self) -> str:
@@ -235,7 +236,7 @@ class SampleModel(keras.Model):
 
     def _check_data(self, owner: str, x: Any, y: Any = None, needs_labels: bool = False) -> None:
         """Checks arrays before anything is computed. Streams are checked when they come."""
-        owner = f"TorusAutoencoder.{owner}"
+        owner = f"{type(self).__name__}.{owner}"
         if isinstance(x, (list, tuple)):
             raise TypeError(f"{owner}: `x` must be one array, not a {type(x).__name__}. Use numpy.asarray(x).")
         if isinstance(x, (str, bytes, Mapping)) or not any(hasattr(x, name) for name in ("__iter__", "__getitem__")):

@@ -249,10 +249,11 @@ class _Place(keras.callbacks.Callback):
 
 
 @contextlib.contextmanager
-def noted_errors(x: Any, callbacks: Any) -> Iterator[None]:
+def noted_errors(owner: str, x: Any, callbacks: Any) -> Iterator[None]:
     """Adds the step and the epoch to an error while a stream trains a model: values of streams aren't checked before.
 
     Args:
+        owner: What is called, for the note.
         x: The data.
         callbacks: The list of callbacks of the training. A callback is added to it.
     """
@@ -263,5 +264,5 @@ def noted_errors(x: Any, callbacks: Any) -> Iterator[None]:
         yield
     except Exception as error:
         if place.step is not None:
-            error.add_note(f"TorusAutoencoder.fit: stopped in step {place.step + 1} of epoch {place.epoch + 1}.")
+            error.add_note(f"{owner}: stopped in step {place.step + 1} of epoch {place.epoch + 1}.")
         raise
