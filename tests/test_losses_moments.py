@@ -6,7 +6,6 @@ import reference
 from helpers import gradient, on_jax, to_numpy, to_tensor
 
 import torusae
-from torusae.losses import moments
 
 
 @pytest.mark.parametrize(
@@ -32,7 +31,7 @@ def test_moments_match_loops_over_the_frequencies(rng, dim, order, interactions,
 
 @pytest.mark.parametrize(("dim", "order", "interactions"), [(1, 3, 1), (3, 2, 3), (5, 1, 2), (4, 2, 3)])
 def test_the_number_of_vectors_is_counted(dim, order, interactions):
-    assert moments.num_vectors(dim, order, interactions) == len(
+    assert torusae.angles.num_vectors(dim, order, interactions) == len(
         torusae.angles.integer_vectors(dim, order, interactions)
     )
 

@@ -6,46 +6,39 @@ import numpy as np
 
 from torusae import _checks
 from torusae._checks import Tensor
-from torusae.metrics._arrays import angle_array, some_rows
+from torusae.metrics._arrays import angle_rows, some_rows
 
 
 def intrinsic_dimension(angles: Tensor, max_points: int = 4000, seed: int = 0) -> float:
     """The number of dimensions that points on the torus fill, from the distances to their two nearest neighbours.
 
-    - Independent uniform points on `dim` circles give `dim`, with a standard deviation of `dim / sqrt(num)`.
-    - Points on a surface within the torus give the dimension of the surface.
+    Independent uniform points on `dim` circles give `dim`, with a standard deviation of `dim / sqrt(num)`. Points on a
+    surface within the torus give the dimension of the surface.
 
-    Formula: `(num - 1) / Σ_i log(r_i2 / r_i1)`. The distances `r_i1 <= r_i2` go from point i to its two nearest
+    Formula: `(num - 1) / Σ_i log(r_i2 / r_i1)`, with the distances `r_i1 <= r_i2` from point i to its two nearest
     neighbours, along the shortest arcs.
 
     Args:
-        angles: Float tensor `(num, dim)`, radians; any real value is read modulo 2π. At least 3 different points.
-            Repeated points count once.
-        max_points: Integer, at least 3. A random choice of this size replaces a larger number of points. The cost grows
+        angles: Float tensor `(num, dim)`, radians, at least 3 different points. Repeated points count once.
+        max_points: Integer, at least 3. A random choice of this size replaces a larger number of points; the cost grows
             as its square. Defaults to `4000`.
         seed: Integer, seed of that choice. Defaults to `0`.
 
-    Returns:
-        Float.
-
     Raises:
-        TypeError: If `angles` are not floating-point numbers.
-        ValueError: If `angles` are not of rank 2, hold NaN or infinity, or hold fewer than three different points, or
-            if a number is out of range.
+        ValueError: If there are fewer than three different points.
 
     Example:
 
     >>> import numpy as np, torusae
     >>> t = np.random.default_rng(0).uniform(-np.pi, np.pi, (2000, 1))
-    >>> curve = np.concatenate([t, 2 * t, -t], axis=1)  # a curve on a torus of three circles
-    >>> round(torusae.metrics.intrinsic_dimension(curve))
+    >>> round(torusae.metrics.intrinsic_dimension(np.concatenate([t, 2 * t, -t], axis=1)))  # a curve
     1
 
     Reference:
         Facco, d'Errico, Rodriguez & Laio (2017), Estimating the intrinsic dimension of datasets by a minimal
         neighborhood information. Here as the estimate of maximum likelihood.
     """
-    angles = np.unique(angle_array("intrinsic_dimension", angles), axis=0)
+    angles = np.unique(angle_rows("intrinsic_dimension", angles), axis=0)
     max_points = _checks.positive_int("intrinsic_dimension", "max_points", max_points, least=3)
     if len(angles) < 3:
         raise ValueError(
