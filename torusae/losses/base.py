@@ -39,12 +39,8 @@ class LatentLoss(keras.losses.Loss):
     """Base class of losses of a whole batch of latent variables: a pure function `(batch, columns) -> scalar`.
 
     A subclass sets `reads` and `default_weight` and implements `call(values)`. It keeps no state and no random
-    generator: equal values give equal losses.
-
-    An instance is called in two ways:
-
-    - `loss(values)`;
-    - `loss(y_true, y_pred)`, as Keras does in `compile(loss={"angles": loss})`; `y_true` is ignored.
+    generator: equal values give equal losses. Called as `loss(values)`, or `loss(y_true, y_pred)` as Keras does in
+    `compile(loss={"angles": loss})`, where `y_true` is ignored.
 
     Args:
         name: String, the name of the term in logs.
