@@ -30,14 +30,7 @@ _POINTS_OF_DIMENSION = 4000
 def find(
     angles: np.ndarray, radii: np.ndarray, radius_mean: float, radius_stddev: float
 ) -> tuple[list[Problem], dict[str, Any]]:
-    """The problems of points on a torus, and the measurements behind them.
-
-    Args:
-        angles: Float array `(num, dim)`, radians.
-        radii: Float array `(num, dim)`.
-        radius_mean: Float, the prior's mean of the radii.
-        radius_stddev: Float, the prior's standard deviation of the radii.
-    """
+    """The problems of points on a torus, and the measurements behind them. Angles and radii have shape `(num, dim)`."""
     num, dim = angles.shape
     k, moduli = metrics.moment_spectrum(angles, order=2 if dim <= 32 else 1, interactions=2)
     one_point = len(np.unique(angles, axis=0)) < 3
