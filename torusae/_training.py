@@ -82,7 +82,7 @@ class SampleModel(keras.Model):
                 replaces `x` as the target of the reconstruction. Defaults to `None`.
             batch_size: Integer. Defaults to `None`, Keras' 32. Give 128 or more: the latent losses are statistics of a
                 batch.
-            epochs: Integer. Defaults to `1`.
+            epochs: As in Keras. Defaults to `1`.
             verbose: As in Keras. Defaults to `"auto"`.
             callbacks: As in Keras. `keras.callbacks.BackupAndRestore(..., double_checkpoint=True)` resumes a run that
                 was killed, even while it wrote; one epoch may then be trained twice. Defaults to `None`.
@@ -95,13 +95,9 @@ class SampleModel(keras.Model):
                 heads, or a dict of such arrays with the keys of `y`. Latent losses take none. Defaults to `None`.
             **kwargs: Passed to `keras.Model.fit`.
 
-        Returns:
-            Keras `History`.
-
         Raises:
             TypeError: If `x` is a list or does not hold floating-point numbers.
-            ValueError: If data hold NaN or infinity, have another shape than the model's or values that its decoder
-                cannot produce, or labels name a head that does not exist, or a head has no labels.
+            ValueError: If data do not fit the model or hold NaN or infinity, or labels are missing or of no head.
         """
         if class_weight is not None:
             raise ValueError(

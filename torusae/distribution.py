@@ -17,35 +17,25 @@ from torusae._checks import Tensor
 def num_replicas() -> int:
     """The number of replicas that run the present step, each with its own rows of the batch; 1 on JAX.
 
-    Returns:
-        Integer.
-
     Example:
 
-    >>> from torusae import distribution
-    >>> distribution.num_replicas()
+    >>> import torusae
+    >>> torusae.distribution.num_replicas()
     1
     """
     return _backend.replicas().size
 
 
 def gather(values: Tensor) -> Tensor:
-    """The rows of all replicas; `values` itself where there is one replica.
+    """The rows of all replicas, `(global batch, ...)`; the number of rows may differ between replicas.
 
     A loss of the gathered rows is the loss of the global batch. The mean over replicas of its gradients, which
     `MirroredStrategy` and `DistributedDataParallel` take, is the gradient of the global batch.
 
-    Args:
-        values: Float tensor `(batch, ...)`; the number of rows may differ between replicas.
-
-    Returns:
-        Tensor `(global batch, ...)`.
-
     Example:
 
-    >>> import keras
-    >>> from torusae import distribution
-    >>> distribution.gather(keras.ops.ones((3, 2))).shape[0]
+    >>> import keras, torusae
+    >>> torusae.distribution.gather(keras.ops.ones((3, 2))).shape[0]
     3
     """
     return _backend.replicas().gather(values)
@@ -54,17 +44,10 @@ def gather(values: Tensor) -> Tensor:
 def sum_over_replicas(value: Tensor) -> Tensor:
     """The sum of a tensor over the replicas, without a gradient; `value` itself where there is one replica.
 
-    Args:
-        value: Tensor of the same shape on every replica.
-
-    Returns:
-        Tensor of the shape of `value`.
-
     Example:
 
-    >>> import keras
-    >>> from torusae import distribution
-    >>> float(distribution.sum_over_replicas(keras.ops.ones(())))
+    >>> import keras, torusae
+    >>> float(torusae.distribution.sum_over_replicas(keras.ops.ones(())))
     1.0
     """
     replicas = _backend.replicas()
@@ -74,18 +57,10 @@ def sum_over_replicas(value: Tensor) -> Tensor:
 def share(mean: Tensor, count: Tensor) -> Tensor:
     """A replica's mean over `count` samples, scaled so that the mean over replicas is the mean over all samples.
 
-    Args:
-        mean: Scalar tensor.
-        count: Scalar tensor or number, the samples of this replica.
-
-    Returns:
-        Scalar tensor; `mean` itself where there is one replica.
-
     Example:
 
-    >>> import keras
-    >>> from torusae import distribution
-    >>> float(distribution.share(keras.ops.ones(()), 3))
+    >>> import keras, torusae
+    >>> float(torusae.distribution.share(keras.ops.ones(()), 3))
     1.0
     """
     replicas = _backend.replicas()
@@ -98,17 +73,10 @@ def share(mean: Tensor, count: Tensor) -> Tensor:
 def mean(value: Tensor) -> Tensor:
     """The mean of a tensor over the replicas, without a gradient.
 
-    Args:
-        value: Float tensor of the same shape on every replica.
-
-    Returns:
-        Tensor of the shape of `value`.
-
     Example:
 
-    >>> import keras
-    >>> from torusae import distribution
-    >>> float(distribution.mean(keras.ops.ones(())))
+    >>> import keras, torusae
+    >>> float(torusae.distribution.mean(keras.ops.ones(())))
     1.0
     """
     replicas = _backend.replicas()
@@ -118,17 +86,10 @@ def mean(value: Tensor) -> Tensor:
 def agree(value: Tensor) -> Tensor:
     """The mean of a tensor over the replicas, with the gradient of the replica's own value.
 
-    Args:
-        value: Float tensor of the same shape on every replica.
-
-    Returns:
-        Tensor of the shape of `value`; `value` itself where there is one replica.
-
     Example:
 
-    >>> import keras
-    >>> from torusae import distribution
-    >>> float(distribution.agree(keras.ops.ones(())))
+    >>> import keras, torusae
+    >>> float(torusae.distribution.agree(keras.ops.ones(())))
     1.0
     """
     return value if num_replicas() == 1 else value + mean(value) - ops.stop_gradient(value)
@@ -137,13 +98,10 @@ def agree(value: Tensor) -> Tensor:
 def num_parts() -> int:
     """The number of equal parts into which `keras.distribution` divides a batch; 1 without a distribution.
 
-    Returns:
-        Integer.
-
     Example:
 
-    >>> from torusae import distribution
-    >>> distribution.num_parts()
+    >>> import torusae
+    >>> torusae.distribution.num_parts()
     1
     """
     current = keras.distribution.distribution()
@@ -161,11 +119,10 @@ def data_parallel(num_devices: int | None = None) -> Iterator[None]:
     and call `fit`, `evaluate` and `predict` within the scope.
 
     Args:
-        num_devices: Integer, at least 1, or `None` for all. These are GPUs or TPUs if there are any, otherwise CPU
-            devices. Defaults to `None`.
+        num_devices: Integer, or `None` for all. These are GPUs or TPUs if there are any, otherwise CPU devices.
+            Defaults to `None`.
 
     Raises:
-        TypeError: If `num_devices` is not an integer.
         ValueError: If `num_devices` is larger than the number of devices.
         RuntimeError: On torch, where each device has its own process: use `DistributedDataParallel`.
 
@@ -178,8 +135,7 @@ def data_parallel(num_devices: int | None = None) -> Iterator[None]:
         model.fit(x, batch_size=512)
     ```
     """
-    if num_devices is not None:
-        num_devices = _checks.positive_int("data_parallel", "num_devices", num_devices)
+    num_devices = _checks.optional_int("data_parallel", "num_devices", num_devices)
     found, scope = _backend.parallel_devices()
     if num_devices is not None and num_devices > len(found):
         raise ValueError(
