@@ -85,10 +85,12 @@ def reached():
 REACHED = dict(reached())
 
 # Bases to derive from, results, formulas that are their own example, objects without arguments beside a function that
-# has the example, and what needs several devices.
+# has the example, layers that are used as those of Keras, and what does nothing without several devices.
 WITHOUT_EXAMPLE = {"LatentLoss", "Density", "Mnist", "Diagnosis", "Problem", "Statistic"}
 WITHOUT_EXAMPLE |= {"CircularWassersteinLoss", "ProductMomentLoss", "CramerWoldLoss", "GaussianDistanceLoss", "KLLoss"}
 WITHOUT_EXAMPLE |= {"split_code", "squared_radii", "polar_angles", "replica_mean", "data_parallel"}
+WITHOUT_EXAMPLE |= {"Conv2D", "MaxPooling2D", "UpSampling2D"}
+WITHOUT_EXAMPLE |= {"num_replicas", "gather", "sum_over_replicas", "share", "mean", "agree", "num_parts"}
 
 
 @pytest.mark.parametrize("name", REACHED)

@@ -15,14 +15,7 @@ from torusae._checks import Tensor
 
 
 def num_replicas() -> int:
-    """The number of replicas that run the present step, each with its own rows of the batch; 1 on JAX.
-
-    Example:
-
-    >>> import torusae
-    >>> torusae.distribution.num_replicas()
-    1
-    """
+    """The number of replicas that run the present step, each with its own rows of the batch; 1 on JAX."""
     return _backend.replicas().size
 
 
@@ -31,38 +24,18 @@ def gather(values: Tensor) -> Tensor:
 
     A loss of the gathered rows is the loss of the global batch. The mean over replicas of its gradients, which
     `MirroredStrategy` and `DistributedDataParallel` take, is the gradient of the global batch.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> torusae.distribution.gather(keras.ops.ones((3, 2))).shape[0]
-    3
     """
     return _backend.replicas().gather(values)
 
 
 def sum_over_replicas(value: Tensor) -> Tensor:
-    """The sum of a tensor over the replicas, without a gradient; `value` itself where there is one replica.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> float(torusae.distribution.sum_over_replicas(keras.ops.ones(())))
-    1.0
-    """
+    """The sum of a tensor over the replicas, without a gradient; `value` itself where there is one replica."""
     replicas = _backend.replicas()
     return value if replicas.size == 1 else replicas.sum(value)
 
 
 def share(mean: Tensor, count: Tensor) -> Tensor:
-    """A replica's mean over `count` samples, scaled so that the mean over replicas is the mean over all samples.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> float(torusae.distribution.share(keras.ops.ones(()), 3))
-    1.0
-    """
+    """A replica's mean over `count` samples, scaled so that the mean over replicas is the mean over all samples."""
     replicas = _backend.replicas()
     if replicas.size == 1:
         return mean
@@ -71,39 +44,18 @@ def share(mean: Tensor, count: Tensor) -> Tensor:
 
 
 def mean(value: Tensor) -> Tensor:
-    """The mean of a tensor over the replicas, without a gradient.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> float(torusae.distribution.mean(keras.ops.ones(())))
-    1.0
-    """
+    """The mean of a tensor over the replicas, without a gradient."""
     replicas = _backend.replicas()
     return ops.stop_gradient(value) if replicas.size == 1 else replicas.sum(value) / replicas.size
 
 
 def agree(value: Tensor) -> Tensor:
-    """The mean of a tensor over the replicas, with the gradient of the replica's own value.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> float(torusae.distribution.agree(keras.ops.ones(())))
-    1.0
-    """
+    """The mean of a tensor over the replicas, with the gradient of the replica's own value."""
     return value if num_replicas() == 1 else value + mean(value) - ops.stop_gradient(value)
 
 
 def num_parts() -> int:
-    """The number of equal parts into which `keras.distribution` divides a batch; 1 without a distribution.
-
-    Example:
-
-    >>> import torusae
-    >>> torusae.distribution.num_parts()
-    1
-    """
+    """The number of equal parts into which `keras.distribution` divides a batch; 1 without a distribution."""
     current = keras.distribution.distribution()
     if current is None or current.batch_dim_name is None:
         return 1

@@ -15,14 +15,7 @@ from torusae import _backend, _checks
 
 @keras.saving.register_keras_serializable(package="torusae")
 class Conv2D(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` with a faster image layout on torch: same arguments, weights and results.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> torusae.networks.Conv2D(2, 3)(keras.ops.zeros((1, 5, 5, 1))).shape[1:] == (3, 3, 2)
-    True
-    """
+    """`keras.layers.Conv2D` with a faster image layout on torch: same arguments, weights and results."""
 
     def convolution_op(self, inputs, kernel):
         return _backend.convolve(
@@ -37,14 +30,7 @@ class Conv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable(package="torusae")
 class MaxPooling2D(keras.layers.MaxPooling2D):
-    """`keras.layers.MaxPooling2D` with a faster image layout on torch: same arguments and results.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> torusae.networks.MaxPooling2D(2)(keras.ops.zeros((1, 4, 4, 1))).shape[1:] == (2, 2, 1)
-    True
-    """
+    """`keras.layers.MaxPooling2D` with a faster image layout on torch: same arguments and results."""
 
     def call(self, inputs):
         def pool(images, data_format):
@@ -55,14 +41,7 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
 
 @keras.saving.register_keras_serializable(package="torusae")
 class UpSampling2D(keras.layers.UpSampling2D):
-    """`keras.layers.UpSampling2D`, faster on torch: same arguments and results.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> torusae.networks.UpSampling2D(2)(keras.ops.zeros((1, 2, 2, 1))).shape[1:] == (4, 4, 1)
-    True
-    """
+    """`keras.layers.UpSampling2D`, faster on torch: same arguments and results."""
 
     def call(self, inputs):
         outputs = _backend.enlarge(inputs, self.size, self.data_format) if self.interpolation == "nearest" else None
@@ -100,7 +79,6 @@ def conv_encoder(
         filters: Sequence of integers, one per convolution. The paper gives three convolutions but not their filters.
             Defaults to `(32, 64, 64)`.
         num_features: Integer, units of the dense layer. Defaults to `256`.
-        name: String, name of the model. Defaults to `"encoder"`.
 
     Example:
 
@@ -138,7 +116,6 @@ def conv_decoder(
         filters: Sequence of integers, one per up-sampling. Defaults to `(64, 64, 32)`, the encoder's in reverse.
         activation: String, activation of the output: `"sigmoid"` for images in [0, 1], `None` for any real values.
             Defaults to `"sigmoid"`.
-        name: String, name of the model. Defaults to `"decoder"`.
 
     Example:
 
@@ -187,7 +164,6 @@ def dense_encoder(input_shape: Sequence[int], units: Sequence[int] = (256, 128),
     Args:
         input_shape: Shape of one sample, without the batch.
         units: Sequence of integers, units of each layer. The last is the number of features. Defaults to `(256, 128)`.
-        name: String, name of the model. Defaults to `"encoder"`.
 
     Example:
 
@@ -218,7 +194,6 @@ def dense_decoder(
         code_size: Integer, `2 * dim` for `Torus(dim)`.
         units: Sequence of integers, units of each hidden layer. Defaults to `(128, 256)`.
         activation: String, activation of the output. Defaults to `None`, any real values.
-        name: String, name of the model. Defaults to `"decoder"`.
 
     Example:
 

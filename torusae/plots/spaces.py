@@ -12,7 +12,10 @@ from torusae.plots.radii import normal_density
 
 
 def draw_angles(axes: _style.Axes, angles: Tensor) -> None:
-    """Draws angles `(num, dim)`, radians: the first two circles as a scatter plot, one circle as a histogram."""
+    """Draws angles `(num, dim)`, radians: the first two circles as a scatter plot, one circle as a histogram.
+
+    In polar axes the histogram goes around the circle.
+    """
     angles = angle_rows("draw_angles", angles)
     num, dim = angles.shape
     if dim == 1:
