@@ -54,7 +54,7 @@ class LatentLogger(keras.callbacks.Callback):
     >>> import keras, numpy as np, torusae
     >>> model = keras.Sequential([keras.Input((4,)), torusae.TorusLatent(1), keras.layers.Dense(4)])
     >>> model.compile("adam", "mse")
-    >>> x = np.zeros((64, 4), "float32")
+    >>> x = np.ones((64, 4), "float32")
     >>> sorted(model.fit(x, x, verbose=0, callbacks=[torusae.LatentLogger()]).history)
     ['diaphony', 'kuiper', 'loss', 'quantile']
     """
