@@ -68,7 +68,7 @@ class SampleModel(keras.Model):
         sample_weight=None,
         **kwargs,
     ):
-        """Trains the model, as `keras.Model.fit` does, after checking the data.
+        """Trains the model, as `keras.Model.fit` does, after checking the data. Other arguments are those of Keras.
 
         The history holds `loss`, `reconstruction`, each head's loss and score, and at the end of each epoch the latent
         terms and statistics (see `LatentLogger`); with validation data all of them also with the prefix `val_`.
@@ -82,18 +82,13 @@ class SampleModel(keras.Model):
                 replaces `x` as the target of the reconstruction. Defaults to `None`.
             batch_size: Integer. Defaults to `None`, Keras' 32. Give 128 or more: the latent losses are statistics of a
                 batch.
-            epochs: As in Keras. Defaults to `1`.
-            verbose: As in Keras. Defaults to `"auto"`.
-            callbacks: As in Keras. `keras.callbacks.BackupAndRestore(..., double_checkpoint=True)` resumes a run that
-                was killed, even while it wrote; one epoch may then be trained twice. Defaults to `None`.
-            validation_split: As in Keras. Defaults to `0.0`.
-            validation_data: As in Keras; `(x_val, labels)` or an array `x_val`. A head without labels in it is left out
-                of the validation's logs. Defaults to `None`.
-            shuffle: As in Keras. Defaults to `True`.
+            callbacks: `keras.callbacks.BackupAndRestore(..., double_checkpoint=True)` resumes a run that was killed,
+                even while it wrote; one epoch may then be trained twice. Defaults to `None`.
+            validation_data: `(x_val, labels)` or an array `x_val`. A head without labels in it is left out of the
+                validation's logs. Defaults to `None`.
             class_weight: Not supported: give `sample_weight`. Defaults to `None`.
             sample_weight: Float array `(num,)`, weights of the samples in the losses of the reconstruction and the
                 heads, or a dict of such arrays with the keys of `y`. Latent losses take none. Defaults to `None`.
-            **kwargs: Passed to `keras.Model.fit`.
 
         Raises:
             TypeError: If `x` is a list or does not hold floating-point numbers.

@@ -194,12 +194,8 @@ def integer_vectors(dim: int, order: int = 1, interactions: int | None = None, m
 def primitive_directions(dim: int, order: int = 1, interactions: int | None = None) -> np.ndarray:
     """Integer directions of a torus, no two on one line: the vectors whose entries have no common divisor.
 
-    A distribution on the torus is uniform if and only if `k·φ` is uniform on the circle along all of them.
-
-    Args:
-        dim: As in `integer_vectors`.
-        order: As in `integer_vectors`. Defaults to `1`.
-        interactions: As in `integer_vectors`. Defaults to `None`, `dim`.
+    A distribution on the torus is uniform if and only if `k·φ` is uniform on the circle along all of them. The
+    arguments are those of `integer_vectors`.
 
     Returns:
         int32 array `(num_directions, dim)`, the shortest first.

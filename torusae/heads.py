@@ -197,11 +197,7 @@ class Head(keras.layers.Layer):
 
         Warns once for a head for angles without a `period` if its labels look like hours or degrees.
 
-        Args:
-            labels: Array or tensor, one label (or one row of labels) for each sample.
-            num_samples: Integer, the number of samples.
-            owner: String, the function that was called, for messages.
-            name: String, the argument that holds the labels, for messages, such as `"y['digit']"`.
+        Messages name `owner`, the function that was called, and `name`, its argument, such as `"y['digit']"`.
 
         Raises:
             ValueError: If labels are of another number, shape or type, or hold classes out of range or infinity.

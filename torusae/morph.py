@@ -56,10 +56,6 @@ def windings(dim: int, order: int = 1) -> Tensor:
 def shortest_winding(start: Tensor, end: Tensor) -> Tensor:
     """The winding of the shortest path between two codes; 0 where both ways are equally long.
 
-    Args:
-        start: Code.
-        end: Code.
-
     Returns:
         int32 tensor `(dim,)`, the `k` that minimizes `|Φ⁽²⁾ - Φ⁽¹⁾ + 2πk|` on each circle.
 
@@ -77,10 +73,6 @@ def shortest_winding(start: Tensor, end: Tensor) -> Tensor:
 
 def two_way_windings(start: Tensor, end: Tensor) -> Tensor:
     """The `2**dim` windings that take each circle the short or the long way; the first row is the shortest path.
-
-    Args:
-        start: Code.
-        end: Code.
 
     Returns:
         int32 tensor `(2**dim, dim)`, values in {-1, 0, 1}, at most 2**20 rows. The last circle alternates fastest.

@@ -90,13 +90,9 @@ class TorusFlow(TorusDensity):
         self.verbose = bool(verbose)
 
     def to_uniform(self, angles: Any) -> np.ndarray:
-        """Maps angles onto the uniform torus. Angles that follow the density become independent and uniform.
+        """Maps angles `(num, dim)`, radians, onto the uniform torus: float64 `(num, dim)`, radians, `[-π, π)`.
 
-        Args:
-            angles: Float array `(num, dim)`, radians, any real value.
-
-        Returns:
-            Float64 array `(num, dim)`, radians, `[-π, π)`.
+        Angles that follow the density become independent and uniform.
         """
         turns = self._checked_turns("to_uniform", angles)
         mapped = []

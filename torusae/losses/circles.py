@@ -99,15 +99,12 @@ def sliced_loss(angles: Tensor, directions: Tensor, loss: Callable[[Tensor], Ten
 
 
 def product_moment_loss(angles: Tensor) -> Tensor:
-    """How far the circles of a torus are from independent in their first moments.
+    """How far angles `(batch, dim)`, radians, are from independent in their first moments.
 
     The mean of a product of independent variables is the product of the means. The paper proposes to use this; here on
     the cosines and sines of every pair of circles. The loss sees no other dependence, and no single circle.
 
     Formula: mean over pairs of circles of `2 Σ_{f,g ∈ {cos, sin}} (mean f(φ_i) g(φ_j) - mean f(φ_i) mean g(φ_j))²`.
-
-    Args:
-        angles: Float tensor `(batch, dim)`, radians.
 
     Returns:
         Scalar tensor between 0 and 1: `2 (batch - 1) / batch²` on average for independent uniform points, 1 for

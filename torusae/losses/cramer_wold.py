@@ -63,7 +63,7 @@ def _smoothing(num):
 
 
 def cramer_wold_loss(values: Tensor) -> Tensor:
-    """Squared Cramér-Wold distance between a batch and N(0, I), the penalty of the Cramér-Wold autoencoder (CWAE).
+    """Squared Cramér-Wold distance between a batch `(batch, dim)` and N(0, I), the penalty of the CWAE.
 
     The mean over all lines through the origin of the squared L2 distance between the two densities on the line, each
     smoothed with variance `g = (4 / (3 S))^(2/5)`, in closed form.
@@ -71,9 +71,6 @@ def cramer_wold_loss(values: Tensor) -> Tensor:
     Formula, with `φ(s) = 1F1(1/2; dim/2; -s)`, for a batch of size `S`: `L = 1 / (2 √π) [ 1 / (S² √g) Σ_{s,u} φ(|x_s -
     x_u|² / (4 g)) + 1 / √(1 + g) - 2 √2 / (S √(1 + 2 g)) Σ_s φ(|x_s|² / (2 + 4 g)) ]`. From dim 20, as in the paper,
     `φ(s) ≈ (1 + 4 s / (2 dim - 3))^(-1/2)`; below, `φ` itself to float32's precision.
-
-    Args:
-        values: Float tensor `(batch, dim)`.
 
     Notes:
         Cost `O(batch² dim)`, below dim 20 with a factor of 24.

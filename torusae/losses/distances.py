@@ -119,7 +119,7 @@ def _traced_chi_square_quantiles(probabilities: Tensor, dim: int) -> Tensor:
 
 
 def gaussian_distance_loss(values: Tensor) -> Tensor:
-    """Duda's Gaussian autoencoder: squared norms and squared distances of pairs, compared with those of N(0, I).
+    """Duda's Gaussian autoencoder: squared norms and squared distances of pairs, of a batch `(batch, dim)`.
 
     For points of N(0, I), `|z|²` and `|z - z'|² / 2` are chi-square with `dim` degrees of freedom. Both are sorted and
     compared with its quantiles.
@@ -128,9 +128,6 @@ def gaussian_distance_loss(values: Tensor) -> Tensor:
     `P = S (S - 1) / 2` pairs, both sorted, and quantiles `q` of their counts:
     `L = 1 / (dim (dim + 2)) [ 1 / S Σ_s (n_s - q_s)² + 1 / P Σ_p (h_p - q_p)² ]`. The divisor is the mean square of
     chi-square: each half is near 1 with all points in one place.
-
-    Args:
-        values: Float tensor `(batch, dim)`. A batch of one has no pairs: their sum is 0.
 
     Notes:
         Cost `O(batch² (dim + log batch))`.

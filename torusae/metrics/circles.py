@@ -65,13 +65,10 @@ def kuiper_of_counts(counts: Tensor) -> Tensor:
 
 
 def kuiper_statistic(angles: Tensor) -> np.ndarray:
-    """Kuiper's statistic of every circle: the range of the empirical CDF minus the uniform CDF.
+    """Kuiper's statistic of every circle of angles `(num, dim)`: the range of the empirical CDF minus the uniform CDF.
 
     0 means uniform, 1 means all angles equal. Independent uniform angles give `1.25 / sqrt(num)` on average, and exceed
     `1.62 / sqrt(num)` one time in ten. It does not depend on where the circle is cut.
-
-    Args:
-        angles: Float tensor `(num, dim)`, radians.
 
     Example:
 
@@ -89,13 +86,10 @@ def kuiper_statistic(angles: Tensor) -> np.ndarray:
 
 
 def rayleigh_statistic(angles: Tensor) -> np.ndarray:
-    """The mean resultant length `|mean e^{iφ}|` of every circle: 0 means balanced, 1 means all angles equal.
+    """The mean resultant length `|mean e^{iφ}|` of every circle of angles `(num, dim)`, radians.
 
-    Independent uniform angles give `sqrt(π / (4 num)) = 0.886 / sqrt(num)` on average. It detects a circle that is
-    heavier on one side, and no other unevenness.
-
-    Args:
-        angles: Float tensor `(num, dim)`, radians.
+    0 means balanced, 1 all angles equal. Independent uniform angles give `sqrt(π / (4 num)) = 0.886 / sqrt(num)` on
+    average. It detects a circle that is heavier on one side, and no other unevenness.
 
     Example:
 
@@ -110,13 +104,10 @@ def rayleigh_statistic(angles: Tensor) -> np.ndarray:
 
 
 def watson_statistic(angles: Tensor) -> np.ndarray:
-    """Watson's `U²` of every circle against the uniform distribution: `num / 12` times `circular_wasserstein_loss`.
+    """Watson's `U²` of every circle of angles `(num, dim)`, radians: `num / 12` times `circular_wasserstein_loss`.
 
     Formula, with the angles in turns, sorted: `U² = n Var(u_s - (s - ½) / n) + 1 / (12 n)`. Independent uniform angles
     give `1 / 12` on average for every `num`, and exceed 0.152 one time in ten. Equal angles give `num / 12`.
-
-    Args:
-        angles: Float tensor `(num, dim)`, radians.
 
     Example:
 
