@@ -12,13 +12,13 @@ from torusae.metrics.circles import (
     rayleigh_statistic,
     watson_statistic,
 )
-from torusae.metrics.dimension import intrinsic_dimension
 from torusae.metrics.frechet import frechet_distance
 from torusae.metrics.joint import (
     cell_occupancy,
     circular_correlation,
     diaphony,
     direction_kuiper,
+    intrinsic_dimension,
     max_moment,
     moment_spectrum,
 )
