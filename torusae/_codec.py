@@ -75,8 +75,7 @@ class Codec(Halves):
 
         Args:
             num_samples: Integer.
-            seed: Integer or `keras.random.SeedGenerator`; one integer gives the same samples on one backend. Defaults
-                to `None`, a random seed.
+            seed: Integer or `keras.random.SeedGenerator`, for the same samples on one backend. Defaults to `None`.
             density: `"prior"` or `"fitted"`. Defaults to `None`: the fitted density if there is one, else the prior.
 
         Returns:

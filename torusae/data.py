@@ -50,8 +50,7 @@ def sample_rows(
     ((20, 2), (20,))
 
     Reference:
-        Vitter (1985), Random sampling with a reservoir. Here every row draws a random number, and the rows with the
-        smallest numbers are kept.
+        Vitter (1985), Random sampling with a reservoir. Here the rows with the smallest random numbers are kept.
     """
     num_rows = _checks.positive_int("sample_rows", "num_rows", num_rows)
     (generator,) = _checks.generators("sample_rows", seed, 1)
@@ -126,8 +125,7 @@ class PaddedBatches(keras.utils.PyDataset):
         arrays: `(x,)`, `(x, y)` or `(x, y, sample_weight)`, structures of NumPy arrays with one row per sample.
         batch_size: Integer, samples per batch.
         num_parts: Integer, the number of devices.
-        shuffle: Boolean, whether each epoch has a new order, drawn from NumPy's global generator as in Keras. Defaults
-            to `False`.
+        shuffle: Boolean, whether each epoch has a new order, drawn as in Keras. Defaults to `False`.
         marked: Boolean, whether batches carry their number of samples for `without_padding`. Defaults to `True`.
 
     Example:

@@ -71,8 +71,7 @@ def data_parallel(num_devices: int | None = None) -> Iterator[None]:
     and call `fit`, `evaluate` and `predict` within the scope.
 
     Args:
-        num_devices: Integer, or `None` for all. These are GPUs or TPUs if there are any, otherwise CPU devices.
-            Defaults to `None`.
+        num_devices: Integer, GPUs or TPUs if there are any, otherwise CPU devices. Defaults to `None`, all.
 
     Raises:
         ValueError: If `num_devices` is larger than the number of devices.

@@ -49,8 +49,7 @@ class Head(keras.layers.Layer):
         numbers and angles.
 
     Raises:
-        ValueError: If `task` is unknown, a number is out of range, or `period` is given for another task than
-            `"angle"`.
+        ValueError: If `task` is unknown, a number is out of range, or another task than `"angle"` has a `period`.
 
     Example:
 

@@ -169,8 +169,7 @@ class Latent(keras.layers.Layer):
         loss_weights: Dict from a term's name to its weight, a float. Others keep their own. Defaults to `None`.
         max_pull: Positive float, the largest size of the pull, relative to `G`. A larger one gives more uniform points
             and a larger reconstruction error. Defaults to `1.0`.
-        gather: Boolean, whether the losses see the rows of all replicas of a distributed run, and not each replica's
-            own. Defaults to `True`.
+        gather: Boolean, whether the losses see the rows of all replicas of a distributed run. Defaults to `True`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
     Call arguments:
@@ -181,8 +180,7 @@ class Latent(keras.layers.Layer):
         Code, which the decoder reads: a float32 tensor `(batch, space.code_size)`.
 
     Raises:
-        ValueError: If a name is unknown, a weight is negative, two terms share a name, or the features are not of rank
-            2.
+        ValueError: If a name is unknown or occurs twice, a weight is negative, or the features are not of rank 2.
 
     Example:
 

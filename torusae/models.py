@@ -152,8 +152,7 @@ class TorusAutoencoder(Codec):
             optimizer: Keras optimizer or its name. Defaults to `"adam"`.
             loss: The reconstruction loss: a name, a function or a `keras.losses.Loss`. Defaults to `"mse"`.
             metrics: Metrics of the reconstruction, or a dict from an output's name to its metrics. Defaults to `None`.
-            **kwargs: Passed to `keras.Model.compile`. `loss_weights` is a ValueError: heads and latent terms have
-                weights.
+            **kwargs: Passed to `keras.Model.compile`. Not `loss_weights`: heads and latent terms have weights.
         """
         if isinstance(loss, (Mapping, list, tuple)) or loss is None:
             raise ValueError(

@@ -76,8 +76,7 @@ def conv_encoder(
 
     Args:
         input_shape: Shape of one image, without the batch, in the layout of `keras.config.image_data_format()`.
-        filters: Sequence of integers, one per convolution. The paper gives three convolutions but not their filters.
-            Defaults to `(32, 64, 64)`.
+        filters: Integers, one per convolution; the paper does not give them. Defaults to `(32, 64, 64)`.
         num_features: Integer, units of the dense layer. Defaults to `256`.
 
     Example:
@@ -114,8 +113,7 @@ def conv_decoder(
         output_shape: Shape of one image, without the batch, in the layout of `keras.config.image_data_format()`.
         code_size: Integer, `2 * dim` for `Torus(dim)`.
         filters: Sequence of integers, one per up-sampling. Defaults to `(64, 64, 32)`, the encoder's in reverse.
-        activation: String, activation of the output: `"sigmoid"` for images in [0, 1], `None` for any real values.
-            Defaults to `"sigmoid"`.
+        activation: `"sigmoid"` for images in [0, 1], `None` for any real values. Defaults to `"sigmoid"`.
 
     Example:
 

@@ -47,12 +47,10 @@ class TorusFlow(TorusDensity):
 
     Args:
         num_bins: Integer, at least 2, bins of each spline. Defaults to `12`.
-        units: Integer, units of both hidden layers of each circle's network. `None` is 64 up to four circles and 128
-            for more. Defaults to `None`.
+        units: Integer, units of both hidden layers. Defaults to `None`: 64 up to four circles and 128 for more.
         epochs: Integer, the largest number of passes over the points, each of at least 50 steps. Defaults to `20`.
         max_points: Integer, number of points that are kept for their radii, a random choice. Defaults to `5000`.
-        seed: Integer, seed of the weights, batches and held-out points. One seed gives one fit on one backend. Defaults
-            to `None`, a random seed.
+        seed: Integer; one seed gives one fit on one backend. Defaults to `None`, a random seed.
         verbose: Boolean, whether `fit` shows its progress. Defaults to `False`.
 
     Example:

@@ -25,8 +25,7 @@ class TorusKernelDensity(TorusDensity):
     Args:
         bandwidth: Float, scale of the noise in radians. `None` chooses, among 30 values from 0.02 to 2, the one with
             the largest leave-one-out likelihood. Defaults to `None`.
-        max_points: Integer, at least 2. A random choice of this size replaces a larger number of points. Defaults to
-            `5000`.
+        max_points: Integer, at least 2. Of more points a random choice of this size is kept. Defaults to `5000`.
         seed: Integer, seed of that choice. Defaults to `None`, a random seed.
 
     Example:

@@ -27,8 +27,7 @@ def circular_wasserstein_loss(angles: Tensor) -> Tensor:
         angles: Float tensor `(batch, dim)`, radians, read modulo 2π.
 
     Returns:
-        Scalar tensor: `1 / batch²` = evenly spaced, `1 / batch` = independent uniform points on average, 1 = all in one
-        point.
+        Scalar tensor: `1 / batch²` = evenly spaced, `1 / batch` = uniform on average, 1 = all in one point.
 
     Example:
 
@@ -54,8 +53,7 @@ def circular_wasserstein_loss(angles: Tensor) -> Tensor:
 def sliced_loss(angles: Tensor, directions: Tensor, loss: Callable[[Tensor], Tensor] | None = None) -> Tensor:
     """A loss of single circles along integer directions of the torus: `mean over k of loss(k·φ)`.
 
-    Points are uniform on the torus if and only if `k·φ` is uniform on the circle for every primitive integer vector
-    `k`.
+    Points are uniform on the torus if and only if `k·φ` is uniform on the circle for every primitive integer `k`.
 
     Args:
         angles: Float tensor `(batch, dim)`, radians.

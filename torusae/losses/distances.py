@@ -121,8 +121,7 @@ def _traced_chi_square_quantiles(probabilities: Tensor, dim: int) -> Tensor:
 def gaussian_distance_loss(values: Tensor) -> Tensor:
     """Duda's Gaussian autoencoder: squared norms and squared distances of pairs, of a batch `(batch, dim)`.
 
-    For points of N(0, I), `|z|²` and `|z - z'|² / 2` are chi-square with `dim` degrees of freedom. Both are sorted and
-    compared with its quantiles.
+    For points of N(0, I), `|z|²` and `|z - z'|² / 2` are chi-square with `dim` degrees of freedom.
 
     Formula, with the squared norms `n` of a batch of size `S` and the halved squared distances `h` of its
     `P = S (S - 1) / 2` pairs, both sorted, and quantiles `q` of their counts:

@@ -127,8 +127,7 @@ def watson_statistic(angles: Tensor) -> np.ndarray:
 def kolmogorov_smirnov(values: Tensor, mean: float = 1.0, stddev: float = 0.1) -> np.ndarray:
     """Kolmogorov-Smirnov statistic of every column against a normal distribution. The default is the prior of radii.
 
-    Independent values of that distribution give `0.869 / sqrt(num)` on average, and exceed `1.22 / sqrt(num)` one time
-    in ten.
+    Independent normal values give `0.869 / sqrt(num)` on average, and exceed `1.22 / sqrt(num)` one time in ten.
 
     Args:
         values: Float tensor `(num, dim)`, for example radii.

@@ -29,8 +29,7 @@ def plot_angles(
 ) -> _style.Figure:
     """Scatter plots of pairs of angles, coloured by label. One circle is drawn as a histogram around it.
 
-    A dashed square marks ±π. The grey margin beyond it repeats the opposite side faintly, so that a cluster on the edge
-    is seen whole.
+    A dashed square marks ±π. The grey margin repeats the opposite side faintly, so that a cluster on the edge is whole.
 
     Args:
         angles: Float tensor `(num, dim)`, radians.

@@ -25,8 +25,7 @@ def plot_occupancy(angles: Tensor, cells: int = 8, pairs: Sequence[tuple[int, in
     Args:
         angles: Float tensor `(num, dim)`, radians.
         cells: Integer, at least 2, cells along each circle; at most 16 for slices. Defaults to `8`.
-        pairs: Pairs of columns to draw instead, at most 16. Defaults to `None`: up to six all, of more six of
-            neighbouring circles.
+        pairs: Pairs of columns to draw instead, at most 16. Defaults to `None`: at most six.
 
     Example:
 
