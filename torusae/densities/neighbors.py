@@ -29,7 +29,7 @@ class TorusNeighborDensity(TorusDensity):
     Args:
         num_neighbors: Integer, `k`. Defaults to `5`.
         scale: Float, positive, the noise in parts of the distances to the neighbours. Defaults to `0.4`.
-        max_points: Integer, above `num_neighbors`. Of more points a random choice of this size is kept. Defaults to `20000`.
+        max_points: Integer, above `num_neighbors`. Of more points a random choice is kept. Defaults to `20000`.
         seed: Integer, seed of that choice. Defaults to `None`, a random seed.
 
     Example:

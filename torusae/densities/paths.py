@@ -26,7 +26,7 @@ class PathDensity(Density):
         space: The latent space of the points. It is a part of the config.
         num_neighbors: Integer, `k`. Defaults to `5`.
         scale: Float, positive, root mean square of the share of the way to the neighbour. Defaults to `0.4`.
-        max_points: Integer, above `num_neighbors`. Of more points a random choice of this size is kept. Defaults to `5000`.
+        max_points: Integer, above `num_neighbors`. Of more points a random choice is kept. Defaults to `5000`.
         seed: Integer, seed of that choice. Defaults to `None`, a random seed.
 
     Example:
