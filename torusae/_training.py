@@ -80,7 +80,7 @@ class SampleModel(keras.Model):
                 has a note with the step.
             y: Dict from a head's name to its labels. A `"reconstruction"` entry (or an array of the samples' shape)
                 replaces `x` as the target of the reconstruction. Defaults to `None`.
-            batch_size: Integer. Defaults to `None`, Keras' 32. Give 128 or more: latent losses judge a batch.
+            batch_size: Integer. Defaults to `None`, Keras' 32. Give 128 or more, for the latent losses.
             callbacks: `keras.callbacks.BackupAndRestore(..., double_checkpoint=True)` resumes a run that was killed,
                 even while it wrote; one epoch may then be trained twice. Defaults to `None`.
             validation_data: `(x_val, labels)` or an array `x_val`. A head without labels in it is left out of the

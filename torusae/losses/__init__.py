@@ -1,7 +1,7 @@
 """Losses on latent variables: each a pure function with the formula, and a thin serializable class.
 
-A loss is a scalar tensor that couples the whole batch, float32 (float64 for float64 input). Input of another rank than
-documented is a ValueError, input that is not floating-point a TypeError.
+A latent loss is a scalar tensor, float32 (float64 for float64 input). All but `kl_loss` couple the whole batch. Input
+of another rank than documented is a ValueError, input that is not floating-point a TypeError.
 """
 
 from torusae.losses.angular import AngularLoss, angular_loss
