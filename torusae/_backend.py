@@ -260,11 +260,7 @@ def replicas() -> Replicas:
 
 
 def parallel_devices() -> tuple[list[str], Callable[[list[str]], Any]]:
-    """The devices of this machine, and a function from some of them to the scope in which models train on them.
-
-    Raises:
-        RuntimeError: On torch, where each device needs a process of its own.
-    """
+    """The devices of this machine, and a function from some of them to the scope in which models train on them."""
     backend = keras.backend.backend()
     if backend == "torch":
         raise RuntimeError(

@@ -44,6 +44,16 @@ def float_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, 
     return ops.cast(value, "float32")
 
 
+def same_columns(owner: str, **values: Tensor) -> None:
+    """Raises if two tensors `(num, columns)` differ in their columns."""
+    (first, a), (second, b) = values.items()
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(
+            f"{owner}: `{first}` must have as many columns as `{second}`. Received: "
+            f"{first}.shape={tuple(a.shape)}, {second}.shape={tuple(b.shape)}."
+        )
+
+
 def as_array(owner: str, name: str, value: Any) -> Tensor:
     """A list or a number as a NumPy array; an array or a tensor unchanged."""
     if hasattr(value, "dtype"):
@@ -112,6 +122,11 @@ def positive_int(owner: str, name: str, value: Any, least: int = 1, most: int | 
     if most is not None and value > most:
         raise ValueError(f"{owner}: `{name}` must be at most {most}. Received: {name}={value}.")
     return int(value)
+
+
+def optional_int(owner: str, name: str, value: Any, **limits: Any) -> int | None:
+    """As `positive_int`; `None` stays."""
+    return None if value is None else positive_int(owner, name, value, **limits)
 
 
 def positive_float(owner: str, name: str, value: Any, zero_allowed: bool = False) -> float:
@@ -188,15 +203,13 @@ def host_array(value: Any) -> np.ndarray:
     return value if isinstance(value, np.ndarray) else np.asarray(ops.convert_to_numpy(value))
 
 
-def shapes_agree(shape: Sequence[int | None], expected: Sequence[int]) -> bool:
-    """Whether a shape equals the expected one, apart from its unknown sizes."""
-    return len(shape) == len(expected) and all(a is None or a == b for a, b in zip(shape, expected, strict=True))
+def shapes_agree(a: Sequence[int | None], b: Sequence[int | None]) -> bool:
+    """Whether two shapes are equal where the sizes of both are known."""
+    return len(a) == len(b) and all(m == n or m is None or n is None for m, n in zip(a, b, strict=True))
 
 
 def generators(owner: str, seed: Any, count: int) -> list[np.random.Generator]:
     """Independent NumPy generators, one per purpose: more draws for one purpose do not change the others."""
     if isinstance(seed, np.random.Generator):
         return seed.spawn(count)
-    if seed is not None:
-        seed = positive_int(owner, "seed", seed, least=0, most=None)
-    return np.random.default_rng(seed).spawn(count)
+    return np.random.default_rng(optional_int(owner, "seed", seed, least=0, most=None)).spawn(count)

@@ -22,35 +22,15 @@ class Codec(Halves):
     """The density that `fit_density` fitted, or `None`."""
 
     def encode(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
-        """Points of samples, in batches, with a progress bar. For a torus, `to_polar(points)` gives radii and angles.
-
-        Args:
-            x: Samples `(num, *sample_shape)`, or anything that `predict` accepts.
-            batch_size: Integer. Defaults to `None`, Keras' 32.
-            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
-
-        Returns:
-            NumPy array `(num, point_size)`; for a torus `(num, 2 * dim)`.
-        """
+        """Points of samples, `(num, point_size)`. For a torus, `to_polar(points)` gives radii and angles."""
         self._check_data("encode", x)
         return data.predict(self.encoding_model.predict, x, batch_size, verbose)["point"]
 
     def angles(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", uniform: bool = False) -> np.ndarray:
-        """Angles of samples, radians, `[-π, π)`, in batches, with a progress bar.
+        """Angles of samples, `(num, num_angles)`, radians, `[-π, π)`.
 
-        Args:
-            x: Samples `(num, *sample_shape)`, or anything that `predict` accepts.
-            batch_size: Integer. Defaults to `None`, Keras' 32.
-            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
-            uniform: Boolean, whether to map the angles by the fitted flow: data like those of `fit_density(x, "flow")`
-                then have uniform and independent angles. Decoder and heads read angles that are not mapped. Defaults
-                to `False`.
-
-        Returns:
-            NumPy array `(num, num_angles)`; for a torus `(num, dim)`.
-
-        Raises:
-            ValueError: If the space has no angles, or `uniform` is true and no flow is fitted.
+        With `uniform=True` they are mapped by the fitted flow: data like those of `fit_density(x, "flow")` then have
+        uniform and independent angles. Decoder and heads read angles that are not mapped.
         """
         self._check_data("angles", x)
         if not self.latent.space.num_angles:
@@ -66,19 +46,7 @@ class Codec(Halves):
         return ops.convert_to_numpy(wrap_angles(flow.to_uniform(angles).astype("float32")))
 
     def decode(self, points: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
-        """Samples of points, in batches, with a progress bar.
-
-        Args:
-            points: Float array `(num, point_size)`; for a torus `(num, 2 * dim)`.
-            batch_size: Integer. Defaults to `None`, Keras' 32.
-            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
-
-        Returns:
-            NumPy array `(num, *sample_shape)`.
-
-        Raises:
-            ValueError: If the points are not of rank 2, of another size, or not finite.
-        """
+        """Samples `(num, *sample_shape)` of points `(num, point_size)`."""
         size = self.latent.space.point_size
         points = _checks.host_array(_checks.as_array("TorusAutoencoder.decode", "points", points))
         if points.dtype.kind not in "iu" and "float" not in str(points.dtype):
@@ -92,16 +60,7 @@ class Codec(Halves):
         return data.predict(self.decoding_model.predict, points, batch_size, verbose)
 
     def reconstruct(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
-        """`decode(encode(x))`.
-
-        Args:
-            x: Samples `(num, *sample_shape)`, or anything that `predict` accepts.
-            batch_size: Integer. Defaults to `None`, Keras' 32.
-            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
-
-        Returns:
-            NumPy array `(num, *sample_shape)`.
-        """
+        """`decode(encode(x))`."""
         return self.decode(self.encode(x, batch_size, verbose), batch_size, verbose)
 
     def sample(
@@ -115,18 +74,12 @@ class Codec(Halves):
         """Decodes points drawn from the density that `fit_density` fitted, or from the latent space's prior.
 
         Args:
-            num_samples: Integer, at least 1.
-            seed: Integer or `keras.random.SeedGenerator`; one integer gives the same samples on one backend.
-                Defaults to `None`, a random seed.
-            batch_size: Integer. Defaults to `None`, Keras' 32.
-            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
+            num_samples: Integer.
+            seed: Integer or `keras.random.SeedGenerator`, for the same samples on one backend. Defaults to `None`.
             density: `"prior"` or `"fitted"`. Defaults to `None`: the fitted density if there is one, else the prior.
 
         Returns:
             NumPy array `(num_samples, *sample_shape)`.
-
-        Raises:
-            ValueError: If `density` is `"fitted"` and `fit_density` was not called.
         """
         if density is None:
             density = "prior" if self.density is None else "fitted"
@@ -147,26 +100,17 @@ class Codec(Halves):
         batch_size: int | None = None,
         verbose: Any = "auto",
     ) -> Any:
-        """Fits a density to the points of samples, for `sample`. It is saved with the weights.
+        """Fits a density to the points of samples, for `sample`, and returns it. It is saved with the weights.
 
         Samples of the prior look like data only where the data fill the space. A `"flow"` also makes angles uniform,
         `angles(x, uniform=True)` and `morph(..., uniform=True)`. After further training, fit again.
 
         Args:
-            x: Samples `(num, *sample_shape)`, or anything that `predict` accepts: best the training data.
+            x: Samples, best the training data.
             density: A name among the space's `densities`, for a torus `"flow"`, `"mixture"`, `"kernel"` or
                 `"neighbors"`; or an object with `fit(points)` and `sample(num_samples, seed)`, such as
                 `VonMisesMixture(20)`. Defaults to `None`, the space's first.
             seed: Integer, seed of the density where `density` is a name. Defaults to `None`, a random seed.
-            batch_size: Integer. Defaults to `None`, Keras' 32.
-            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
-
-        Returns:
-            The fitted density, also the model's attribute `density`.
-
-        Raises:
-            TypeError: If `density` is neither a name nor an object with `fit` and `sample`.
-            ValueError: If the name is not known.
 
         Example:
 
@@ -175,8 +119,6 @@ class Codec(Halves):
         >>> x = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
         >>> model.fit_density(x, torusae.densities.VonMisesMixture(3, seed=0), verbose=0)
         VonMisesMixture(3 components, dim 2)
-        >>> model.sample(5, seed=0, density="fitted", verbose=0).shape
-        (5, 4)
         """
         owner = "TorusAutoencoder.fit_density"
         named = self.latent.space.densities
@@ -210,16 +152,11 @@ class Codec(Halves):
             windings: Integer array `(num_paths, num_windings)`, one row per path. Defaults to `None`, the space's own,
                 the shortest path first. A torus takes each circle the short or the long way: see `two_way_windings`.
             num_steps: Integer, at least 2, samples along each path. Defaults to `12`.
-            batch_size: Integer. Defaults to `None`, Keras' 32.
-            verbose: As in `predict`; `0` is silent. Defaults to `"auto"`.
             uniform: Boolean, whether paths are straight in the uniform angles of the fitted flow, and windings count
                 their turns. Defaults to `False`.
 
         Returns:
             NumPy array `(num_paths, num_steps, *sample_shape)`. The ends are the reconstructions of both samples.
-
-        Raises:
-            ValueError: If a sample is of another shape, or `uniform` is true and no flow is fitted.
         """
         flow = self._flow("morph") if uniform else None
         pair = []

@@ -69,15 +69,9 @@ class Halves(SampleModel):
     def export(self, filepath: Any, *arguments: Any, **options: Any) -> None:
         """Exports the model from a sample to a dict of its reconstruction, its point and its heads' predictions.
 
-        To export one half, use `model.encoding_model.export` and `model.decoding_model.export`.
-
-        Keras leaves the batch size free in a SavedModel and in ONNX. For `format="torch"` it does so with
-        `dynamic_shapes={0: torch.export.Dim("batch")}`.
-
-        Args:
-            filepath: Path.
-            *arguments: Passed to `keras.Model.export`.
-            **options: Passed to `keras.Model.export` (`format`).
+        To export one half, use `model.encoding_model.export` and `model.decoding_model.export`. Keras leaves the batch
+        size free in a SavedModel and in ONNX; for `format="torch"` with
+        `dynamic_shapes={0: torch.export.Dim("batch")}`. Other arguments are those of `keras.Model.export`.
         """
         inputs = keras.Input(self.sample_shape, name="sample")
         outputs = {name: value for name, value in self(inputs).items() if not name.endswith(RAW)}

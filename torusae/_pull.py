@@ -15,20 +15,11 @@ from torusae._checks import Tensor
 
 
 def fork(values: Tensor, limit: float) -> tuple[Tensor, Tensor]:
-    """Two copies of `values`. The gradient is `g + G · p / max(1, |p| / limit)`.
+    """Two copies of `values`, `(batch, columns)`. The gradient is `g + G · p / max(1, |p| / limit)`.
 
-    `g` arrives at the first copy, `p` at the second. With `S` rows, `G = sqrt(S Σ g²)` and `|p| = sqrt(S Σ p²)`. For
-    the gradients of mean losses these are root mean squares, over the samples, of each sample's own gradient.
-
-    Args:
-        values: Float tensor `(batch, columns)`.
-        limit: Positive float, the largest size of the added gradient, relative to `G`.
-
-    Returns:
-        Two tensors of the shape of `values`.
-
-    Notes:
-        With several replicas, `S` and both sums run over all of them.
+    `g` arrives at the first copy, `p` at the second. With `S` rows, over all replicas, `G = sqrt(S Σ g²)` and
+    `|p| = sqrt(S Σ p²)`. For the gradients of mean losses these are root mean squares, over the samples, of each
+    sample's own gradient. `limit` is the largest size of the added gradient, relative to `G`.
     """
 
     @ops.custom_gradient

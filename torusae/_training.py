@@ -1,4 +1,4 @@
-"""Training on checked samples: what `TorusAutoencoder` adds to Keras' `fit`, `evaluate` and `predict`."""
+"""Training on checked samples: what a `SampleModel` adds to Keras' `fit`, `evaluate` and `predict`."""
 
 import json
 import shutil
@@ -68,7 +68,7 @@ class SampleModel(keras.Model):
         sample_weight=None,
         **kwargs,
     ):
-        """Trains the model, as `keras.Model.fit` does, after checking the data.
+        """Trains the model, as `keras.Model.fit` does, after checking the data. Other arguments are those of Keras.
 
         The history holds `loss`, `reconstruction`, each head's loss and score, and at the end of each epoch the latent
         terms and statistics (see `LatentLogger`); with validation data all of them also with the prefix `val_`.
@@ -80,32 +80,22 @@ class SampleModel(keras.Model):
                 has a note with the step.
             y: Dict from a head's name to its labels. A `"reconstruction"` entry (or an array of the samples' shape)
                 replaces `x` as the target of the reconstruction. Defaults to `None`.
-            batch_size: Integer. Defaults to `None`, Keras' 32. Give 128 or more: the latent losses are statistics of a
-                batch.
-            epochs: Integer. Defaults to `1`.
-            verbose: As in Keras. Defaults to `"auto"`.
-            callbacks: As in Keras. `keras.callbacks.BackupAndRestore(..., double_checkpoint=True)` resumes a run that
-                was killed, even while it wrote; one epoch may then be trained twice. Defaults to `None`.
-            validation_split: As in Keras. Defaults to `0.0`.
-            validation_data: As in Keras; `(x_val, labels)` or an array `x_val`. A head without labels in it is left out
-                of the validation's logs. Defaults to `None`.
-            shuffle: As in Keras. Defaults to `True`.
+            batch_size: Integer. Defaults to `None`, Keras' 32. Give 128 or more, for the latent losses.
+            callbacks: `keras.callbacks.BackupAndRestore(..., double_checkpoint=True)` resumes a run that was killed,
+                even while it wrote; one epoch may then be trained twice. Defaults to `None`.
+            validation_data: `(x_val, labels)` or an array `x_val`. A head without labels in it is left out of the
+                validation's logs. Defaults to `None`.
             class_weight: Not supported: give `sample_weight`. Defaults to `None`.
             sample_weight: Float array `(num,)`, weights of the samples in the losses of the reconstruction and the
                 heads, or a dict of such arrays with the keys of `y`. Latent losses take none. Defaults to `None`.
-            **kwargs: Passed to `keras.Model.fit`.
-
-        Returns:
-            Keras `History`.
 
         Raises:
             TypeError: If `x` is a list or does not hold floating-point numbers.
-            ValueError: If data hold NaN or infinity, have another shape than the model's or values that its decoder
-                cannot produce, or labels name a head that does not exist, or a head has no labels.
+            ValueError: If data do not fit the model or hold NaN or infinity, or labels are missing or of no head.
         """
         if class_weight is not None:
             raise ValueError(
-                "TorusAutoencoder.fit: `class_weight` is not supported, since a model can have several heads. "
+                f"{type(self).__name__}.fit: `class_weight` is not supported, since a model can have several heads. "
                 f"Received: class_weight={class_weight!r}. Give sample_weight."
             )
         self._check_data("fit", x, y, needs_labels=True)
@@ -136,7 +126,7 @@ class SampleModel(keras.Model):
         batches = None if validation_split else data.padded_batches((x, y, sample_weight), batch_size, shuffle)
         callbacks = _with_logger(callbacks, logged)
         _repair_backups(callbacks)
-        with data.noted_errors(x, callbacks):
+        with data.noted_errors(f"{type(self).__name__}.fit", x, callbacks):
             if batches is not None:
                 x, y, sample_weight, batch_size = batches, None, None, None
             return super().fit(
@@ -183,6 +173,7 @@ class SampleModel(keras.Model):
 
     def _targets(self, x: Any, y: Any) -> dict[str, Tensor]:
         """What each output is compared with. Without a target of its own, the reconstruction is compared with x."""
+        owner = type(self).__name__
         if y is None:
             return {"reconstruction": x}
         if not isinstance(y, Mapping):
@@ -190,21 +181,21 @@ class SampleModel(keras.Model):
             if shape is None or not _checks.shapes_agree(shape[1:], self.sample_shape):
                 heads = list(self.heads)
                 raise ValueError(
-                    f"TorusAutoencoder: `y` must be a dict of labels by head, or targets of the reconstruction with "
+                    f"{owner}: `y` must be a dict of labels by head, or targets of the reconstruction with "
                     f"shape {self._batch_shape()}. Received: "
                     + (f"y of type {type(y).__name__}. " if shape is None else f"y.shape={shape}. ")
                     + (f"Use y={{{heads[0]!r}: labels}}." if heads else "This model has no heads for labels.")
                 )
             y = {"reconstruction": y}
         for name, values in y.items():
-            _checks.option("TorusAutoencoder", "y", name, ["reconstruction", *self.heads])
+            _checks.option(owner, "y", name, ["reconstruction", *self.heads])
             if not hasattr(values, "shape"):
                 raise TypeError(
-                    f"TorusAutoencoder: y[{name!r}] must be an array or a tensor. Received: {type(values).__name__}. "
+                    f"{owner}: y[{name!r}] must be an array or a tensor. Received: {type(values).__name__}. "
                     f"Use numpy.asarray(values)."
                 )
         if "reconstruction" in y:
-            self._check_samples("TorusAutoencoder", "y['reconstruction']", y["reconstruction"])
+            self._check_samples(owner, "y['reconstruction']", y["reconstruction"])
         return {"reconstruction": x, **y}
 
     def _batch_shape(self) -> str:
@@ -242,7 +233,7 @@ class SampleModel(keras.Model):
 
     def _check_data(self, owner: str, x: Any, y: Any = None, needs_labels: bool = False) -> None:
         """Checks arrays before anything is computed. Streams are checked when they come."""
-        owner = f"TorusAutoencoder.{owner}"
+        owner = f"{type(self).__name__}.{owner}"
         if isinstance(x, (list, tuple)):
             raise TypeError(f"{owner}: `x` must be one array, not a {type(x).__name__}. Use numpy.asarray(x).")
         if isinstance(x, (str, bytes, Mapping)) or not any(hasattr(x, name) for name in ("__iter__", "__getitem__")):

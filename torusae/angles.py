@@ -1,6 +1,8 @@
 """Angle arithmetic: wrap, difference, polar and Cartesian forms, integer directions. Pure functions.
 
-Angles are in radians, `[-π, π)`; any real input means its value modulo 2π.
+Angles are in radians, `[-π, π)`; any real input means its value modulo 2π. A code holds all x values first, then all y
+values. Results are float32 (float64 for float64 input). Input that is not floating-point is a TypeError; shapes that do
+not broadcast and an odd or empty last axis of a code are a ValueError.
 """
 
 import itertools
@@ -21,29 +23,16 @@ _MIN_SQUARED_RADIUS = 1e-12
 
 
 def wrap_angles(angles: Tensor, period: float = 2 * math.pi) -> Tensor:
-    """Wraps angles into `[-π, π)`.
-
-    Angles are in radians; any real value is accepted and read modulo 2π. The gradient is one everywhere. `+π`, as the
-    dtype rounds it, becomes `-π`.
+    """Wraps angles into `[-π, π)`. The gradient is one everywhere. `+π`, as the dtype rounds it, becomes `-π`.
 
     Args:
         angles: Float tensor of any shape, radians.
         period: Positive float. The result lies in `[-period / 2, period / 2)`. Defaults to `2π`.
 
-    Returns:
-        Tensor of the shape of `angles`, float32 (float64 for float64 input).
-
-    Raises:
-        TypeError: If `angles` are not floating-point numbers.
-        ValueError: If `period` is not positive.
-
     Notes:
-        Accuracy in float32:
-
-        - `[-π, π)`: exact.
-        - Up to 500 rad: to 4e-7 rad.
-        - Beyond: to about half a step of float32 at the input, 3e-5 rad at 1e3, 0.03 rad at 1e6, 0.5 rad at 1e7.
-        - From 1e8, where a step is longer than a period: in range, but with no meaning.
+        Accuracy in float32: exact in `[-π, π)`; up to 500 rad to 4e-7 rad; beyond, to about half a step of float32 at
+        the input, 3e-5 rad at 1e3, 0.03 rad at 1e6, 0.5 rad at 1e7. From 1e8, where a step is longer than a period, the
+        result is in range, but has no meaning.
 
     Example:
 
@@ -86,21 +75,11 @@ def _constants(period: float, dtype: str) -> tuple[float, ...]:
 
 
 def angle_difference(a: Tensor, b: Tensor) -> Tensor:
-    """The shortest signed arc from `b` to `a`, in `[-π, π)`.
-
-    Angles are in radians; any real value is accepted and read modulo 2π. At the antipode, where both ways are equally
-    long, the result is `-π`.
+    """The shortest signed arc from `b` to `a`, in `[-π, π)`; at the antipode `-π`.
 
     Args:
         a: Float tensor, radians.
         b: Float tensor that broadcasts with `a`, radians.
-
-    Returns:
-        Tensor of the broadcast shape, `a - b` wrapped.
-
-    Raises:
-        TypeError: If `a` or `b` are not floating-point numbers.
-        ValueError: If their shapes do not broadcast.
 
     Example:
 
@@ -114,44 +93,20 @@ def angle_difference(a: Tensor, b: Tensor) -> Tensor:
 
 
 def split_code(code: Tensor) -> tuple[Tensor, Tensor]:
-    """The x and the y values of a code, each `(..., dim)`, in at least float32.
-
-    Args:
-        code: Float tensor `(..., 2 * dim)`, all x values first, then all y values.
-
-    Returns:
-        The pair `(x, y)`.
-
-    Raises:
-        ValueError: If the last axis is odd or empty.
-    """
+    """The x and the y values of a code `(..., 2 * dim)`, each `(..., dim)`, in at least float32."""
     code = _checks.code_tensor("split_code", "code", code)
     dim = code.shape[-1] // 2
     return code[..., :dim], code[..., dim:]
 
 
 def squared_radii(code: Tensor) -> Tensor:
-    """`r² = x² + y²` of every circle (Mikulski & Duda 2019, eq. 1), `(..., dim)`; smooth at the origin.
-
-    Args:
-        code: Float tensor `(..., 2 * dim)`.
-
-    Returns:
-        Tensor `(..., dim)`.
-    """
+    """`r² = x² + y²` of every circle of a code (Mikulski & Duda 2019, eq. 1), `(..., dim)`; smooth at the origin."""
     x, y = split_code(code)
     return x * x + y * y
 
 
 def polar_angles(code: Tensor) -> Tensor:
-    """The angles of `to_polar` alone, `φ = atan2(y, x)` of every circle, `(..., dim)`.
-
-    Args:
-        code: Float tensor `(..., 2 * dim)`.
-
-    Returns:
-        Tensor `(..., dim)`, radians, `[-π, π)`; 0 with gradient 0 closer to the origin than `1e-6`.
-    """
+    """The angles of `to_polar` alone, `φ = atan2(y, x)` of every circle, `(..., dim)`, radians, `[-π, π)`."""
     x, y = split_code(code)
     return _angles(x, y, x * x + y * y < _MIN_SQUARED_RADIUS)
 
@@ -170,14 +125,10 @@ def to_polar(code: Tensor) -> tuple[Tensor, Tensor]:
     gradient 0: the direction of such a point is not known.
 
     Args:
-        code: Float tensor `(..., 2 * dim)`, all x values first, then all y values.
+        code: Float tensor `(..., 2 * dim)`.
 
     Returns:
-        The pair `(radii, angles)`, each `(..., dim)`, float32 (float64 for float64 input); radians, `[-π, π)`.
-
-    Raises:
-        TypeError: If `code` does not hold floating-point numbers.
-        ValueError: If the last axis of `code` is odd or empty.
+        The pair `(radii, angles)`, each `(..., dim)`; radians, `[-π, π)`.
 
     Example:
 
@@ -199,20 +150,11 @@ def to_polar(code: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def to_cartesian(radii: Tensor, angles: Tensor) -> Tensor:
-    """The code `(r cos φ, r sin φ)` of radii and angles, all x values first, then all y values.
-
-    Angles are in radians; any real value is accepted and read modulo 2π.
+    """The code `(r cos φ, r sin φ)` of radii and angles, `(..., 2 * dim)`.
 
     Args:
         radii: Float tensor `(..., dim)`.
         angles: Float tensor that broadcasts with `radii`, radians.
-
-    Returns:
-        Tensor `(..., 2 * dim)`.
-
-    Raises:
-        TypeError: If `radii` or `angles` are not floating-point numbers.
-        ValueError: If their shapes do not broadcast.
 
     Example:
 
@@ -235,14 +177,10 @@ def integer_vectors(dim: int, order: int = 1, interactions: int | None = None, m
         dim: Integer, at least 1, the number of circles.
         order: Integer, at least 1, the largest entry. Defaults to `1`.
         interactions: Integer, at least 1, or `None`: the most entries that are not zero. Defaults to `None`, `dim`.
-        most: Integer, the number of vectors allowed. Defaults to 2**20.
+        most: Integer, the number of vectors allowed, beyond which there is a ValueError. Defaults to 2**20.
 
     Returns:
         int32 array `(num, dim)`; the first entry of a row that is not zero is positive.
-
-    Raises:
-        TypeError: If a number is not an integer.
-        ValueError: If a number is below 1, or there would be more than `most` vectors.
 
     Example:
 
@@ -256,19 +194,11 @@ def integer_vectors(dim: int, order: int = 1, interactions: int | None = None, m
 def primitive_directions(dim: int, order: int = 1, interactions: int | None = None) -> np.ndarray:
     """Integer directions of a torus, no two on one line: the vectors whose entries have no common divisor.
 
-    A distribution on the torus is uniform if and only if `k·φ` is uniform on the circle along all of them.
-
-    Args:
-        dim: Integer, at least 1, the number of circles.
-        order: Integer, at least 1, the largest entry. Defaults to `1`.
-        interactions: Integer, at least 1, or `None`: the most entries that are not zero. Defaults to `None`, `dim`.
+    A distribution on the torus is uniform if and only if `k·φ` is uniform on the circle along all of them. The
+    arguments are those of `integer_vectors`.
 
     Returns:
-        int32 array `(num_directions, dim)`, the shortest first; `[[1]]` at `dim` 1.
-
-    Raises:
-        TypeError: If a number is not an integer.
-        ValueError: If a number is below 1, or there would be more than 2**20 vectors.
+        int32 array `(num_directions, dim)`, the shortest first.
 
     Example:
 
@@ -289,14 +219,25 @@ def _integer_vectors(owner: str, dim: int, order: int, interactions: int | None,
     interactions = dim if interactions is None else _checks.positive_int(owner, "interactions", interactions)
     interactions = min(interactions, dim)
     # A sum of more binomials than this would itself take long; it has at least 2 ** interactions vectors.
-    sizes = range(1, min(interactions, 64) + 1)
-    count = sum(math.comb(dim, m) * (2 * order) ** m for m in sizes) // 2
+    count = num_vectors(dim, order, min(interactions, 64))
     if count > most:
         raise ValueError(
             f"{owner}: `dim`={dim}, `order`={order} and `interactions`={interactions} ask for more than {most} "
             f"vectors. Use fewer interactions or a smaller order."
         )
     return _vectors_of(dim, order, interactions, count)
+
+
+def num_vectors(dim: int, order: int, interactions: int) -> int:
+    """The number of integer vectors other than 0, one of `k` and `-k`: entries up to `order`, few of them not zero.
+
+    Example:
+
+    >>> import torusae
+    >>> torusae.angles.num_vectors(2, order=1, interactions=2)
+    4
+    """
+    return sum(math.comb(dim, m) * (2 * order) ** m for m in range(1, interactions + 1)) // 2
 
 
 @lru_cache(maxsize=32)

@@ -24,14 +24,13 @@ def sample_rows(
 
     Use it for figures, `diagnose`, and metrics that need all points at once. Every set of `num_rows` rows has the same
     probability. At most `num_rows` rows and one batch are in memory. A statistic of the sample has the error of
-    `num_rows` independent points: at most `1 / √num_rows` for a mean of cosines, about `1.25 / √num_rows` for a Kuiper
-    statistic.
+    `num_rows` independent points: at most `1 / √num_rows` for a mean of cosines.
 
     Args:
         data: A stream of batches: a `tf.data.Dataset`, `keras.utils.PyDataset`, torch `DataLoader` or generator. A
             batch is `x`, `(x, y)` or any nested structure of arrays with one row a sample. Or an array, or a tuple or
             dict of arrays; of memory-mapped files only the drawn rows are read.
-        num_rows: Integer, at least 1. Of fewer rows all are returned.
+        num_rows: Integer. Of fewer rows all are returned.
         seed: Integer or NumPy generator. The same integer and data give the same rows. Defaults to `None`.
         steps: Integer, number of batches to read from a stream. An endless stream needs it. Defaults to `None`, all.
 
@@ -40,8 +39,7 @@ def sample_rows(
 
     Raises:
         TypeError: If `data` are neither arrays nor a stream.
-        ValueError: If the stream has no rows, is endless and `steps` is `None`, or its batches or their arrays do not
-            fit together; the message names the batch.
+        ValueError: If the stream has no rows or no end, or its batches or their arrays do not fit together.
 
     Example:
 
@@ -52,8 +50,7 @@ def sample_rows(
     ((20, 2), (20,))
 
     Reference:
-        Vitter (1985), Random sampling with a reservoir. Here every row draws a random number, and the rows with the
-        smallest numbers are kept.
+        Vitter (1985), Random sampling with a reservoir. Here the rows with the smallest random numbers are kept.
     """
     num_rows = _checks.positive_int("sample_rows", "num_rows", num_rows)
     (generator,) = _checks.generators("sample_rows", seed, 1)
@@ -99,8 +96,7 @@ def _common_length(arrays: list[Any], where: str) -> int:
 
 def _batches(data: Any, steps: int | None) -> Iterator[Any]:
     """The batches of one pass over a stream of any kind, or the first few."""
-    if steps is not None:
-        steps = _checks.positive_int("sample_rows", "steps", steps)
+    steps = _checks.optional_int("sample_rows", "steps", steps)
     if isinstance(data, keras.utils.PyDataset):
         endless = data.num_batches is None
         stream = (data[index] for index in (itertools.count() if endless else range(data.num_batches)))
@@ -126,18 +122,16 @@ class PaddedBatches(keras.utils.PyDataset):
     passed as the shape of an array. Memory-mapped files are read one batch at a time.
 
     Args:
-        arrays: Nested structure of NumPy arrays with one row per sample: `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+        arrays: `(x,)`, `(x, y)` or `(x, y, sample_weight)`, structures of NumPy arrays with one row per sample.
         batch_size: Integer, samples per batch.
         num_parts: Integer, the number of devices.
-        shuffle: Boolean, whether each epoch has a new order, drawn from NumPy's global generator as in Keras.
-            Defaults to `False`.
+        shuffle: Boolean, whether each epoch has a new order, drawn as in Keras. Defaults to `False`.
         marked: Boolean, whether batches carry their number of samples for `without_padding`. Defaults to `True`.
 
     Example:
 
-    >>> import numpy as np
-    >>> from torusae.data import PaddedBatches
-    >>> batches = PaddedBatches((np.zeros((5, 2)),), batch_size=5, num_parts=4, marked=False)
+    >>> import numpy as np, torusae
+    >>> batches = torusae.data.PaddedBatches((np.zeros((5, 2)),), batch_size=5, num_parts=4, marked=False)
     >>> batches[0][0].shape
     (8, 2)
     """
@@ -157,7 +151,6 @@ class PaddedBatches(keras.utils.PyDataset):
         return math.ceil(self.num_rows / self.batch_size)
 
     def on_epoch_begin(self):
-        """Draws the order of an epoch."""
         if self.shuffle:
             self.order = np.random.permutation(self.num_rows)  # noqa: NPY002, the generator that Keras seeds
 
@@ -175,18 +168,11 @@ class PaddedBatches(keras.utils.PyDataset):
 def without_padding(data: Any) -> Any:
     """A batch of `PaddedBatches` without its padding rows; any other batch unchanged.
 
-    Args:
-        data: What a training step receives: `x`, `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
-
-    Returns:
-        The same structure with fewer rows, or `data` itself.
-
     Example:
 
-    >>> import numpy as np
-    >>> from torusae.data import PaddedBatches, without_padding
-    >>> batches = PaddedBatches((np.zeros((5, 2)),), batch_size=5, num_parts=4)
-    >>> without_padding(batches[0])[0].shape
+    >>> import numpy as np, torusae
+    >>> batches = torusae.data.PaddedBatches((np.zeros((5, 2)),), batch_size=5, num_parts=4)
+    >>> torusae.data.without_padding(batches[0])[0].shape
     (5, 2)
     """
     x = data[0] if isinstance(data, (tuple, list)) and data else data
@@ -202,10 +188,7 @@ def rows_of(arrays: Any, rows: slice) -> Any:
 
 
 def must_be_batched(arrays: Any) -> bool:
-    """Whether Keras can't take arrays as they are.
-
-    Either `keras.distribution` can't divide their batches, or a memory-mapped file would be copied into memory.
-    """
+    """Whether Keras can't take arrays: it can't divide their batches, or would copy memory-mapped files."""
     return distribution.num_parts() > 1 or _backend.copies_memory_maps(keras.tree.flatten(arrays))
 
 
@@ -249,12 +232,10 @@ class _Place(keras.callbacks.Callback):
 
 
 @contextlib.contextmanager
-def noted_errors(x: Any, callbacks: Any) -> Iterator[None]:
+def noted_errors(owner: str, x: Any, callbacks: Any) -> Iterator[None]:
     """Adds the step and the epoch to an error while a stream trains a model: values of streams aren't checked before.
 
-    Args:
-        x: The data.
-        callbacks: The list of callbacks of the training. A callback is added to it.
+    A callback is added to the list `callbacks`. `owner` is what is called, for the note.
     """
     place = _Place()
     if not _checks.is_array(x) and isinstance(callbacks, list):
@@ -263,5 +244,5 @@ def noted_errors(x: Any, callbacks: Any) -> Iterator[None]:
         yield
     except Exception as error:
         if place.step is not None:
-            error.add_note(f"TorusAutoencoder.fit: stopped in step {place.step + 1} of epoch {place.epoch + 1}.")
+            error.add_note(f"{owner}: stopped in step {place.step + 1} of epoch {place.epoch + 1}.")
         raise

@@ -8,6 +8,7 @@ import numpy as np
 
 from torusae import _checks, metrics
 from torusae.densities.base import polar
+from torusae.metrics.circles import KUIPER_CHANCE
 from torusae.spaces import Diagnosis, Problem, Statistic, Torus
 from torusae.spaces._torus_problems import RARE_KUIPER, SMALL_KUIPER
 
@@ -21,20 +22,16 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None) -> Diagno
     On a torus: dead, uneven or gapped circles, tied circles, radii off their prior, and fewer filled dimensions than
     circles. On other spaces: statistics that are far from those of the prior.
 
-    Where the model has a fitted flow, the uniformity of the mapped angles is measured beside that of the angles: the
-    statistic `"uniform_kuiper"` for single circles, and a note with the largest one along pairs of circles.
+    Where the model has a fitted flow, the uniformity of the mapped angles is measured too: the statistic
+    `"uniform_kuiper"` for single circles, and a note with the largest one along pairs of circles.
 
     Args:
         model: A `TorusAutoencoder`, or points of a torus, `(num, 2 * dim)`.
         x: Samples that the model encodes, at least 100. Not with points. Defaults to `None`.
         batch_size: Integer, the batch size of the training, which is judged too. Defaults to `None`.
 
-    Returns:
-        `Diagnosis`.
-
     Raises:
-        ValueError: If samples are missing or given beside points, there are fewer than 100 points, or the points are
-            not finite.
+        ValueError: If samples are missing, too few, or given beside points, or the points are not finite.
 
     Notes:
         On a torus, independent uniform points pass all thresholds but once in about a thousand times. No threshold is
@@ -85,7 +82,7 @@ def _with_map(diagnosis: Diagnosis, flow: Any) -> Diagnosis:
     if not hasattr(flow, "to_uniform"):
         return diagnosis
     angles = flow.to_uniform(polar(diagnosis.points)[1])
-    chance = 1.25 / math.sqrt(len(angles))
+    chance = KUIPER_CHANCE / math.sqrt(len(angles))
     circles = metrics.kuiper_statistic(angles)
     pairs = metrics.direction_kuiper(angles)[1].max()
     note = (

@@ -15,79 +15,27 @@ from torusae._checks import Tensor
 
 
 def num_replicas() -> int:
-    """The number of replicas that run the present step, each with its own rows of the batch; 1 on JAX.
-
-    Returns:
-        Integer.
-
-    Example:
-
-    >>> from torusae import distribution
-    >>> distribution.num_replicas()
-    1
-    """
+    """The number of replicas that run the present step, each with its own rows of the batch; 1 on JAX."""
     return _backend.replicas().size
 
 
 def gather(values: Tensor) -> Tensor:
-    """The rows of all replicas; `values` itself where there is one replica.
+    """The rows of all replicas, `(global batch, ...)`; the number of rows may differ between replicas.
 
     A loss of the gathered rows is the loss of the global batch. The mean over replicas of its gradients, which
     `MirroredStrategy` and `DistributedDataParallel` take, is the gradient of the global batch.
-
-    Args:
-        values: Float tensor `(batch, ...)`; the number of rows may differ between replicas.
-
-    Returns:
-        Tensor `(global batch, ...)`.
-
-    Example:
-
-    >>> import keras
-    >>> from torusae import distribution
-    >>> distribution.gather(keras.ops.ones((3, 2))).shape[0]
-    3
     """
     return _backend.replicas().gather(values)
 
 
 def sum_over_replicas(value: Tensor) -> Tensor:
-    """The sum of a tensor over the replicas, without a gradient; `value` itself where there is one replica.
-
-    Args:
-        value: Tensor of the same shape on every replica.
-
-    Returns:
-        Tensor of the shape of `value`.
-
-    Example:
-
-    >>> import keras
-    >>> from torusae import distribution
-    >>> float(distribution.sum_over_replicas(keras.ops.ones(())))
-    1.0
-    """
+    """The sum of a tensor over the replicas, without a gradient; `value` itself where there is one replica."""
     replicas = _backend.replicas()
     return value if replicas.size == 1 else replicas.sum(value)
 
 
 def share(mean: Tensor, count: Tensor) -> Tensor:
-    """A replica's mean over `count` samples, scaled so that the mean over replicas is the mean over all samples.
-
-    Args:
-        mean: Scalar tensor.
-        count: Scalar tensor or number, the samples of this replica.
-
-    Returns:
-        Scalar tensor; `mean` itself where there is one replica.
-
-    Example:
-
-    >>> import keras
-    >>> from torusae import distribution
-    >>> float(distribution.share(keras.ops.ones(()), 3))
-    1.0
-    """
+    """A replica's mean over `count` samples, scaled so that the mean over replicas is the mean over all samples."""
     replicas = _backend.replicas()
     if replicas.size == 1:
         return mean
@@ -96,56 +44,18 @@ def share(mean: Tensor, count: Tensor) -> Tensor:
 
 
 def mean(value: Tensor) -> Tensor:
-    """The mean of a tensor over the replicas, without a gradient.
-
-    Args:
-        value: Float tensor of the same shape on every replica.
-
-    Returns:
-        Tensor of the shape of `value`.
-
-    Example:
-
-    >>> import keras
-    >>> from torusae import distribution
-    >>> float(distribution.mean(keras.ops.ones(())))
-    1.0
-    """
+    """The mean of a tensor over the replicas, without a gradient."""
     replicas = _backend.replicas()
     return ops.stop_gradient(value) if replicas.size == 1 else replicas.sum(value) / replicas.size
 
 
 def agree(value: Tensor) -> Tensor:
-    """The mean of a tensor over the replicas, with the gradient of the replica's own value.
-
-    Args:
-        value: Float tensor of the same shape on every replica.
-
-    Returns:
-        Tensor of the shape of `value`; `value` itself where there is one replica.
-
-    Example:
-
-    >>> import keras
-    >>> from torusae import distribution
-    >>> float(distribution.agree(keras.ops.ones(())))
-    1.0
-    """
+    """The mean of a tensor over the replicas, with the gradient of the replica's own value."""
     return value if num_replicas() == 1 else value + mean(value) - ops.stop_gradient(value)
 
 
 def num_parts() -> int:
-    """The number of equal parts into which `keras.distribution` divides a batch; 1 without a distribution.
-
-    Returns:
-        Integer.
-
-    Example:
-
-    >>> from torusae import distribution
-    >>> distribution.num_parts()
-    1
-    """
+    """The number of equal parts into which `keras.distribution` divides a batch; 1 without a distribution."""
     current = keras.distribution.distribution()
     if current is None or current.batch_dim_name is None:
         return 1
@@ -161,11 +71,9 @@ def data_parallel(num_devices: int | None = None) -> Iterator[None]:
     and call `fit`, `evaluate` and `predict` within the scope.
 
     Args:
-        num_devices: Integer, at least 1, or `None` for all. These are GPUs or TPUs if there are any, otherwise CPU
-            devices. Defaults to `None`.
+        num_devices: Integer, GPUs or TPUs if there are any, otherwise CPU devices. Defaults to `None`, all.
 
     Raises:
-        TypeError: If `num_devices` is not an integer.
         ValueError: If `num_devices` is larger than the number of devices.
         RuntimeError: On torch, where each device has its own process: use `DistributedDataParallel`.
 
@@ -178,8 +86,7 @@ def data_parallel(num_devices: int | None = None) -> Iterator[None]:
         model.fit(x, batch_size=512)
     ```
     """
-    if num_devices is not None:
-        num_devices = _checks.positive_int("data_parallel", "num_devices", num_devices)
+    num_devices = _checks.optional_int("data_parallel", "num_devices", num_devices)
     found, scope = _backend.parallel_devices()
     if num_devices is not None and num_devices > len(found):
         raise ValueError(

@@ -22,8 +22,8 @@ _TURN = 2 * math.pi
 class Head(keras.layers.Layer):
     """Predicts labels from the coordinates of a latent space; its loss shapes these coordinates.
 
-    It is the paper's classifier: three dense layers with cross-entropy. It reads what `space.head_input` returns. For
-    a torus that is the cosine and sine of each angle, so the head has no seam at ±π.
+    It is the paper's classifier: three dense layers with cross-entropy. It reads what `space.head_input` returns. For a
+    torus that is the cosine and sine of each angle, so the head has no seam at ±π.
 
     | task | labels | missing label | loss |
     |---|---|---|---|
@@ -34,7 +34,7 @@ class Head(keras.layers.Layer):
     Args:
         task: `"classes"`, `"number"` or `"angle"`.
         num_outputs: Integer, the number of classes, or of label columns. Defaults to `1`.
-        weight: Float, at least 0, weight of the loss in the model. Defaults to `1.0`.
+        weight: Float, not negative, weight of the loss in the model. Defaults to `1.0`.
         units: Sequence of integers, units of each hidden layer. Defaults to `(64, 64)`.
         period: Positive float, the period of `"angle"` labels: `24` for hours, `360` for degrees. A label means its
             value modulo the period. Defaults to `None`, 2π: radians.
@@ -44,14 +44,12 @@ class Head(keras.layers.Layer):
         inputs: Float tensor `(batch, head_size)`, what `space.head_input` returns.
 
     Returns:
-        Raw outputs, a float32 tensor. `"classes"`: logits `(batch, num_outputs)`. `"number"`: numbers
-        `(batch, num_outputs)`. `"angle"`: points in the plane `(batch, 2 * num_outputs)`, all x values first, then all
-        y values. `predictions` turns them into probabilities, numbers and angles.
+        Raw outputs, a float32 tensor: logits or numbers `(batch, num_outputs)`, or for angles points in the plane
+        `(batch, 2 * num_outputs)`, all x values first, then all y values. `predictions` turns them into probabilities,
+        numbers and angles.
 
     Raises:
-        TypeError: If an argument is of the wrong type.
-        ValueError: If `task` is unknown, there are fewer than two classes, `weight` is negative, `period` is not
-            positive or is given for another task than `"angle"`, or the inputs are not of rank 2.
+        ValueError: If `task` is unknown, a number is out of range, or another task than `"angle"` has a `period`.
 
     Example:
 
@@ -119,18 +117,12 @@ class Head(keras.layers.Layer):
         return self.output_layer(x)
 
     def compute_output_shape(self, inputs_shape):
-        """The shape of the raw outputs."""
         return (inputs_shape[0], self.output_layer.units)
 
     def predictions(self, outputs: Tensor) -> Tensor:
-        """Probabilities, numbers or angles from raw outputs.
+        """Probabilities, numbers or angles from raw outputs, `(batch, num_outputs)`.
 
-        Args:
-            outputs: Float tensor, what the head returned.
-
-        Returns:
-            Tensor `(batch, num_outputs)`: probabilities of the classes, or numbers, or angles in units of the period,
-            `[-period / 2, period / 2)`.
+        Angles are in units of the period, `[-period / 2, period / 2)`.
         """
         if self.task == "classes":
             return ops.softmax(outputs, axis=-1)
@@ -155,7 +147,6 @@ class Head(keras.layers.Layer):
             mask `(batch,)`, 1.0 where there is a label and 0.0 where it is missing.
 
         Raises:
-            TypeError: If classes are not integers.
             ValueError: If labels are of another shape.
         """
         _check_columns(self, labels)
@@ -203,18 +194,12 @@ class Head(keras.layers.Layer):
     def check_labels(self, labels: Any, num_samples: int, owner: str, name: str) -> None:
         """Checks all labels of a data set before training, on the host.
 
-        Args:
-            labels: Array or tensor, one label (or one row of labels) for each sample.
-            num_samples: Integer, the number of samples.
-            owner: String, the function that was called, for messages.
-            name: String, the argument that holds the labels, for messages, such as `"y['digit']"`.
+        Warns once for a head for angles without a `period` if its labels look like hours or degrees.
+
+        Messages name `owner`, the function that was called, and `name`, its argument, such as `"y['digit']"`.
 
         Raises:
             ValueError: If labels are of another number, shape or type, or hold classes out of range or infinity.
-
-        Warns:
-            UserWarning: Once for each head of the task `"angle"` without a `period`, if its labels look like hours or
-                degrees.
         """
         labels = _checks.host_array(labels)
         if labels.ndim == 0 or len(labels) != num_samples:
@@ -259,7 +244,6 @@ class Head(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        """Returns the head that `get_config` describes."""
         quantized = config.get("quantized", ())
         head = cls(**{name: value for name, value in config.items() if name != "quantized"})
         for layer, policy in zip((*head.hidden, head.output_layer), quantized, strict=False):

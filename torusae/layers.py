@@ -27,9 +27,7 @@ def _float32_by_default(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class Polar(keras.layers.Layer):
-    """Turns a code into radii and angles, with finite value and gradient everywhere. See `to_polar`.
-
-    Angles are in radians, `[-π, π)`.
+    """Turns a code into radii and angles, `[-π, π)`, with finite value and gradient everywhere. See `to_polar`.
 
     Args:
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
@@ -46,9 +44,6 @@ class Polar(keras.layers.Layer):
     >>> radii, angles = torusae.Polar()(keras.ops.ones((1, 2)))
     >>> round(float(angles[0, 0]), 4)
     0.7854
-
-    Reference:
-        Mikulski & Duda (2019), arXiv:1903.12286, eq. 1.
     """
 
     def __init__(self, **kwargs):
@@ -58,7 +53,6 @@ class Polar(keras.layers.Layer):
         return to_polar(code)
 
     def compute_output_shape(self, code_shape):
-        """The shapes of radii and angles."""
         shape = (*code_shape[:-1], code_shape[-1] // 2)
         return shape, shape
 
@@ -111,12 +105,6 @@ class Read(keras.layers.Layer):
     Call arguments:
         point: Float tensor `(batch, space.point_size)`.
 
-    Returns:
-        Tensor `(batch, columns)`.
-
-    Raises:
-        ValueError: If `what` is unknown.
-
     Example:
 
     >>> import torusae
@@ -134,7 +122,6 @@ class Read(keras.layers.Layer):
         return getattr(self.space, self.what)(point)
 
     def get_config(self):
-        """Returns the constructor's arguments."""
         return {
             **super().get_config(),
             "space": keras.saving.serialize_keras_object(self.space),
@@ -143,15 +130,13 @@ class Read(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        """Returns the layer that `get_config` describes."""
         return cls(**{**config, "space": keras.saving.deserialize_keras_object(config["space"])})
 
 
 def _in_train_step() -> bool:
     """Whether a Keras trainer's `train_step` is running, up the call stack.
 
-    A subclassed model whose `call` has no `training` argument is called without one in `fit`, and Keras then tells its
-    layers nothing. Its training step has no other mark that a layer could see.
+    A subclassed model whose `call` has no `training` argument tells its layers nothing of `fit`.
     """
     frame: Any = sys._getframe(1)
     while frame is not None:
@@ -167,25 +152,24 @@ class Latent(keras.layers.Layer):
 
     Put it between any encoder and decoder. In training, each term of the space pulls at the points:
 
-    - With `p`, the gradient of `Σ weight · L` at the points, the pull is `G · p / max(1, |p| / max_pull)`. `G` is
-      the size of the gradient that arrives at the points from the rest of the model: the root mean square, over the
+    - With `p`, the gradient of `Σ weight · L` at the points, the pull is `G · p / max(1, |p| / max_pull)`. `G` is the
+      size of the gradient that arrives at the points from the rest of the model: the root mean square, over the
       samples, of each sample's own gradient; `|p|` is the size of `p`. So weights are relative and suit any loss and
       any scale of data, and the pull is at most `max_pull` times as strong as the model's own gradient.
     - Nothing is added to the model's loss: `loss` and `val_loss` are the model's own.
     - In `predict`, `evaluate`, exported graphs and a plain call, the layer is only its linear map and the space.
     - A frozen layer (`trainable = False`) does not pull.
 
-    The callback `LatentLogger` logs the terms and the statistics of the space.
+    The losses are statistics of a batch: use batches of 64 or more. `LatentLogger` logs the terms and the statistics.
 
     Args:
         space: A `Space`, for example `Torus(3)`.
         losses: The name of a preset of the space, or a sequence of `Term` and `LatentLoss` objects. `"none"` means no
-            loss. `None` is the first preset of the space. Defaults to `None`.
+            loss. Defaults to `None`, the first preset of the space.
         loss_weights: Dict from a term's name to its weight, a float. Others keep their own. Defaults to `None`.
         max_pull: Positive float, the largest size of the pull, relative to `G`. A larger one gives more uniform points
             and a larger reconstruction error. Defaults to `1.0`.
-        gather: Boolean, whether the losses see the rows of all replicas of a distributed run, and not each replica's
-            own. With one replica, and on JAX, it does nothing. Defaults to `True`.
+        gather: Boolean, whether the losses see the rows of all replicas of a distributed run. Defaults to `True`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
     Call arguments:
@@ -196,12 +180,7 @@ class Latent(keras.layers.Layer):
         Code, which the decoder reads: a float32 tensor `(batch, space.code_size)`.
 
     Raises:
-        TypeError: If an argument is of the wrong type.
-        ValueError: If a preset or a name in `loss_weights` is unknown, a weight is negative, two terms share a name,
-            a term reads a part that the space does not have, or the features are not of rank 2.
-
-    Notes:
-        The losses are statistics of a batch: use batches of 64 or more. They mean the same at any batch size.
+        ValueError: If a name is unknown or occurs twice, a weight is negative, or the features are not of rank 2.
 
     Example:
 
@@ -333,7 +312,6 @@ class Latent(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        """Returns the layer that `get_config` describes."""
         config = dict(config)
         for key in ("space", "losses"):
             if key in config:
@@ -382,11 +360,11 @@ class TorusLatent(Latent):
     """A torus in any Keras model: features become angles that are spread evenly, with no change to `fit`.
 
     A linear map makes `dim` points in the plane. Losses spread their angles and hold their radii near 1. The decoder
-    reads the coordinates of the points, all x values first, then all y values. Angles are in radians: read them with
-    `Polar` or `to_polar`.
+    reads the coordinates of the points, all x values first, then all y values. `Polar` and `to_polar` read angles, in
+    radians.
 
     Args:
-        dim: Integer, at least 1, the number of circles.
+        dim: Integer, the number of circles.
         losses: As in `Latent`. Defaults to `None`, the preset `"uniform"`.
         loss_weights: As in `Latent`. Defaults to `None`.
         max_pull: As in `Latent`. Defaults to `1.0`.
@@ -399,15 +377,10 @@ class TorusLatent(Latent):
     Returns:
         Code, a float32 tensor `(batch, 2 * dim)`.
 
-    Raises:
-        TypeError: If `dim` is not an integer.
-        ValueError: If `dim` is below 1; otherwise as `Latent`.
-
     Example:
 
     >>> import keras, torusae
     >>> model = keras.Sequential([keras.Input((50,)), torusae.TorusLatent(3), keras.layers.Dense(50)])
-    >>> model.compile("adam", "mse")
     >>> model.layers[0].output.shape
     (None, 6)
 
@@ -420,7 +393,6 @@ class TorusLatent(Latent):
         self.dim = int(dim)
 
     def get_config(self):
-        """Returns the constructor's arguments."""
         config = super().get_config()
         del config["space"]
         return {**config, "dim": self.dim}

@@ -29,6 +29,9 @@ class TorusAutoencoder(Codec):
     factor `|R|` is held constant for the gradient, so that one weight serves any loss and any scale of data. The latent
     terms pull at the points without a part in the loss: see `Latent`.
 
+    Samples `x` are an array `(num, *sample_shape)`, or anything that Keras' `predict` accepts. In all methods
+    `batch_size` is Keras' 32 by default, and `verbose=0` hides the progress bar. Results are NumPy arrays.
+
     Args:
         encoder: Keras model from a sample to features `(batch, num_features)`. Its input shape must be known.
         decoder: Keras model from a code `(batch, code_size)` to a sample. A torus has codes of `2 * dim` values.
@@ -42,21 +45,16 @@ class TorusAutoencoder(Codec):
 
     Raises:
         TypeError: If an argument is of the wrong type.
-        ValueError: If the encoder's input shape is unknown, the decoder does not read the code or does not return
-            samples of the encoder's input shape, or a head has a name that the model uses itself.
+        ValueError: If the parts do not fit together, or a head has a name that the model uses itself.
 
     Example:
 
     >>> import numpy as np, torusae
-    >>> encoder, decoder = torusae.autoencoder_networks((4,), code_size=2)
-    >>> model = torusae.TorusAutoencoder(encoder, decoder, torusae.TorusLatent(1))
+    >>> model = torusae.TorusAutoencoder.from_shape((4,), dim=1)
     >>> model.compile("adam", "mse")
     >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
-    >>> history = model.fit(x, verbose=0).history
-    >>> sorted(history)
+    >>> sorted(model.fit(x, verbose=0).history)
     ['diaphony', 'kuiper', 'loss', 'quantile', 'reconstruction']
-    >>> model.angles(x, verbose=0).shape
-    (64, 1)
 
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286. The relative weights are a torusae choice.
@@ -124,7 +122,7 @@ class TorusAutoencoder(Codec):
         start: str | None = "auto",
         **latent_arguments: Any,
     ) -> "TorusAutoencoder":
-        """A model for samples of a shape: convolutions for images in [0, 1], dense layers for vectors.
+        """A model for samples of a shape, not compiled: convolutions for images in [0, 1], dense layers for vectors.
 
         Args:
             input_shape: Shape of one sample, for example `x.shape[1:]`.
@@ -132,9 +130,6 @@ class TorusAutoencoder(Codec):
             heads: As in the constructor. Defaults to `None`.
             start: As in the constructor. Defaults to `"auto"`.
             **latent_arguments: Passed to `TorusLatent` or `Latent` (`losses`, `loss_weights`).
-
-        Returns:
-            `TorusAutoencoder`, not compiled.
 
         Example:
 
@@ -166,11 +161,7 @@ class TorusAutoencoder(Codec):
             optimizer: Keras optimizer or its name. Defaults to `"adam"`.
             loss: The reconstruction loss: a name, a function or a `keras.losses.Loss`. Defaults to `"mse"`.
             metrics: Metrics of the reconstruction, or a dict from an output's name to its metrics. Defaults to `None`.
-            **kwargs: Passed to `keras.Model.compile`.
-
-        Raises:
-            ValueError: If `loss` is a dict or `loss_weights` is given. A head has its own loss and weight, the latent
-                layer those of its terms.
+            **kwargs: Passed to `keras.Model.compile`. Not `loss_weights`: heads and latent terms have weights.
         """
         if isinstance(loss, (Mapping, list, tuple)) or loss is None:
             raise ValueError(
@@ -249,7 +240,6 @@ class TorusAutoencoder(Codec):
 
     @classmethod
     def from_config(cls, config):
-        """Returns the model that `get_config` describes."""
         config = dict(config)
         for name in ("encoder", "decoder", "latent", "heads"):
             config[name] = keras.saving.deserialize_keras_object(config[name])

@@ -1,6 +1,6 @@
 """Windings and paths between two points of a torus (Mikulski & Duda 2019, section 4). Pure functions on `keras.ops`.
 
-Angles are in radians, `[-π, π)`; any real input means its value modulo 2π.
+A code is a float tensor `(2 * dim,)`; codes of other shapes are a ValueError. Angles are in radians, `[-π, π)`.
 """
 
 import itertools
@@ -28,15 +28,11 @@ def windings(dim: int, order: int = 1) -> Tensor:
     """Every winding `k` in `{-order..order}^dim`: how many extra turns a path takes around each circle.
 
     Args:
-        dim: Integer, at least 1, the number of circles.
+        dim: Integer, the number of circles.
         order: Integer, at least 0, the largest number of turns. Defaults to `1`.
 
     Returns:
-        int32 tensor `((2 * order + 1)**dim, dim)`.
-
-    Raises:
-        TypeError: If `dim` or `order` is not an integer.
-        ValueError: If `dim` is below 1, `order` below 0, or there would be more than 2**20 rows.
+        int32 tensor `((2 * order + 1)**dim, dim)`, at most 2**20 rows.
 
     Example:
 
@@ -58,18 +54,10 @@ def windings(dim: int, order: int = 1) -> Tensor:
 
 
 def shortest_winding(start: Tensor, end: Tensor) -> Tensor:
-    """The winding of the shortest path between two codes.
-
-    Args:
-        start: Float tensor `(2 * dim,)`, a code.
-        end: Float tensor `(2 * dim,)`, a code.
+    """The winding of the shortest path between two codes; 0 where both ways are equally long.
 
     Returns:
-        int32 tensor `(dim,)`, the `k` that minimizes `|Φ⁽²⁾ - Φ⁽¹⁾ + 2πk|` on each circle. Where both ways are equally
-        long it is 0.
-
-    Raises:
-        ValueError: If the codes are not of rank 1 or differ in size.
+        int32 tensor `(dim,)`, the `k` that minimizes `|Φ⁽²⁾ - Φ⁽¹⁾ + 2πk|` on each circle.
 
     Example:
 
@@ -78,9 +66,6 @@ def shortest_winding(start: Tensor, end: Tensor) -> Tensor:
     >>> end = torusae.to_cartesian(keras.ops.ones(1), keras.ops.full((1,), -3.0))
     >>> keras.ops.convert_to_numpy(torusae.shortest_winding(start, end)).tolist()
     [1]
-
-    Reference:
-        Mikulski & Duda (2019), arXiv:1903.12286, section 4.
     """
     arcs = _arcs("shortest_winding", start, end)
     return ops.where(arcs > math.pi, -1, ops.where(arcs < -math.pi, 1, ops.zeros_like(arcs, dtype="int32")))
@@ -89,15 +74,8 @@ def shortest_winding(start: Tensor, end: Tensor) -> Tensor:
 def two_way_windings(start: Tensor, end: Tensor) -> Tensor:
     """The `2**dim` windings that take each circle the short or the long way; the first row is the shortest path.
 
-    Args:
-        start: Float tensor `(2 * dim,)`, a code.
-        end: Float tensor `(2 * dim,)`, a code.
-
     Returns:
-        int32 tensor `(2**dim, dim)`, values in {-1, 0, 1}. The last circle alternates fastest.
-
-    Raises:
-        ValueError: If the codes are not of rank 1 or differ in size, or there would be more than 2**20 rows.
+        int32 tensor `(2**dim, dim)`, values in {-1, 0, 1}, at most 2**20 rows. The last circle alternates fastest.
 
     Example:
 
@@ -130,17 +108,13 @@ def morph_paths(start: Tensor, end: Tensor, windings: Tensor, num_steps: int = 1
     Formula, for `t` in `[0, 1]`: `R(t) = (1 - t) R⁽¹⁾ + t R⁽²⁾`, `Φ(t) = (1 - t) Φ⁽¹⁾ + t (Φ⁽²⁾ + 2kπ)`.
 
     Args:
-        start: Float tensor `(2 * dim,)`, a code.
-        end: Float tensor `(2 * dim,)`, a code.
+        start: Code.
+        end: Code.
         windings: Integer tensor `(num_paths, dim)`, the rows `k`, for example from `two_way_windings`.
         num_steps: Integer, at least 2, points on each path, the two ends among them. Defaults to `12`.
 
     Returns:
         Tensor `(num_paths, num_steps, 2 * dim)`. The first and the last step are exactly `start` and `end`.
-
-    Raises:
-        TypeError: If `windings` are not integers.
-        ValueError: If a shape does not fit or `num_steps` is below 2.
 
     Example:
 

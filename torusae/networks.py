@@ -1,4 +1,8 @@
-"""The paper's encoder and decoder as Keras models, for images of any size and for vectors."""
+"""The paper's encoder and decoder as Keras models, for images of any size and for vectors.
+
+Encoders map `(batch, *input_shape)` to features `(batch, num_features)`, decoders `(batch, code_size)` to
+`(batch, *output_shape)`.
+"""
 
 import math
 from collections.abc import Sequence
@@ -11,18 +15,9 @@ from torusae import _backend, _checks
 
 @keras.saving.register_keras_serializable(package="torusae")
 class Conv2D(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` with a faster image layout on torch: same arguments, weights and results.
-
-    Example:
-
-    >>> import keras
-    >>> from torusae import networks
-    >>> networks.Conv2D(2, 3)(keras.ops.zeros((1, 5, 5, 1))).shape[1:] == (3, 3, 2)
-    True
-    """
+    """`keras.layers.Conv2D` with a faster image layout on torch: same arguments, weights and results."""
 
     def convolution_op(self, inputs, kernel):
-        """The convolution without bias and activation."""
         return _backend.convolve(
             inputs,
             kernel,
@@ -35,19 +30,9 @@ class Conv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable(package="torusae")
 class MaxPooling2D(keras.layers.MaxPooling2D):
-    """`keras.layers.MaxPooling2D` with a faster image layout on torch: same arguments and results.
-
-    Example:
-
-    >>> import keras
-    >>> from torusae import networks
-    >>> networks.MaxPooling2D(2)(keras.ops.zeros((1, 4, 4, 1))).shape[1:] == (2, 2, 1)
-    True
-    """
+    """`keras.layers.MaxPooling2D` with a faster image layout on torch: same arguments and results."""
 
     def call(self, inputs):
-        """The largest value of each window."""
-
         def pool(images, data_format):
             return ops.max_pool(images, self.pool_size, self.strides, self.padding, data_format)
 
@@ -56,18 +41,9 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
 
 @keras.saving.register_keras_serializable(package="torusae")
 class UpSampling2D(keras.layers.UpSampling2D):
-    """`keras.layers.UpSampling2D`, faster on torch: same arguments and results.
-
-    Example:
-
-    >>> import keras
-    >>> from torusae import networks
-    >>> networks.UpSampling2D(2)(keras.ops.zeros((1, 2, 2, 1))).shape[1:] == (4, 4, 1)
-    True
-    """
+    """`keras.layers.UpSampling2D`, faster on torch: same arguments and results."""
 
     def call(self, inputs):
-        """The enlarged images."""
         outputs = _backend.enlarge(inputs, self.size, self.data_format) if self.interpolation == "nearest" else None
         return super().call(inputs) if outputs is None else outputs
 
@@ -100,17 +76,8 @@ def conv_encoder(
 
     Args:
         input_shape: Shape of one image, without the batch, in the layout of `keras.config.image_data_format()`.
-        filters: Sequence of integers, one per convolution. Defaults to `(32, 64, 64)`. The paper gives three
-            convolutions but not their filters.
+        filters: Integers, one per convolution; the paper does not give them. Defaults to `(32, 64, 64)`.
         num_features: Integer, units of the dense layer. Defaults to `256`.
-        name: String, name of the model. Defaults to `"encoder"`.
-
-    Returns:
-        Keras model from `(batch, *input_shape)` to `(batch, num_features)`.
-
-    Raises:
-        TypeError: If a size in `input_shape` is not an integer.
-        ValueError: If `input_shape` is not an image shape.
 
     Example:
 
@@ -146,16 +113,7 @@ def conv_decoder(
         output_shape: Shape of one image, without the batch, in the layout of `keras.config.image_data_format()`.
         code_size: Integer, `2 * dim` for `Torus(dim)`.
         filters: Sequence of integers, one per up-sampling. Defaults to `(64, 64, 32)`, the encoder's in reverse.
-        activation: String, activation of the output: `"sigmoid"` for images in [0, 1], `None` for any real values.
-            Defaults to `"sigmoid"`.
-        name: String, name of the model. Defaults to `"decoder"`.
-
-    Returns:
-        Keras model from `(batch, code_size)` to `(batch, *output_shape)`.
-
-    Raises:
-        TypeError: If `code_size` or a size in `output_shape` is not an integer.
-        ValueError: If `output_shape` is not an image shape or `code_size` is below 1.
+        activation: `"sigmoid"` for images in [0, 1], `None` for any real values. Defaults to `"sigmoid"`.
 
     Example:
 
@@ -204,10 +162,6 @@ def dense_encoder(input_shape: Sequence[int], units: Sequence[int] = (256, 128),
     Args:
         input_shape: Shape of one sample, without the batch.
         units: Sequence of integers, units of each layer. The last is the number of features. Defaults to `(256, 128)`.
-        name: String, name of the model. Defaults to `"encoder"`.
-
-    Returns:
-        Keras model from `(batch, *input_shape)` to `(batch, units[-1])`.
 
     Example:
 
@@ -238,14 +192,6 @@ def dense_decoder(
         code_size: Integer, `2 * dim` for `Torus(dim)`.
         units: Sequence of integers, units of each hidden layer. Defaults to `(128, 256)`.
         activation: String, activation of the output. Defaults to `None`, any real values.
-        name: String, name of the model. Defaults to `"decoder"`.
-
-    Returns:
-        Keras model from `(batch, code_size)` to `(batch, *output_shape)`.
-
-    Raises:
-        TypeError: If `code_size` or a size in `output_shape` is not an integer.
-        ValueError: If one of them is below 1.
 
     Example:
 
@@ -266,15 +212,12 @@ def dense_decoder(
 
 
 def autoencoder_networks(input_shape: Sequence[int], code_size: int) -> tuple[keras.Model, keras.Model]:
-    """An encoder and a decoder for samples of a shape: convolutions for images, dense layers for anything else.
+    """The pair of an encoder and a decoder for samples of a shape.
 
     Args:
         input_shape: Shape of one sample. A shape of three axes is an image with values in [0, 1]. It gets convolutions
-            if height and width are at least 8.
+            if height and width are at least 8; anything else gets dense layers.
         code_size: Integer, `2 * dim` for `Torus(dim)`.
-
-    Returns:
-        The pair `(encoder, decoder)`.
 
     Example:
 

@@ -6,5 +6,3 @@ NumPy makes the synthetic data, so one seed gives the same data on every backend
 from torusae.datasets.classifier import load_digit_classifier
 from torusae.datasets.mnist import Mnist, load_mnist, load_mnist_subset
 from torusae.datasets.synthetic import hue_images, torus_table
-
-__all__ = ["Mnist", "hue_images", "load_digit_classifier", "load_mnist", "load_mnist_subset", "torus_table"]

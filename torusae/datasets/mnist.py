@@ -48,28 +48,24 @@ class Mnist:
 
 
 def load_mnist(path: str | os.PathLike[str] | None = None, download: bool = True) -> Mnist:
-    """MNIST from a file, else the Keras cache, else the network, else the bundled subset.
+    """MNIST from the file `path`, or else from the first source that there is.
 
-    With `path` only that file is read. Without it the sources are, in this order:
+    The sources are:
 
     - `datasets/mnist.npz` in `$KERAS_HOME` or `~/.keras`;
     - the download, checked by its SHA-256 and then kept in that cache;
     - `load_mnist_subset()`.
 
-    `source` of the result names the source. A damaged cache and a failed download give a warning.
+    A damaged cache and a failed download give a warning.
 
     Args:
         path: An npz file with the arrays `x_train`, `y_train`, `x_test`, `y_test`, as Keras keeps it: images
             `(num, 28, 28)` uint8, labels `(num,)` integers 0 to 9. Defaults to `None`.
         download: Boolean, whether to use the network. Defaults to `True`.
 
-    Returns:
-        `Mnist` with `x_train`, `y_train`, `x_test`, `y_test` and `source`.
-
     Raises:
-        TypeError: If `path` is not a path.
         FileNotFoundError: If there is no file at `path`.
-        ValueError: If the file at `path` is damaged, cut off, or does not hold MNIST's arrays.
+        ValueError: If the file at `path` is damaged or does not hold MNIST's arrays.
 
     Example:
 
@@ -121,10 +117,7 @@ def load_mnist(path: str | os.PathLike[str] | None = None, download: bool = True
 
 
 def load_mnist_subset() -> Mnist:
-    """The 8000 training and 2000 test images of MNIST that come with torusae, equally many of each digit.
-
-    Returns:
-        `Mnist`, see `load_mnist`.
+    """An `Mnist` of 8000 training and 2000 test images that come with torusae, equally many of each digit.
 
     Example:
 
@@ -134,8 +127,7 @@ def load_mnist_subset() -> Mnist:
     (8000, 2000)
 
     Reference:
-        LeCun, Cortes & Burges, The MNIST database of handwritten digits. Y. LeCun, C. Cortes, C. J. C. Burges;
-        Creative Commons Attribution-Share Alike 3.0.
+        Y. LeCun, C. Cortes, C. J. C. Burges; Creative Commons Attribution-Share Alike 3.0.
     """
     return _subset("")
 

@@ -22,33 +22,24 @@ def torus_table(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A table of smooth nonlinear functions of uniform angles, with the true angles.
 
-    Formula: `column = (Σ_w a_w cos(k_w·φ + δ_w) + noise ε) / sqrt(1 + noise²)`:
-
-    - four waves in a column (two for `dim=1`), drawn from `k = e_i`, `2 e_i` and `e_i ± e_j`;
-    - normal amplitudes `a`, scaled to variance 1;
-    - uniform phases `δ`, standard normal noise `ε`.
+    Formula: `column = (Σ_w a_w cos(k_w·φ + δ_w) + noise ε) / sqrt(1 + noise²)`, with four waves in a column (two for
+    `dim=1`) from `k = e_i`, `2 e_i` and `e_i ± e_j`, normal amplitudes `a`, scaled to variance 1, uniform phases `δ`,
+    and standard normal noise `ε`.
 
     Over the torus every column has mean 0 and variance 1 exactly. A model without labels can find the angles only up to
-    a change of coordinates: the order of the circles, their directions, their zeros, integer combinations.
-
-    With one seed, a smaller table is the beginning of a larger one. A split of one table gives training and test data
-    of the same map.
+    a change of coordinates: the order of the circles, their directions, their zeros, integer combinations. With one
+    seed, a smaller table is the beginning of a larger one.
 
     Args:
-        num_samples: Integer, at least 1, rows of the table.
-        dim: Integer, at least 1, number of circles. Defaults to `3`.
-        columns: Integer, at least 1. Defaults to `50`.
-        noise: Float, not negative, standard deviation of the noise relative to that of a column without noise.
-            Defaults to `0.0`.
+        num_samples: Integer, rows of the table.
+        dim: Integer, number of circles. Defaults to `3`.
+        columns: Integer. Defaults to `50`.
+        noise: Float, not negative, standard deviation of the noise relative to that of a column. Defaults to `0.0`.
         seed: Integer or NumPy generator; the same integer gives the same table. Defaults to `None`.
 
     Returns:
         The pair of a float32 array `(num_samples, columns)` and the angles, float32 `(num_samples, dim)`, radians,
         `[-π, π)`, independent and uniform.
-
-    Raises:
-        TypeError: If a count or `seed` is not an integer.
-        ValueError: If a count is below 1, or `noise` or `seed` is negative.
 
     Example:
 
@@ -91,7 +82,7 @@ def hue_images(
     `(1 + cos(h - 2πc/3)) / 2` in the channels `c = 0, 1, 2`: red at 0, green at 2π/3, blue at -2π/3.
 
     Args:
-        num_samples: Integer, at least 1.
+        num_samples: Integer.
         size: Integer, at least 8, pixels on a side. Defaults to `16`.
         seed: Integer or NumPy generator; the same integer gives the same images. Defaults to `None`.
 
@@ -100,15 +91,10 @@ def hue_images(
         `keras.config.image_data_format()` is `"channels_first"`, and the angles `(hue, direction)`, float32
         `(num_samples, 2)`, radians, `[-π, π)`, independent and uniform. Direction 0 points right, π/2 up.
 
-    Raises:
-        TypeError: If `num_samples`, `size` or `seed` is not an integer.
-        ValueError: If `num_samples` is below 1, `size` below 8 or `seed` negative.
-
     Example:
 
     >>> import torusae.datasets
-    >>> images, angles = torusae.datasets.hue_images(100, seed=0)
-    >>> angles.shape
+    >>> torusae.datasets.hue_images(100, seed=0)[1].shape
     (100, 2)
 
     Reference:

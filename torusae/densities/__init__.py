@@ -8,8 +8,9 @@ The prior covers the whole space. Data cover a part of it that shrinks with ever
 - `TorusFlow`: a flow on a torus; also a map that makes angles uniform.
 - `PathDensity`: samples only, on any space.
 
-They share the methods of `Density`. All but `TorusFlow`, which is fitted on the backend, are NumPy in float64: the same
-points and seed give the same result on every backend. Angles are in radians, log densities in nats.
+All but `TorusFlow`, which is fitted on the backend, are NumPy in float64: the same points and seed give the same result
+on every backend. Angles are in radians, log densities in nats. A method before `fit` and a number out of range are a
+ValueError.
 """
 
 from torusae.densities.base import Density
@@ -18,5 +19,3 @@ from torusae.densities.kernel import TorusKernelDensity
 from torusae.densities.mixture import VonMisesMixture
 from torusae.densities.neighbors import TorusNeighborDensity
 from torusae.densities.paths import PathDensity
-
-__all__ = ["Density", "PathDensity", "TorusFlow", "TorusKernelDensity", "TorusNeighborDensity", "VonMisesMixture"]

@@ -30,8 +30,7 @@ def mean_resultant(kappa: np.ndarray) -> np.ndarray:
 def concentration(length: np.ndarray, least: float, largest: float) -> np.ndarray:
     """The κ between `least` and `largest` whose mean resultant length is nearest to `length`.
 
-    Reference:
-        Best & Fisher (1981) for the starting value. Newton's method refines it.
+    Best & Fisher (1981) for the starting value. Newton's method refines it.
     """
     r = np.clip(length, mean_resultant(np.array(least)), mean_resultant(np.array(largest)))
     kappa = np.where(

@@ -1,11 +1,10 @@
 """Maps of a circle onto itself: circular rational-quadratic splines, for NumPy arrays and for tensors.
 
-Positions are in turns, `[0, 1)`. Knots lie on the last axis: bin `k` has the width and height `k`, and the slope `k`
-at its left end. The right end of the last bin is the left end of the first.
+Positions are in turns, `[0, 1)`. Knots lie on the last axis: bin `k` has the width and height `k`, and the slope `k` at
+its left end. The right end of the last bin is the left end of the first.
 
-Reference:
-    Durkan, Bekasov, Murray & Papamakarios (2019), arXiv:1906.04032, eq. 4 to 8, for the spline; Rezende et al. (2020),
-    arXiv:2002.02428, section 3.1, for the circle. The scale of slopes and the turn are torusae choices.
+Durkan, Bekasov, Murray & Papamakarios (2019), arXiv:1906.04032, eq. 4 to 8, for the spline; Rezende et al. (2020),
+arXiv:2002.02428, section 3.1, for the circle. The scale of slopes and the turn are torusae choices.
 """
 
 import math

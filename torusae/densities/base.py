@@ -28,18 +28,16 @@ class Density:
     """Whether `fit` or `set_state` was called."""
 
     seed: int | None
+    max_points: int
+    points: np.ndarray  # (num, point_size)
 
     def fit(self, points: Any) -> Self:
-        """Fits the density to points. An earlier fit is replaced.
+        """Fits the density to points, in place of an earlier fit, and returns it.
 
         Args:
-            points: Float array `(num, point_size)`, for example the codes that `TorusAutoencoder.encode` returns.
-
-        Returns:
-            The density itself.
+            points: Float array `(num, point_size)`, for example what `TorusAutoencoder.encode` returns.
 
         Raises:
-            TypeError: If `points` are not floating-point numbers.
             ValueError: If `points` have another shape, are not finite, or are too few.
         """
         points = self._checked("fit", points)
@@ -55,19 +53,12 @@ class Density:
         return self
 
     def sample(self, num_samples: int, seed: Any = None) -> np.ndarray:
-        """Draws points.
+        """Draws points, a float32 array `(num_samples, point_size)`.
 
         Args:
-            num_samples: Integer, at least 1.
+            num_samples: Integer.
             seed: Integer, NumPy generator or `keras.random.SeedGenerator`. The same integer gives the same points.
                 Defaults to `None`, a random seed.
-
-        Returns:
-            Float32 array `(num_samples, point_size)`.
-
-        Raises:
-            TypeError: If `num_samples` or `seed` is of another type.
-            ValueError: If nothing is fitted or `num_samples` is below 1.
         """
         self._check_fitted("sample")
         owner = f"{type(self).__name__}.sample"
@@ -75,36 +66,14 @@ class Density:
         return self._sample(num_samples, _generator(owner, seed)).astype("float32")
 
     def log_density(self, points: Any) -> np.ndarray:
-        """The logarithm of the density at points.
-
-        Args:
-            points: Float array `(num, point_size)`.
-
-        Returns:
-            Float64 array `(num,)`, nats.
-
-        Raises:
-            TypeError: If `points` are not floating-point numbers.
-            ValueError: If nothing is fitted, or `points` have another shape or are not finite.
-        """
+        """The logarithm of the density at points `(num, point_size)`: float64 `(num,)`, nats."""
         self._check_fitted("log_density")
         points = self._checked("log_density", points)
         blocks = (points[start : start + _BLOCK] for start in range(0, len(points), _BLOCK))
         return np.concatenate([self._log_density(block) for block in blocks])
 
     def log_likelihood(self, points: Any) -> float:
-        """The mean of `log_density` over points. Larger is better.
-
-        Args:
-            points: Float array `(num, point_size)`. Use points that `fit` did not see.
-
-        Returns:
-            Float, nats.
-
-        Raises:
-            TypeError: If `points` are not floating-point numbers.
-            ValueError: If nothing is fitted, or `points` have another shape or are not finite.
-        """
+        """The mean of `log_density` over points, best those that `fit` did not see. Larger is better."""
         return float(self.log_density(points).mean())
 
     def state(self) -> dict[str, np.ndarray]:
@@ -114,14 +83,7 @@ class Density:
         return {name: np.array(getattr(self, name), dtype) for name, dtype in self._state.items()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Sets the fitted arrays, as `state` of a fitted density returned them.
-
-        Args:
-            state: Dict from names to arrays.
-
-        Raises:
-            ValueError: If a name is missing or unknown.
-        """
+        """Sets the fitted arrays, a dict as `state` of a fitted density returned it."""
         if set(state) != set(self._state):
             raise ValueError(
                 f"{type(self).__name__}.set_state: `state` must hold the arrays {sorted(self._state)}. "
@@ -156,8 +118,11 @@ class Density:
         return 1, ""
 
     def _fit(self, points: np.ndarray) -> None:
-        """Sets the arrays of `_state`."""
-        raise NotImplementedError
+        """Sets the arrays of `_state`. Here: at most `max_points` points, rounded to the float32 that a file holds."""
+        if len(points) > self.max_points:
+            rng = np.random.default_rng(self.seed)
+            points = points[np.sort(rng.choice(len(points), self.max_points, replace=False))]
+        self.points = points.astype("float32").astype("float64")
 
     def _prepare(self) -> None:
         """Sets what follows from the arrays of `_state`."""
@@ -209,14 +174,7 @@ class TorusDensity(Density):
 
 def optional_seed(owner: str, seed: Any) -> int | None:
     """Returns a seed as an integer of at least 0, or `None`."""
-    return None if seed is None else _checks.positive_int(owner, "seed", seed, least=0, most=None)
-
-
-def kept_points(points: np.ndarray, most: int, seed: int | None) -> np.ndarray:
-    """At most `most` points, a random choice of more, rounded to the float32 that a file holds."""
-    if len(points) > most:
-        points = points[np.sort(np.random.default_rng(seed).choice(len(points), most, replace=False))]
-    return points.astype("float32").astype("float64")
+    return _checks.optional_int(owner, "seed", seed, least=0, most=None)
 
 
 def polar(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

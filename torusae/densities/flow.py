@@ -11,7 +11,7 @@ from keras import ops
 from torusae import _checks
 from torusae._checks import Tensor
 from torusae.densities import _splines
-from torusae.densities.base import TorusDensity, cartesian, directions, kept_points, optional_seed, polar
+from torusae.densities.base import TorusDensity, cartesian, directions, optional_seed, polar
 
 _HELD_OUT = 0.1
 _LEAST_HELD_OUT = 500  # where they are at most a quarter of the points
@@ -34,45 +34,32 @@ class TorusFlow(TorusDensity):
     """A density on a torus that is also a map onto the uniform torus: a triangular flow of circular splines.
 
     Each angle goes through its distribution function given the angles before it, a monotone spline of the circle. A
-    small network for each circle reads the cosines and sines of the angles before it and returns the spline. At the
-    start the map is the identity. `to_uniform` makes the fitted angles uniform and independent, `from_uniform` is its
-    inverse. Both are diffeomorphisms of the torus and keep winding numbers.
+    small network for each circle reads the cosines and sines of the angles before it and returns the spline.
+    `to_uniform` makes the fitted angles uniform and independent, `from_uniform` is its inverse. Both are
+    diffeomorphisms of the torus and keep winding numbers.
 
     Formula: `log p(Φ) = Σ_c log f_c'(Φ_c | Φ_1 … Φ_{c-1}) - dim log 2π`. Adam maximises it over nine tenths of the
     points. The other tenth, at least 500 points where these are at most a quarter, is held out: the weights with the
     largest likelihood of it are kept, and the fit goes back to them, with a smaller rate, when it has overfitted.
 
-    A sample has the radii of the fitted point whose angles are nearest.
+    A sample has the radii of the fitted point whose angles are nearest. The fit runs on the backend in float32; all
+    other methods are NumPy in float64.
 
     Args:
         num_bins: Integer, at least 2, bins of each spline. Defaults to `12`.
-        units: Integer, units of both hidden layers of each circle's network. `None` is 64 up to four circles and 128
-            for more. Defaults to `None`.
-        epochs: Integer, at least 1, the largest number of passes over the points, each of at least 50 steps. Defaults
-            to `20`.
-        max_points: Integer, at least 1, number of points that are kept for their radii, a random choice. Defaults to
-            `5000`.
-        seed: Integer, seed of the weights, batches and held-out points. One seed gives one fit on one backend. Defaults
-            to `None`, a random seed.
+        units: Integer, units of both hidden layers. Defaults to `None`: 64 up to four circles and 128 for more.
+        epochs: Integer, the largest number of passes over the points, each of at least 50 steps. Defaults to `20`.
+        max_points: Integer, number of points that are kept for their radii, a random choice. Defaults to `5000`.
+        seed: Integer; one seed gives one fit on one backend. Defaults to `None`, a random seed.
         verbose: Boolean, whether `fit` shows its progress. Defaults to `False`.
-
-    Raises:
-        TypeError: If a number is of the wrong type.
-        ValueError: If a number is out of range.
-
-    Notes:
-        The fit runs on the backend in float32. All other methods are NumPy in float64.
 
     Example:
 
     >>> import numpy as np, torusae
     >>> angles = np.random.default_rng(0).vonmises(1, 2, (2000, 1))
     >>> points = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
-    >>> flow = torusae.densities.TorusFlow(epochs=5, seed=0).fit(points)
-    >>> uniform = flow.to_uniform(angles)
+    >>> uniform = torusae.densities.TorusFlow(epochs=5, seed=0).fit(points).to_uniform(angles)
     >>> bool(torusae.metrics.kuiper_statistic(uniform) < 0.06 < torusae.metrics.kuiper_statistic(angles))
-    True
-    >>> bool(np.allclose(flow.from_uniform(uniform), angles))
     True
 
     Reference:
@@ -82,9 +69,6 @@ class TorusFlow(TorusDensity):
 
     _arguments = ("num_bins", "units", "epochs", "max_points", "seed", "verbose")
     _state: ClassVar = dict.fromkeys((*_WEIGHTS, "points"), "float32")
-
-    points: np.ndarray
-    """The kept points, `(num, 2 * dim)`, float64 rounded to float32."""
 
     def __init__(
         self,
@@ -97,24 +81,16 @@ class TorusFlow(TorusDensity):
     ):
         owner = "TorusFlow"
         self.num_bins = _checks.positive_int(owner, "num_bins", num_bins, least=2)
-        self.units = None if units is None else _checks.positive_int(owner, "units", units)
+        self.units = _checks.optional_int(owner, "units", units)
         self.epochs = _checks.positive_int(owner, "epochs", epochs)
         self.max_points = _checks.positive_int(owner, "max_points", max_points)
         self.seed = optional_seed(owner, seed)
         self.verbose = bool(verbose)
 
     def to_uniform(self, angles: Any) -> np.ndarray:
-        """Maps angles onto the uniform torus. Angles that follow the density become independent and uniform.
+        """Maps angles `(num, dim)`, radians, onto the uniform torus: float64 `(num, dim)`, radians, `[-π, π)`.
 
-        Args:
-            angles: Float array `(num, dim)`, radians, any real value.
-
-        Returns:
-            Float64 array `(num, dim)`, radians, `[-π, π)`.
-
-        Raises:
-            TypeError: If `angles` are not floating-point numbers.
-            ValueError: If nothing is fitted, or `angles` have another shape or are not finite.
+        Angles that follow the density become independent and uniform.
         """
         turns = self._checked_turns("to_uniform", angles)
         mapped = []
@@ -124,18 +100,7 @@ class TorusFlow(TorusDensity):
         return _radians(np.concatenate(mapped))
 
     def from_uniform(self, angles: Any) -> np.ndarray:
-        """The inverse of `to_uniform`, in closed form. Uniform angles become samples of the density.
-
-        Args:
-            angles: Float array `(num, dim)`, radians, any real value.
-
-        Returns:
-            Float64 array `(num, dim)`, radians, `[-π, π)`.
-
-        Raises:
-            TypeError: If `angles` are not floating-point numbers.
-            ValueError: If nothing is fitted, or `angles` have another shape or are not finite.
-        """
+        """The inverse of `to_uniform`, in closed form. Uniform angles become samples of the density."""
         turns = self._checked_turns("from_uniform", angles)
         for block in _blocks(turns):  # views: the loop replaces their columns
             for circle in range(int(self.dim or 0)):
@@ -198,7 +163,7 @@ class TorusFlow(TorusDensity):
                     break
         for name, array in zip(_WEIGHTS, self._arrays, strict=True):
             setattr(self, name, array)
-        self.points = kept_points(points, self.max_points, self.seed)
+        super()._fit(points)
 
     def _prepare(self):
         self.dim = len(self.kernel_1)

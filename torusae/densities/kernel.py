@@ -8,15 +8,7 @@ import numpy as np
 
 from torusae import _checks
 from torusae.densities._bessel import log_i0
-from torusae.densities.base import (
-    TorusDensity,
-    cartesian,
-    directions,
-    kept_points,
-    log_sum_exp,
-    optional_seed,
-    polar,
-)
+from torusae.densities.base import TorusDensity, cartesian, directions, log_sum_exp, optional_seed, polar
 
 _BANDWIDTHS = np.geomspace(0.02, 2.0, 30)
 _POINTS_FOR_CHOICE = 2000  # enough to choose one number
@@ -28,27 +20,20 @@ class TorusKernelDensity(TorusDensity):
     """A kernel density on a torus: a sample is a fitted point whose angles move by von Mises noise.
 
     Formula: `p(Φ) = 1/n Σ_i Π_c exp(κ cos(Φ_c - Φ_ic)) / (2π I0(κ))` with `κ = 1 / bandwidth²`. A sample keeps the
-    radii of the point that it starts at. The density follows any shape of the data. It keeps points, where a mixture
-    keeps a few numbers.
+    radii of the point that it starts at.
 
     Args:
-        bandwidth: Float, positive, scale of the noise in radians. `None` chooses, among 30 values from 0.02 to 2, the
-            one with the largest leave-one-out likelihood. Defaults to `None`.
-        max_points: Integer, at least 2. A random choice of this size replaces a larger number of points. Defaults to
-            `5000`.
+        bandwidth: Float, scale of the noise in radians. `None` chooses, among 30 values from 0.02 to 2, the one with
+            the largest leave-one-out likelihood. Defaults to `None`.
+        max_points: Integer, at least 2. Of more points a random choice of this size is kept. Defaults to `5000`.
         seed: Integer, seed of that choice. Defaults to `None`, a random seed.
-
-    Raises:
-        TypeError: If a number is of the wrong type.
-        ValueError: If a number is out of range.
 
     Example:
 
     >>> import torusae
-    >>> points = torusae.Torus(2).sample(100, seed=0)
-    >>> density = torusae.densities.TorusKernelDensity(bandwidth=0.3).fit(points)
-    >>> density.log_density(points).shape, density.sample(5, seed=0).shape
-    ((100,), (5, 4))
+    >>> density = torusae.densities.TorusKernelDensity(0.3).fit(torusae.Torus(2).sample(100, seed=0))
+    >>> density.sample(5, seed=0).shape
+    (5, 4)
 
     Reference:
         Hall, Watson & Cabrera (1987), Kernel density estimation with spherical data.
@@ -57,17 +42,11 @@ class TorusKernelDensity(TorusDensity):
     _arguments = ("bandwidth", "max_points", "seed")
     _state: ClassVar = {"points": "float32", "kappa": "float64"}
 
-    points: np.ndarray
-    """The kept points, `(num, 2 * dim)`, float64 rounded to float32."""
-
-    kappa: float
-    """The concentration of the noise, `1 / bandwidth²`."""
+    kappa: float  # the concentration of the noise, 1 / bandwidth²
 
     def __init__(self, bandwidth: float | None = None, max_points: int = 5000, seed: int | None = None):
         owner = "TorusKernelDensity"
-        if bandwidth is not None:
-            bandwidth = _checks.positive_float(owner, "bandwidth", bandwidth)
-        self.bandwidth = bandwidth
+        self.bandwidth = bandwidth if bandwidth is None else _checks.positive_float(owner, "bandwidth", bandwidth)
         self.max_points = _checks.positive_int(owner, "max_points", max_points, least=2)
         self.seed = optional_seed(owner, seed)
 
@@ -78,7 +57,7 @@ class TorusKernelDensity(TorusDensity):
         return 2, "The bandwidth needs a neighbour."
 
     def _fit(self, points):
-        self.points = kept_points(points, self.max_points, self.seed)
+        super()._fit(points)
         self.kappa = self._choose() if self.bandwidth is None else self.bandwidth**-2
 
     def _prepare(self):

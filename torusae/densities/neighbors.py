@@ -7,15 +7,7 @@ import keras
 import numpy as np
 
 from torusae import _checks
-from torusae.densities.base import (
-    TorusDensity,
-    cartesian,
-    kept_points,
-    log_sum_exp,
-    optional_seed,
-    polar,
-    shortest_arcs,
-)
+from torusae.densities.base import TorusDensity, cartesian, log_sum_exp, optional_seed, polar, shortest_arcs
 
 _ACROSS = 0.1  # variance across the data, in parts of the mean variance along all axes
 _LEAST_DEVIATION = 1e-3  # radians, across the data: keeps covariances invertible
@@ -27,32 +19,25 @@ class TorusNeighborDensity(TorusDensity):
     """A kernel density on a torus whose noise lies along the data: along the steps to the nearest neighbours.
 
     From about eight circles on, points of data lie near surfaces of fewer dimensions. Noise of equal width in all
-    directions leaves these surfaces. This noise stays close to them.
-
-    With `scale < 1`, samples lie closer to training points than held-out points do.
+    directions leaves these surfaces. This noise stays close to them. With `scale < 1`, samples lie closer to training
+    points than held-out points do.
 
     Formula: `p(Φ) = 1/n Σ_i N(Φ - Φ_i; C_i)` along the shortest arcs, with
     `C_i = scale²/k (Σ_j δ_ij δ_ijᵀ + tr_i / (10 dim) I)`. The `δ_ij` are the arcs to the `k` nearest neighbours of
     point `i`, and `tr_i = Σ_j |δ_ij|²`. The radii of a sample move by the same shares of the steps.
 
     Args:
-        num_neighbors: Integer, at least 1, `k`. Defaults to `5`.
+        num_neighbors: Integer, `k`. Defaults to `5`.
         scale: Float, positive, the noise in parts of the distances to the neighbours. Defaults to `0.4`.
-        max_points: Integer, more than `num_neighbors`. A random choice of this size replaces a larger number of
-            points. Defaults to `20000`.
+        max_points: Integer, above `num_neighbors`. Of more points a random choice is kept. Defaults to `20000`.
         seed: Integer, seed of that choice. Defaults to `None`, a random seed.
-
-    Raises:
-        TypeError: If a number is of the wrong type.
-        ValueError: If a number is out of range.
 
     Example:
 
     >>> import torusae
-    >>> points = torusae.Torus(2).sample(100, seed=0)
-    >>> density = torusae.densities.TorusNeighborDensity().fit(points)
-    >>> density.log_density(points).shape, density.sample(5, seed=0).shape
-    ((100,), (5, 4))
+    >>> density = torusae.densities.TorusNeighborDensity().fit(torusae.Torus(2).sample(100, seed=0))
+    >>> density.sample(5, seed=0).shape
+    (5, 4)
 
     Reference:
         Vincent & Bengio (2003), Manifold Parzen Windows. The variance across the data, a tenth, is a torusae choice.
@@ -60,9 +45,6 @@ class TorusNeighborDensity(TorusDensity):
 
     _arguments = ("num_neighbors", "scale", "max_points", "seed")
     _state: ClassVar = {"points": "float32"}
-
-    points: np.ndarray
-    """The kept points, `(num, 2 * dim)`, float64 rounded to float32."""
 
     def __init__(self, num_neighbors: int = 5, scale: float = 0.4, max_points: int = 20000, seed: int | None = None):
         owner = "TorusNeighborDensity"
@@ -76,9 +58,6 @@ class TorusNeighborDensity(TorusDensity):
 
     def _least_points(self):
         return self.num_neighbors + 1, "Lower num_neighbors."
-
-    def _fit(self, points):
-        self.points = kept_points(points, self.max_points, self.seed)
 
     def _prepare(self):
         self.dim = self.points.shape[1] // 2

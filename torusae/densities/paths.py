@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks
-from torusae.densities.base import Density, kept_points, optional_seed
+from torusae.densities.base import Density, optional_seed
 
 _PAIRS = 1 << 19  # distances at a time: bounds the memory
 
@@ -16,8 +16,7 @@ _PAIRS = 1 << 19  # distances at a time: bounds the memory
 class PathDensity(Density):
     """Samples near fitted points of any space: each moves a point along the shortest path to one of its neighbours.
 
-    It needs two methods of the space: `distance(a, b)` and `shortest(start, end, shares)`. So it serves spheres,
-    products and quotients as well as a torus. It has no `log_density`.
+    It asks the space for `distance(a, b)` and `shortest(start, end, shares)` alone, and has no `log_density`.
 
     Formula: with a random fitted point `p`, one of its `k` nearest neighbours `q`, and `t = min(|ε|, 1)` for
     `ε ~ N(0, scale²)`, the sample is the point that divides the shortest path from `p` to `q` at the share `t`. The
@@ -25,23 +24,17 @@ class PathDensity(Density):
 
     Args:
         space: The latent space of the points. It is a part of the config.
-        num_neighbors: Integer, at least 1, `k`. Defaults to `5`.
+        num_neighbors: Integer, `k`. Defaults to `5`.
         scale: Float, positive, root mean square of the share of the way to the neighbour. Defaults to `0.4`.
-        max_points: Integer, more than `num_neighbors`. A random choice of this size replaces a larger number of
-            points. Defaults to `5000`.
+        max_points: Integer, above `num_neighbors`. Of more points a random choice is kept. Defaults to `5000`.
         seed: Integer, seed of that choice. Defaults to `None`, a random seed.
-
-    Raises:
-        TypeError: If `space` lacks a method or a number is of the wrong type.
-        ValueError: If a number is out of range.
 
     Example:
 
     >>> import torusae
     >>> space = torusae.Torus(2) * torusae.Gaussian(1)
-    >>> density = torusae.densities.PathDensity(space).fit(space.sample(100, seed=0))
-    >>> density, density.sample(7, seed=0).shape
-    (PathDensity(100 points of Torus(2) * Gaussian(1)), (7, 5))
+    >>> torusae.densities.PathDensity(space).fit(space.sample(100, seed=0))
+    PathDensity(100 points of Torus(2) * Gaussian(1))
 
     Reference:
         Chawla et al. (2002), SMOTE, for steps to neighbours; along geodesics and with these shares a torusae choice.
@@ -49,9 +42,6 @@ class PathDensity(Density):
 
     _arguments = ("space", "num_neighbors", "scale", "max_points", "seed")
     _state: ClassVar = {"points": "float32"}
-
-    points: np.ndarray
-    """The kept points, `(num, point_size)`, float64 rounded to float32."""
 
     def __init__(
         self,
@@ -76,23 +66,17 @@ class PathDensity(Density):
         self.seed = optional_seed(owner, seed)
 
     def log_density(self, points):
-        """Not available.
-
-        Raises:
-            NotImplementedError: Always. A step along a path has no density on the whole space.
-        """
+        """Not available: a step along a path has no density on the whole space."""
         raise NotImplementedError(
             "PathDensity.log_density: PathDensity can only sample. For log densities on a torus fit a VonMisesMixture, "
             "a TorusKernelDensity or a TorusNeighborDensity."
         )
 
     def get_config(self):
-        """Returns the constructor's arguments, the space serialized among them."""
         return {**super().get_config(), "space": keras.saving.serialize_keras_object(self.space)}
 
     @classmethod
     def from_config(cls, config):
-        """Returns the unfitted density that `get_config` describes."""
         return cls(**{**config, "space": keras.saving.deserialize_keras_object(config["space"])})
 
     def _summary(self):
@@ -103,9 +87,6 @@ class PathDensity(Density):
 
     def _least_points(self):
         return self.num_neighbors + 1, "Lower num_neighbors."
-
-    def _fit(self, points):
-        self.points = kept_points(points, self.max_points, self.seed)
 
     def _prepare(self):
         # Filled row by row as points are drawn: few samples need few of the distances.

@@ -1,4 +1,8 @@
-"""Losses on latent variables: each a pure function with the formula, and a thin serializable class."""
+"""Losses on latent variables: each a pure function with the formula, and a thin serializable class.
+
+A latent loss is a scalar tensor, float32 (float64 for float64 input). All but `kl_loss` couple the whole batch. Input
+of another rank than documented is a ValueError, input that is not floating-point a TypeError.
+"""
 
 from torusae.losses.angular import AngularLoss, angular_loss
 from torusae.losses.base import LatentLoss, replica_mean
@@ -18,33 +22,3 @@ from torusae.losses.mmd import MMDLoss, maximum_mean_discrepancy
 from torusae.losses.quantiles import QuantileLoss, normal_quantiles, quantile_loss
 from torusae.losses.sliced_wasserstein import SlicedWassersteinLoss, sliced_wasserstein_loss
 from torusae.losses.springs import SpringLoss, spring_loss
-
-__all__ = [
-    "AngularLoss",
-    "CircularWassersteinLoss",
-    "CramerWoldLoss",
-    "DiaphonyLoss",
-    "GaussianDistanceLoss",
-    "KLLoss",
-    "LatentLoss",
-    "MMDLoss",
-    "ProductMomentLoss",
-    "QuantileLoss",
-    "SlicedLoss",
-    "SlicedWassersteinLoss",
-    "SpringLoss",
-    "angular_loss",
-    "circular_wasserstein_loss",
-    "cramer_wold_loss",
-    "diaphony_loss",
-    "gaussian_distance_loss",
-    "kl_loss",
-    "maximum_mean_discrepancy",
-    "normal_quantiles",
-    "product_moment_loss",
-    "quantile_loss",
-    "replica_mean",
-    "sliced_loss",
-    "sliced_wasserstein_loss",
-    "spring_loss",
-]

@@ -49,7 +49,6 @@ def _int32(number: int) -> int:
 
 @lru_cache(maxsize=64)
 def _counters(shape: tuple[int, ...], seed: int) -> np.ndarray:
-    """Distinct int32, evenly spread."""
     counts = np.arange(math.prod(shape), dtype="int64").reshape(shape) * _GOLDEN
     return (counts + seed * _SEED_STEP).astype("uint32").view("int32")
 

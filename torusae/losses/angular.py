@@ -17,16 +17,14 @@ def angular_loss(targets: Tensor, angles: Tensor, period: float = 2 * math.pi) -
     Up to a constant and the concentration `κ` it is the negative log-likelihood of a von Mises distribution.
 
     Args:
-        targets: Float tensor `(..., dim)`, in the unit of `period`; any real value is accepted and read modulo the
-            period.
+        targets: Float tensor `(..., dim)`, in the unit of `period`, read modulo the period.
         angles: Float tensor of the same shape and unit.
         period: Positive float: `2π` for radians, 24 for hours. Defaults to `2π`.
 
     Returns:
-        Tensor `(...)`, the mean over the last axis; without a unit.
+        Tensor `(...)`, the mean over the last axis.
 
     Raises:
-        TypeError: If an argument does not hold floating-point numbers.
         ValueError: If the shapes differ or `period` is not positive.
 
     Example:
@@ -42,7 +40,7 @@ def angular_loss(targets: Tensor, angles: Tensor, period: float = 2 * math.pi) -
     period = _checks.period("angular_loss", period)
     targets = _checks.float_tensor("angular_loss", "targets", targets)
     angles = _checks.float_tensor("angular_loss", "angles", angles)
-    if not _same_shape(targets.shape, angles.shape):
+    if not _checks.shapes_agree(targets.shape, angles.shape):
         raise ValueError(
             f"angular_loss: `targets` and `angles` must have the same shape. Received: targets.shape="
             f"{tuple(targets.shape)}, angles.shape={tuple(angles.shape)}. For one angle per row give both (batch, 1)."
@@ -52,24 +50,15 @@ def angular_loss(targets: Tensor, angles: Tensor, period: float = 2 * math.pi) -
     return 1.0 - ops.mean(direct_ops(difference).cos(difference), axis=-1)
 
 
-def _same_shape(a, b) -> bool:
-    """Whether two shapes agree where both are known."""
-    return len(a) == len(b) and all(m == n or m is None or n is None for m, n in zip(a, b, strict=True))
-
-
 @keras.saving.register_keras_serializable(package="torusae")
 class AngularLoss(keras.losses.Loss):
-    """Loss of a periodic target as an object, for `compile` or a head: `1 - cos(target - angle)`. See `angular_loss`.
+    """`angular_loss` as an object, for `compile` or a head.
 
     Targets `(batch,)` fit outputs `(batch, 1)`, and the other way round, as in Keras' own losses.
 
     Args:
-        period: Positive float, the period of targets and outputs: 24 for hours. Defaults to `2π`, radians.
+        period: Positive float, the period of targets and outputs. Defaults to `2π`, radians.
         reduction: Keras reduction over the batch. Defaults to `"sum_over_batch_size"`.
-        name: String. Defaults to `"angular"`.
-
-    Raises:
-        ValueError: If `period` is not positive; in a call, if the shapes differ.
 
     Example:
 

@@ -39,12 +39,8 @@ class LatentLoss(keras.losses.Loss):
     """Base class of losses of a whole batch of latent variables: a pure function `(batch, columns) -> scalar`.
 
     A subclass sets `reads` and `default_weight` and implements `call(values)`. It keeps no state and no random
-    generator: equal values give equal losses.
-
-    An instance is called in two ways:
-
-    - `loss(values)`;
-    - `loss(y_true, y_pred)`, as Keras does in `compile(loss={"angles": loss})`; `y_true` is ignored.
+    generator: equal values give equal losses. Called as `loss(values)`, or `loss(y_true, y_pred)` as Keras does in
+    `compile(loss={"angles": loss})`, where `y_true` is ignored.
 
     Args:
         name: String, the name of the term in logs.
@@ -74,18 +70,6 @@ class LatentLoss(keras.losses.Loss):
     def call(self, values: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the loss of `values`, `(batch, columns)`, a scalar tensor."""
         raise NotImplementedError
-
-    def expectation(self, batch: int, columns: int) -> float | None:
-        """The mean loss of independent points of the prior: the level of noise that a log may subtract.
-
-        Args:
-            batch: Integer, the number of points.
-            columns: Integer, the number of columns of the values.
-
-        Returns:
-            Float, or `None` where no closed form is known.
-        """
-        return None
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

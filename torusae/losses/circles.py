@@ -23,21 +23,11 @@ def circular_wasserstein_loss(angles: Tensor) -> Tensor:
     Formula, with the angles of a circle in turns, sorted: `v_s = u_s - (s - ½) / S`, `W = 12 Var(v) + 1 / S²`. The
     variance is the least over all rotations of the circle.
 
-    Angles are in radians; any real value is accepted and read modulo 2π.
-
     Args:
-        angles: Float tensor `(batch, dim)`.
+        angles: Float tensor `(batch, dim)`, radians, read modulo 2π.
 
     Returns:
-        Scalar tensor, float32 (float64 for float64 input): `1 / batch²` = evenly spaced, `1 / batch` = independent
-        uniform points on average, 1 = all in one point.
-
-    Raises:
-        TypeError: If `angles` are not floating-point numbers.
-        ValueError: If `angles` are not of rank 2.
-
-    Notes:
-        Cost `O(dim batch log batch)`, one sort.
+        Scalar tensor: `1 / batch²` = evenly spaced, `1 / batch` = uniform on average, 1 = all in one point.
 
     Example:
 
@@ -63,18 +53,14 @@ def circular_wasserstein_loss(angles: Tensor) -> Tensor:
 def sliced_loss(angles: Tensor, directions: Tensor, loss: Callable[[Tensor], Tensor] | None = None) -> Tensor:
     """A loss of single circles along integer directions of the torus: `mean over k of loss(k·φ)`.
 
-    Points are uniform on the torus if and only if `k·φ` is uniform on the circle for every primitive integer vector
-    `k`. The theorem of Cramér and Wold says the same of real directions in the plane.
+    Points are uniform on the torus if and only if `k·φ` is uniform on the circle for every primitive integer `k`.
 
     Args:
         angles: Float tensor `(batch, dim)`, radians.
-        directions: Integer tensor or array `(num_directions, dim)`, no row of zeros, for example
+        directions: Integer tensor or array `(num_directions, dim)`, no row of zeros, such as
             `primitive_directions(dim)`.
         loss: Function from angles `(batch, num_directions)` to a scalar that is a mean over its columns. Defaults to
             `None`, `circular_wasserstein_loss`.
-
-    Returns:
-        Scalar tensor.
 
     Raises:
         TypeError: If `directions` are not integers.
@@ -111,28 +97,16 @@ def sliced_loss(angles: Tensor, directions: Tensor, loss: Callable[[Tensor], Ten
 
 
 def product_moment_loss(angles: Tensor) -> Tensor:
-    """How far the circles of a torus are from independent in their first moments.
+    """How far angles `(batch, dim)`, radians, are from independent in their first moments.
 
-    For independent variables the mean of a product is the product of the means. The paper proposes to use this; here on
+    The mean of a product of independent variables is the product of the means. The paper proposes to use this; here on
     the cosines and sines of every pair of circles. The loss sees no other dependence, and no single circle.
 
     Formula: mean over pairs of circles of `2 Σ_{f,g ∈ {cos, sin}} (mean f(φ_i) g(φ_j) - mean f(φ_i) mean g(φ_j))²`.
 
-    Angles are in radians; any real value is accepted.
-
-    Args:
-        angles: Float tensor `(batch, dim)`.
-
     Returns:
         Scalar tensor between 0 and 1: `2 (batch - 1) / batch²` on average for independent uniform points, 1 for
         `φ_j = ±φ_i`, 0 at `dim` 1.
-
-    Raises:
-        TypeError: If `angles` are not floating-point numbers.
-        ValueError: If `angles` are not of rank 2.
-
-    Notes:
-        Cost `O(batch dim²)`.
 
     Example:
 
@@ -160,20 +134,7 @@ def product_moment_loss(angles: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class CircularWassersteinLoss(LatentLoss):
-    """Circular Wasserstein distance to uniform as an object. See `circular_wasserstein_loss`.
-
-    Args:
-        name: String. Defaults to `"circular_wasserstein"`.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> round(float(torusae.losses.CircularWassersteinLoss()(keras.ops.zeros((4, 1)))), 4)
-    1.0
-
-    Reference:
-        Bonet et al. (2023), arXiv:2206.08780, proposition 1.
-    """
+    """`circular_wasserstein_loss` as an object."""
 
     default_weight = 2.0
 
@@ -183,28 +144,22 @@ class CircularWassersteinLoss(LatentLoss):
     def call(self, values):
         return circular_wasserstein_loss(values)
 
-    def expectation(self, batch, columns):
-        return 1 / batch
-
 
 @keras.saving.register_keras_serializable(package="torusae")
 class SlicedLoss(LatentLoss):
     """A loss of single circles along random primitive integer directions. See `sliced_loss`.
 
-    The directions are a hash of the batch and the seed: equal batches have equal directions, any other batch has
-    others.
+    The directions are a hash of the batch and the seed: any other batch has others.
 
     Args:
         loss: A `LatentLoss` on angles, normalized. Defaults to `None`, `CircularWassersteinLoss()`.
-        num_directions: Integer, at least 1, directions of a batch, drawn with replacement. Defaults to `32`.
-        order: Integer, at least 1, the largest entry of a direction. Defaults to `2`.
-        interactions: Integer, at least 1, or `None`: the most entries that are not zero. Defaults to `3`.
-        seed: Integer, at least 0. Defaults to `0`.
-        name: String. Defaults to `"sliced"`.
+        num_directions: Integer, directions of a batch, drawn with replacement. Defaults to `32`.
+        order: Integer, the largest entry of a direction. Defaults to `2`.
+        interactions: Integer or `None`: the most entries that are not zero. Defaults to `3`.
+        seed: Integer. Defaults to `0`.
 
     Raises:
-        TypeError: If `loss` is not a `LatentLoss`, or a number not an integer.
-        ValueError: If `loss` does not read angles or a number is below its minimum.
+        ValueError: If `loss` does not read angles or a number is out of range.
 
     Example:
 
@@ -246,9 +201,6 @@ class SlicedLoss(LatentLoss):
         directions = ops.take(ops.convert_to_tensor(table, dtype="int32"), rows, axis=0)
         return sliced_loss(values, directions, self.loss)
 
-    def expectation(self, batch, columns):
-        return self.loss.expectation(batch, self.num_directions)
-
     def get_config(self):
         return {
             **super().get_config(),
@@ -261,26 +213,12 @@ class SlicedLoss(LatentLoss):
 
     @classmethod
     def from_config(cls, config):
-        """Returns the loss that `get_config` describes."""
         return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
 
 
 @keras.saving.register_keras_serializable(package="torusae")
 class ProductMomentLoss(LatentLoss):
-    """Dependence of the circles in their first moments, as an object. See `product_moment_loss`.
-
-    Args:
-        name: String. Defaults to `"product_moment"`.
-
-    Example:
-
-    >>> import numpy as np, torusae
-    >>> float(torusae.losses.ProductMomentLoss()(np.zeros((4, 2), "float32")))
-    0.0
-
-    Reference:
-        Mikulski & Duda (2019), arXiv:1903.12286, section 5.
-    """
+    """`product_moment_loss` as an object."""
 
     default_weight = 1.0
 
@@ -289,6 +227,3 @@ class ProductMomentLoss(LatentLoss):
 
     def call(self, values):
         return product_moment_loss(values)
-
-    def expectation(self, batch, columns):
-        return 2 * (batch - 1) / batch**2 if columns > 1 else 0.0

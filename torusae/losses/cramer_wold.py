@@ -35,8 +35,8 @@ def _sphere_nodes(dim: int) -> tuple[np.ndarray, np.ndarray]:
 def _sphere_kernel(s: Tensor, dim: int) -> Tensor:
     """`1F1(1/2; dim/2; -s)`: the mean of `exp(-s u²)` over one coordinate `u` of the unit sphere, for `s` not below 0.
 
-    From dim 20 the paper's approximation `(1 + 4s / (2 dim - 3))^(-1/2)`, which is off by 4% at dim 5. Below dim 20 the
-    function itself: Gauss quadrature of the mean, for large `s` the asymptotic series.
+    From dim 20 the paper's approximation, which is off by 4% at dim 5. Below, the function itself: Gauss quadrature of
+    the mean, for large `s` the asymptotic series.
     """
     if dim >= _ASYMPTOTIC_DIM:
         return ops.rsqrt(1.0 + 4.0 / (2 * dim - 3) * s)
@@ -63,28 +63,17 @@ def _smoothing(num):
 
 
 def cramer_wold_loss(values: Tensor) -> Tensor:
-    """Squared Cramér-Wold distance between a batch and N(0, I), the penalty of the Cramér-Wold autoencoder (CWAE).
+    """Squared Cramér-Wold distance between a batch `(batch, dim)` and N(0, I), the penalty of the CWAE.
 
     The mean over all lines through the origin of the squared L2 distance between the two densities on the line, each
     smoothed with variance `g = (4 / (3 S))^(2/5)`, in closed form.
 
-    Formula, with `φ(s) = 1F1(1/2; dim/2; -s)`, for a batch of size `S`: `L = 1 / (2 √π) [ 1 / (S² √g)
-    Σ_{s,u} φ(|x_s - x_u|² / (4 g)) + 1 / √(1 + g) - 2 √2 / (S √(1 + 2 g)) Σ_s φ(|x_s|² / (2 + 4 g)) ]`.
-    From dim 20, as in the paper, `φ(s) ≈ (1 + 4 s / (2 dim - 3))^(-1/2)`. Below dim 20, `φ` itself to float32's
-    precision.
-
-    Args:
-        values: Float tensor `(batch, dim)`.
-
-    Returns:
-        Scalar tensor, float32 (float64 for float64 input).
-
-    Raises:
-        TypeError: If `values` are not floating-point numbers.
-        ValueError: If `values` are not of rank 2.
+    Formula, with `φ(s) = 1F1(1/2; dim/2; -s)`, for a batch of size `S`: `L = 1 / (2 √π) [ 1 / (S² √g) Σ_{s,u} φ(|x_s -
+    x_u|² / (4 g)) + 1 / √(1 + g) - 2 √2 / (S √(1 + 2 g)) Σ_s φ(|x_s|² / (2 + 4 g)) ]`. From dim 20, as in the paper,
+    `φ(s) ≈ (1 + 4 s / (2 dim - 3))^(-1/2)`; below, `φ` itself to float32's precision.
 
     Notes:
-        The value couples the whole batch. Cost `O(batch² dim)`, below dim 20 with a factor of 24.
+        Cost `O(batch² dim)`, below dim 20 with a factor of 24.
 
     Example:
 
@@ -93,7 +82,7 @@ def cramer_wold_loss(values: Tensor) -> Tensor:
     0.0674
 
     Reference:
-        Knop et al. (2020), arXiv:1805.09235.
+        Knop et al. (2020), arXiv:1805.09235. The paper adds the logarithm of the distance to the reconstruction loss.
     """
     values = _checks.float_tensor("cramer_wold_loss", "values", values, 2, "(batch, dim)")
     dim, num = int(values.shape[1]), batch_size(values)
@@ -105,20 +94,7 @@ def cramer_wold_loss(values: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class CramerWoldLoss(LatentLoss):
-    """Squared Cramér-Wold distance to N(0, I) as an object (CWAE). See `cramer_wold_loss`.
-
-    Args:
-        name: String. Defaults to `"cramer_wold"`.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> round(float(torusae.losses.CramerWoldLoss()(keras.ops.zeros((8, 2)))), 4)
-    0.0674
-
-    Reference:
-        Knop et al. (2020), arXiv:1805.09235. The paper adds the logarithm of the distance to the reconstruction loss.
-    """
+    """`cramer_wold_loss` as an object."""
 
     reads = "point"
     default_weight = 30.0
@@ -128,8 +104,3 @@ class CramerWoldLoss(LatentLoss):
 
     def call(self, values):
         return cramer_wold_loss(values)
-
-    def expectation(self, batch, columns):
-        # On a line, the mean of N(x - z; 0, 2g) over x and z from N(0, 1) is N(0; 0, 2 + 2g): the diagonal remains.
-        gamma = _smoothing(batch)
-        return (gamma**-0.5 - (1 + gamma) ** -0.5) / (2 * math.sqrt(math.pi) * batch)

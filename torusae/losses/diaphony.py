@@ -10,9 +10,9 @@ from keras import ops
 from torusae import _checks
 from torusae._backend import columns, is_on_cpu
 from torusae._checks import Tensor
-from torusae.angles import wrap_angles
+from torusae.angles import num_vectors, wrap_angles
 from torusae.losses.base import LatentLoss, batch_size
-from torusae.losses.moments import MOST_VECTORS, num_vectors, weighted_moments
+from torusae.losses.moments import MOST_VECTORS, weighted_moments
 
 # Pairs of points in memory at once. Arrays of 256 kB stay in a CPU's cache; a GPU needs larger ones.
 _BLOCK_PAIRS, _GPU_BLOCK_PAIRS = 1 << 16, 1 << 20
@@ -24,37 +24,30 @@ def diaphony_loss(
 ) -> Tensor:
     """Squared diaphony of a batch on the torus over its largest value: a kernel discrepancy, invariant to shifts.
 
-    Formula, over all integer vectors `k` other than 0:
-    `F² = Σ_k w_k |mean e^{ik·φ}|² / Σ_k w_k`, `w_k = Π_j max(1, |k_j|)^-decay`.
+    Formula, over all integer vectors `k` other than 0: `F² = Σ_k w_k |mean e^{ik·φ}|² / Σ_k w_k`,
+    `w_k = Π_j max(1, |k_j|)^-decay`.
 
     Closed form with `decay` 2, over all pairs of points, with `u` in turns and `B(d) = 2π² ({d}² - {d} + 1/6)`:
     `F² = mean_{s,t} [Π_j (1 + B(u_sj - u_tj)) - 1] / [(1 + π²/3)^dim - 1]`.
 
-    Angles are in radians; any real value is accepted and read modulo 2π.
-
     Args:
-        angles: Float tensor `(batch, dim)`.
-        order: Integer, at least 1, the largest entry of `k`, or `None` for all `k` by the closed form. Defaults to
-            `None`.
-        interactions: Integer, at least 1, the most entries of `k` that are not zero, or `None` for no limit. From about
-            six circles on nearly all weight lies on `k` with many such entries; single angles and pairs then need
-            `interactions=2`. Defaults to `None`.
+        angles: Float tensor `(batch, dim)`, radians, read modulo 2π.
+        order: Integer, the largest entry of `k`, or `None` for all `k` by the closed form. Defaults to `None`.
+        interactions: Integer, the most entries of `k` that are not zero, or `None` for no limit. From about six circles
+            on nearly all weight lies on `k` with many such entries; single angles and pairs then need `interactions=2`.
+            Defaults to `None`.
         decay: Float, not negative: how fast the weights fall with the entries of `k`. Smaller values give more weight
             to small gaps. Other than 2 needs an `order`. Defaults to `2.0`, as Zinterhof.
 
     Returns:
-        Scalar tensor, float32 (float64 for float64 input): 1 with all points in one place, `1 / batch` on average for
-        independent uniform points.
+        Scalar tensor: 1 with all points in one place, `1 / batch` on average for independent uniform points.
 
     Raises:
-        TypeError: If `angles` are not floating-point numbers, or `order` or `interactions` not integers.
-        ValueError: If `angles` are not of rank 2, `order` or `interactions` is below 1, they ask for more than
-            2**16 vectors `k`, or `decay` is negative, or not 2 without an `order`.
+        ValueError: If `angles` are not of rank 2, a number is out of range, or there would be more than 2**16 vectors.
 
     Notes:
         - With an `order`: cost `O(batch · number of k)`.
         - Closed form: cost `O(batch² dim interactions)`, in blocks of constant memory; first derivatives only.
-        - The unbiased form `(S F² - 1) / (S - 1)` for `S` points has mean 0 for independent uniform points.
 
     Example:
 
@@ -67,9 +60,7 @@ def diaphony_loss(
     """
     angles = _checks.float_tensor("diaphony_loss", "angles", angles, 2, "(batch, dim)")
     dim = angles.shape[1]
-    if interactions is not None:
-        interactions = _checks.positive_int("diaphony_loss", "interactions", interactions)
-    interactions = min(interactions or dim, dim)
+    interactions = min(_checks.optional_int("diaphony_loss", "interactions", interactions) or dim, dim)
     decay = _checked_decay("diaphony_loss", decay, order)
     if order is None:
         return _pair_diaphony(angles, interactions)
@@ -174,56 +165,33 @@ def _low_order(bernoulli: list[Tensor], interactions: int) -> tuple[Tensor, list
 
 @keras.saving.register_keras_serializable(package="torusae")
 class DiaphonyLoss(LatentLoss):
-    """Squared diaphony as an object. See `diaphony_loss`.
-
-    A batch of `S` independent uniform points has the loss `1 / S` on average; `expectation` returns this level.
+    """`diaphony_loss` as an object.
 
     Args:
-        order: Integer or `None`. Defaults to `None`, the closed form over all pairs of points.
-        interactions: Integer or `None`. Defaults to `None`.
-        decay: Float, not negative; other than 2 it needs an `order`. Defaults to `2.0`.
-        name: String. Defaults to `"diaphony"`.
-
-    Raises:
-        TypeError: If `order` or `interactions` is not an integer.
-        ValueError: If `order` or `interactions` is below 1, or `decay` is negative, or not 2 without an `order`.
+        order: As in `diaphony_loss`. Defaults to `None`, the closed form over all pairs of points.
+        interactions: As in `diaphony_loss`. Defaults to `None`.
+        decay: As in `diaphony_loss`. Defaults to `2.0`.
 
     Example:
 
     >>> import keras, torusae
     >>> round(float(torusae.DiaphonyLoss(order=2)(keras.ops.zeros((4, 3)))), 4)
     1.0
-
-    Reference:
-        Zinterhof (1976).
     """
 
     default_weight = 20.0
 
     def __init__(
-        self,
-        order: int | None = None,
-        interactions: int | None = None,
-        decay: float = 2.0,
-        name: str = "diaphony",
+        self, order: int | None = None, interactions: int | None = None, decay: float = 2.0, name: str = "diaphony"
     ):
         super().__init__(name)
-        self.order = None if order is None else _checks.positive_int("DiaphonyLoss", "order", order)
-        self.interactions = (
-            None if interactions is None else _checks.positive_int("DiaphonyLoss", "interactions", interactions)
-        )
+        self.order = _checks.optional_int("DiaphonyLoss", "order", order)
+        self.interactions = _checks.optional_int("DiaphonyLoss", "interactions", interactions)
         self.decay = _checked_decay("DiaphonyLoss", decay, order)
 
     def call(self, values):
         return diaphony_loss(values, self.order, self.interactions, self.decay)
 
-    def expectation(self, batch, columns):
-        return 1 / batch
-
     def get_config(self):
-        return {
-            **super().get_config(),
-            "order": self.order,
-            "interactions": self.interactions,
-            "decay": self.decay,
-        }
+        arguments = {"order": self.order, "interactions": self.interactions, "decay": self.decay}
+        return {**super().get_config(), **arguments}

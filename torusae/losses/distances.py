@@ -100,15 +100,7 @@ def _hermite(table, place, offset, take):
 
 @lru_cache(maxsize=16)
 def chi_square_quantiles(count: int, dim: int) -> np.ndarray:
-    """The `count` quantiles of the chi-square distribution at the middles of equal shares of probability.
-
-    Args:
-        count: Integer, at least 1, the number of quantiles.
-        dim: Integer, at least 1, the degrees of freedom.
-
-    Returns:
-        NumPy array `(count,)`, float64, ascending, exact to 1e-9 of the largest.
-    """
+    """Quantiles of chi-square at the middles of `count` equal shares, float64 `(count,)`, to 1e-9 of the largest."""
     table = _chi_square_table(dim)
     steps = (np.clip(standard_normal_quantiles(count), -_TABLE_LIMIT, _TABLE_LIMIT) + _TABLE_LIMIT) / _TABLE_STEP
     place = np.minimum(steps.astype(int), table.shape[1] - 2)
@@ -127,29 +119,17 @@ def _traced_chi_square_quantiles(probabilities: Tensor, dim: int) -> Tensor:
 
 
 def gaussian_distance_loss(values: Tensor) -> Tensor:
-    """Duda's Gaussian autoencoder: squared norms and squared distances of pairs, compared with those of N(0, I).
+    """Duda's Gaussian autoencoder: squared norms and squared distances of pairs, of a batch `(batch, dim)`.
 
-    For points of N(0, I), `|z|²` and `|z - z'|² / 2` are chi-square with `dim` degrees of freedom. Both are sorted and
-    compared with its quantiles.
+    For points of N(0, I), `|z|²` and `|z - z'|² / 2` are chi-square with `dim` degrees of freedom.
 
     Formula, with the squared norms `n` of a batch of size `S` and the halved squared distances `h` of its
     `P = S (S - 1) / 2` pairs, both sorted, and quantiles `q` of their counts:
     `L = 1 / (dim (dim + 2)) [ 1 / S Σ_s (n_s - q_s)² + 1 / P Σ_p (h_p - q_p)² ]`. The divisor is the mean square of
     chi-square: each half is near 1 with all points in one place.
 
-    Args:
-        values: Float tensor `(batch, dim)`.
-
-    Returns:
-        Scalar tensor, float32 (float64 for float64 input).
-
-    Raises:
-        TypeError: If `values` are not floating-point numbers.
-        ValueError: If `values` are not of rank 2.
-
     Notes:
-        The value couples the whole batch. Cost `O(batch² (dim + log batch))`. A batch of one has no pairs: that sum
-        is 0.
+        Cost `O(batch² (dim + log batch))`.
 
     Example:
 
@@ -190,20 +170,7 @@ def gaussian_distance_loss(values: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class GaussianDistanceLoss(LatentLoss):
-    """The loss of Duda's Gaussian autoencoder as an object. See `gaussian_distance_loss`.
-
-    Args:
-        name: String. Defaults to `"radius_distance"`.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> round(float(torusae.losses.GaussianDistanceLoss()(keras.ops.zeros((8, 2)))), 3)
-    1.747
-
-    Reference:
-        Duda (2018), arXiv:1811.04751.
-    """
+    """`gaussian_distance_loss` as an object."""
 
     reads = "point"
     default_weight = 10.0

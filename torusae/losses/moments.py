@@ -23,11 +23,6 @@ from torusae.losses.base import batch_size
 MOST_VECTORS = 1 << 16
 
 
-def num_vectors(dim: int, order: int, interactions: int) -> int:
-    """The number of integer vectors other than 0, one of `k` and `-k`: entries up to `order`, few of them not zero."""
-    return sum(math.comb(dim, m) * (2 * order) ** m for m in range(1, interactions + 1)) // 2
-
-
 def weighted_moments(angles: Tensor, order: int, interactions: int, decay: float) -> Tensor:
     """`Σ_k w_k |mean e^{ik·φ}|² / Σ_k w_k` with `w_k = Π_j max(1, |k_j|)^-decay`, over the k of `num_vectors`."""
     dim, xp = angles.shape[1], direct_ops(angles)

@@ -30,16 +30,15 @@ def normal_quantiles(count: int, mean: float = 1.0, stddev: float = 0.1) -> np.n
     Formula: `q_s = CDF⁻¹((s - ½) / S)` for `s = 1..S`, `CDF⁻¹(z) = μ + √2 σ erf⁻¹(2z - 1)`.
 
     Args:
-        count: Integer, at least 1, the number of quantiles `S`.
+        count: Integer, at least 1, `S`.
         mean: Float `μ`. Defaults to `1.0`.
         stddev: Positive float `σ`. Defaults to `0.1`.
 
     Returns:
-        NumPy array `(count,)`, float64, ascending, exact to float64.
+        NumPy array `(count,)`, float64, ascending.
 
     Raises:
-        TypeError: If `count` is not an integer.
-        ValueError: If `count` is below 1, `mean` is not a finite number, or `stddev` is not positive.
+        ValueError: If a number is out of range.
 
     Example:
 
@@ -58,25 +57,18 @@ def normal_quantiles(count: int, mean: float = 1.0, stddev: float = 0.1) -> np.n
 
 
 def quantile_loss(values: Tensor, quantiles: Tensor, reduction: str = "sum") -> Tensor:
-    """Quantile loss: squared distances between the sorted values of a batch and the quantiles of a distribution.
+    """Squared distances between the sorted values of a batch and the quantiles of a distribution.
 
-    Formula, with the values of each column sorted along the batch of size `S`: `L = Σ_i Σ_s (r_i,s - q_s)²`.
-    Divided by `S` it is the squared 2-Wasserstein distance between the batch and the quantiles.
+    Formula, with the values of each column sorted along the batch of size `S`: `L = Σ_i Σ_s (r_i,s - q_s)²`. Divided by
+    `S` it is the squared 2-Wasserstein distance between the batch and the quantiles.
 
     Args:
         values: Float tensor `(batch, dim)`.
         quantiles: Float tensor `(batch,)`, ascending, for example `normal_quantiles(batch)`.
         reduction: `"sum"` for eq. 5 as printed, `"normalized"` for the mean over batch and dim. Defaults to `"sum"`.
 
-    Returns:
-        Scalar tensor, float32 (float64 for float64 input).
-
     Raises:
-        TypeError: If `values` are not floating-point numbers.
         ValueError: If a shape does not fit or `reduction` is unknown.
-
-    Notes:
-        The value couples the whole batch. Cost `O(dim batch log batch)`.
 
     Example:
 
@@ -86,7 +78,7 @@ def quantile_loss(values: Tensor, quantiles: Tensor, reduction: str = "sum") -> 
     0.25
 
     Reference:
-        Mikulski & Duda (2019), arXiv:1903.12286, eq. 5.
+        Mikulski & Duda (2019), arXiv:1903.12286, eq. 5; footnote 1 for squares.
     """
     _checks.option("quantile_loss", "reduction", reduction, REDUCTIONS)
     values = _checks.float_tensor("quantile_loss", "values", values, 2, "(batch, dim)")
@@ -104,37 +96,27 @@ def quantile_loss(values: Tensor, quantiles: Tensor, reduction: str = "sum") -> 
 
 @keras.saving.register_keras_serializable(package="torusae")
 class QuantileLoss(LatentLoss):
-    """Quantile loss as an object: pulls values to a distribution, normal by default. See `quantile_loss`.
-
-    Works with any batch size: the quantiles are made for the batch at hand.
+    """`quantile_loss` as an object: pulls values to a distribution, normal by default, in batches of any size.
 
     Args:
         mean: Float, mean of the normal distribution. Defaults to `1.0`.
         stddev: Positive float, its standard deviation. Defaults to `0.1`.
-        quantile_function: A function from probabilities in (0, 1) to quantiles, in place of the normal distribution;
-            `mean` and `stddev` are then not used. Defaults to `None`, the normal distribution.
-
-            - It receives a NumPy array where the batch size is known while compiling, else (TensorFlow in `fit`) a
-              float64 tensor. Written with `keras.ops` it works in both cases.
-            - To save a model with it, register it with `keras.saving.register_keras_serializable`.
+        quantile_function: A function from probabilities in (0, 1) to quantiles, in place of the normal distribution. It
+            receives a NumPy array where the batch size is known while compiling, else (TensorFlow in `fit`) a float64
+            tensor: written with `keras.ops` it works in both cases. To save a model with it, register it with
+            `keras.saving.register_keras_serializable`. Defaults to `None`.
         squared: Boolean, whether the values are squares, to compare with squared quantiles. On a latent, the loss then
             reads squared radii, whose gradient is finite at zero. Defaults to `False`.
         reduction: `"normalized"` or `"sum"`. Defaults to `"normalized"`.
-        name: String. Defaults to `"quantile"`.
 
     Raises:
-        TypeError: If `quantile_function` can't be called.
         ValueError: If `stddev` is not positive or `reduction` is unknown.
 
     Example:
 
     >>> import keras, torusae
-    >>> loss = torusae.QuantileLoss(mean=0.0, stddev=1.0)
-    >>> round(float(loss(keras.ops.zeros((1, 3)))), 4)
+    >>> round(float(torusae.QuantileLoss(mean=0.0, stddev=1.0)(keras.ops.zeros((1, 3)))), 4)
     0.0
-
-    Reference:
-        Mikulski & Duda (2019), arXiv:1903.12286, eq. 3 to 5 and footnote 1 (`squared`).
     """
 
     default_weight = 1.0
@@ -205,7 +187,6 @@ class QuantileLoss(LatentLoss):
 
     @classmethod
     def from_config(cls, config):
-        """Returns the loss that `get_config` describes."""
         config = dict(config)
         config["quantile_function"] = keras.saving.deserialize_keras_object(config["quantile_function"])
         return cls(**config)

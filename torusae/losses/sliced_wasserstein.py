@@ -21,18 +21,11 @@ def sliced_wasserstein_loss(values: Tensor, directions: Tensor) -> Tensor:
 
     Args:
         values: Float tensor `(batch, dim)`.
-        directions: Float tensor `(num_directions, dim)`, rows of any length from 1e-15 to 1e18; they are made
-            unit vectors. Rows beyond that have no finite square in float32, and count as 0.
-
-    Returns:
-        Scalar tensor, float32 (float64 for float64 input).
-
-    Raises:
-        TypeError: If the values are not floating-point numbers.
-        ValueError: If a shape does not fit.
+        directions: Float tensor `(num_directions, dim)`, rows of any length from 1e-15 to 1e18; they are made unit
+            vectors. Rows beyond that have no finite square in float32, and count as 0.
 
     Notes:
-        The value couples the whole batch. Cost `O(num_directions batch (dim + log batch))`.
+        Cost `O(num_directions batch (dim + log batch))`.
 
     Example:
 
@@ -48,11 +41,7 @@ def sliced_wasserstein_loss(values: Tensor, directions: Tensor) -> Tensor:
     owner = "sliced_wasserstein_loss"
     values = _checks.float_tensor(owner, "values", values, 2, "(batch, dim)")
     directions = _checks.float_tensor(owner, "directions", directions, 2, "(num_directions, dim)")
-    if directions.shape[1] != values.shape[1]:
-        raise ValueError(
-            f"{owner}: `directions` must have as many columns as `values`. Received: "
-            f"directions.shape={tuple(directions.shape)}, values.shape={tuple(values.shape)}."
-        )
+    _checks.same_columns(owner, directions=directions, values=values)
     directions = ops.cast(directions, values.dtype)
     unit = directions / ops.sqrt(ops.maximum(ops.sum(directions * directions, -1, keepdims=True), _MIN_SQUARED_LENGTH))
     projections = values @ ops.transpose(unit)  # (batch, num_directions)
@@ -61,28 +50,19 @@ def sliced_wasserstein_loss(values: Tensor, directions: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class SlicedWassersteinLoss(LatentLoss):
-    """Sliced Wasserstein distance along random directions as an object (SWAE). See `sliced_wasserstein_loss`.
+    """`sliced_wasserstein_loss` along random directions as an object.
 
-    The directions are a hash of the batch and the seed: equal batches have equal directions, any other batch has
-    others.
+    The directions are a hash of the batch and the seed: any other batch has others.
 
     Args:
-        num_directions: Integer, at least 1. Defaults to `50`.
-        seed: Integer, at least 0. Defaults to `0`.
-        name: String. Defaults to `"sliced_wasserstein"`.
-
-    Raises:
-        TypeError: If `num_directions` or `seed` is not an integer.
-        ValueError: If `num_directions` is below 1 or `seed` is negative.
+        num_directions: Integer. Defaults to `50`.
+        seed: Integer. Defaults to `0`.
 
     Example:
 
     >>> import keras, torusae
     >>> round(float(torusae.losses.SlicedWassersteinLoss()(keras.ops.zeros((2, 3)))), 4)
     0.4549
-
-    Reference:
-        Kolouri et al. (2018), arXiv:1804.01947.
     """
 
     reads = "point"

@@ -23,17 +23,15 @@ def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "s
     Formula, with the angles of each circle sorted along the batch of size `S`:
     `L = Σ_i [(φ_i,1 + τ - φ_i,S)² + Σ_{s<S} (φ_i,s - φ_i,s+1)²]`.
 
-    Angles are in radians; any real value is accepted and read modulo the period.
-
     Args:
-        angles: Float tensor `(batch, dim)`, batch at least 1.
-        period: Positive float `τ`. Defaults to `2π`.
+        angles: Float tensor `(batch, dim)`, in the unit of `period`, read modulo the period.
+        period: Positive float `τ`. Defaults to `2π`, radians.
         reduction: `"sum"` is eq. 2 as printed; `"normalized"` divides it by its minimum. Defaults to `"sum"`.
         order: Integer `m`, at least 1: springs between `m`-th neighbours. The paper has `m = 1`; larger orders react
             more to slow unevenness. Defaults to `1`.
 
     Returns:
-        Scalar tensor, float32 (float64 for float64 input):
+        Scalar tensor:
 
         | angles | `"sum"`, order 1 | `"normalized"` |
         |---|---|---|
@@ -42,15 +40,11 @@ def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "s
         | all in one point, order 1 | `dim τ²` | `S` |
 
     Raises:
-        TypeError: If `angles` are not floating-point numbers, or `order` not an integer.
-        ValueError: If `angles` are not of rank 2, `period` is not positive, `order` is below 1 or `reduction` is
-            unknown.
+        ValueError: If `angles` are not of rank 2, a number is out of range, or `reduction` is unknown.
 
     Notes:
-        - The value couples the whole batch. Cost `O(dim batch log batch)`.
         - The gradient of the sum falls as `1 / batch²`; that of the normalized form as `1 / batch`, as in a mean loss.
         - With at most `m` angles the `m`-th neighbour lies full turns away.
-        - Equal angles are told apart by their order in the batch.
 
     Example:
 
@@ -92,26 +86,19 @@ def _known_full_turns(size: int, order: int) -> np.ndarray:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class SpringLoss(LatentLoss):
-    """Spring loss as an object: spaces the angles of a batch evenly around each circle. See `spring_loss`.
+    """`spring_loss` as an object: spaces the angles of a batch evenly around each circle.
 
     Args:
         period: Positive float. Defaults to `2π`.
         reduction: `"normalized"` or `"sum"`. Defaults to `"normalized"`.
         name: String. Defaults to `"spring"`.
-        order: Integer, at least 1, the neighbours that springs join. The paper has 1. Defaults to `1`.
-
-    Raises:
-        TypeError: If `order` is not an integer.
-        ValueError: If `period` is not positive, `order` is below 1 or `reduction` is unknown.
+        order: Integer, the neighbours that springs join. Defaults to `1`.
 
     Example:
 
     >>> import keras, torusae
     >>> float(torusae.SpringLoss()(keras.ops.zeros((4, 1))))
     4.0
-
-    Reference:
-        Mikulski & Duda (2019), arXiv:1903.12286, eq. 2.
     """
 
     default_weight = 0.5
@@ -126,14 +113,6 @@ class SpringLoss(LatentLoss):
 
     def call(self, values):
         return spring_loss(values, self.period, self.form, self.order)
-
-    def expectation(self, batch, columns):
-        # The m-th neighbour lies full turns and the sum of `rest` gaps away; that sum has the law Beta(rest, S - rest).
-        turns, rest = divmod(self.order, batch)
-        square = turns**2 + 2 * turns * rest / batch + rest * (rest + 1) / (batch * (batch + 1))
-        if self.form == "sum":
-            return batch * columns * self.period**2 * square
-        return (batch / self.order) ** 2 * square
 
     def get_config(self):
         return {**super().get_config(), "period": self.period, "reduction": self.form, "order": self.order}

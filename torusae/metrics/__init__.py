@@ -1,12 +1,7 @@
 """Measures of uniformity, independence, dimension and sample quality: functions over arrays, and Keras metrics.
 
-- `circles`: one circle, or one column, at a time.
-- `joint`: several circles together.
-- `dimension`: the number of dimensions that points fill.
-- `frechet`: the distance of two sets of features.
-- `streamed`: Keras metrics that add up over batches.
-
-Angles are in radians; any real value is accepted and read modulo 2π.
+Angles `(num, dim)` are in radians, read modulo 2π. Values that are not floating-point are a TypeError; values that are
+not of rank 2, empty, NaN or infinite a ValueError.
 """
 
 from torusae.metrics.circles import (
@@ -17,34 +12,14 @@ from torusae.metrics.circles import (
     rayleigh_statistic,
     watson_statistic,
 )
-from torusae.metrics.dimension import intrinsic_dimension
 from torusae.metrics.frechet import frechet_distance
 from torusae.metrics.joint import (
     cell_occupancy,
     circular_correlation,
     diaphony,
     direction_kuiper,
+    intrinsic_dimension,
     max_moment,
     moment_spectrum,
 )
 from torusae.metrics.streamed import CellDivergence, KuiperStatistic, LargestMoment
-
-__all__ = [
-    "CellDivergence",
-    "KuiperStatistic",
-    "LargestMoment",
-    "arc_counts",
-    "cell_occupancy",
-    "circular_correlation",
-    "diaphony",
-    "direction_kuiper",
-    "frechet_distance",
-    "intrinsic_dimension",
-    "kolmogorov_smirnov",
-    "kuiper_of_counts",
-    "kuiper_statistic",
-    "max_moment",
-    "moment_spectrum",
-    "rayleigh_statistic",
-    "watson_statistic",
-]

@@ -9,24 +9,32 @@ from torusae import _checks
 from torusae._checks import Tensor
 
 
-def finite_rows(owner: str, name: str, values: Tensor, least: int = 1) -> np.ndarray:
-    """Returns `values` as a float64 array `(num, dim)` after checking that it is finite and has `least` rows."""
-    values = ops.convert_to_numpy(_checks.float_tensor(owner, name, values, 2, "(num, dim)")).astype("float64")
-    if len(values) < least:
-        raise ValueError(f"{owner}: `{name}` must hold at least {least} rows. Received: {name}.shape={values.shape}.")
-    _checks.finite_array(owner, name, values)
-    return values
+def float_array(owner: str, name: str, value: Tensor, rank: int | None = None, layout: str = "") -> np.ndarray:
+    """Floating-point numbers as a finite float64 NumPy array."""
+    tensor = _checks.float_tensor(owner, name, value, rank, layout)
+    # A NumPy array skips the tensor: JAX would round it to float32.
+    array = np.asarray(value if isinstance(value, np.ndarray) else ops.convert_to_numpy(tensor), "float64")
+    _checks.finite_array(owner, name, array)
+    return array
 
 
-def angle_array(owner: str, angles: Tensor, least: int = 1) -> np.ndarray:
-    """Returns `angles` as `finite_rows` does, wrapped into `[-π, π)`."""
-    return (finite_rows(owner, "angles", angles, least) + math.pi) % (2 * math.pi) - math.pi
+def float_rows(owner: str, name: str, values: Tensor, least: int = 1) -> np.ndarray:
+    """As `float_array`, of shape `(num, dim)`, with at least so many rows."""
+    rows = float_array(owner, name, values, 2, "(num, dim)")
+    if len(rows) < least:
+        raise ValueError(f"{owner}: `{name}` must hold at least {least} rows. Received: {name}.shape={rows.shape}.")
+    return rows
+
+
+def angle_rows(owner: str, angles: Tensor, least: int = 1) -> np.ndarray:
+    """As `float_rows`, in `[-π, π)`."""
+    wrapped = (float_rows(owner, "angles", angles, least) + math.pi) % (2 * math.pi) - math.pi
+    return np.where(wrapped >= math.pi, -math.pi, wrapped)  # the remainder can round up to 2π
 
 
 def some_rows(owner: str, values: np.ndarray, most: int, seed: int | None) -> np.ndarray:
     """Returns `values`, or a random choice of `most` rows where there are more."""
-    if seed is not None:
-        seed = _checks.positive_int(owner, "seed", seed, least=0, most=None)
+    seed = _checks.optional_int(owner, "seed", seed, least=0, most=None)
     if len(values) <= most:
         return values
     return values[np.random.default_rng(seed).choice(len(values), most, replace=False)]

@@ -1,7 +1,4 @@
-"""Measures of one circle, or one column, at a time. Each returns one number per column.
-
-Angles are in radians; any real value is accepted and read modulo 2π.
-"""
+"""Measures of one circle, or one column, at a time. Arrays come back as float64 `(dim,)`, one number per column."""
 
 import math
 from statistics import NormalDist
@@ -12,18 +9,25 @@ from keras import ops
 from torusae import _checks
 from torusae._checks import Tensor
 from torusae.angles import wrap_angles
-from torusae.metrics._arrays import angle_array, finite_rows
+from torusae.metrics._arrays import angle_rows, float_rows
+
+# Means for `num` independent points of the distribution compared with, times `sqrt(num)`.
+KUIPER_CHANCE = 1.25
+RAYLEIGH_CHANCE = math.sqrt(math.pi) / 2
+SMIRNOV_CHANCE = 0.869
 
 
 def arc_counts(angles: Tensor, num_arcs: int) -> Tensor:
-    """The number of angles in each of `num_arcs` equal arcs. The first arc starts at -π.
+    """The number of angles in each of `num_arcs` equal arcs, the first from -π on.
+
+    Counts of several batches can be added.
 
     Args:
         angles: Float tensor `(batch, dim)`, radians.
         num_arcs: Integer, at least 1.
 
     Returns:
-        float32 tensor `(dim, num_arcs)`. Counts of several batches can be added.
+        float32 tensor `(dim, num_arcs)`.
 
     Example:
 
@@ -37,9 +41,7 @@ def arc_counts(angles: Tensor, num_arcs: int) -> Tensor:
 
 
 def kuiper_of_counts(counts: Tensor) -> Tensor:
-    """Kuiper's statistic against the uniform circle, from counts in equal arcs.
-
-    It underestimates `kuiper_statistic` by at most `2 / num_arcs`.
+    """Kuiper's statistic from counts in equal arcs. It underestimates `kuiper_statistic` by at most `2 / num_arcs`.
 
     Args:
         counts: Float tensor `(dim, num_arcs)`, as `arc_counts` returns.
@@ -63,21 +65,10 @@ def kuiper_of_counts(counts: Tensor) -> Tensor:
 
 
 def kuiper_statistic(angles: Tensor) -> np.ndarray:
-    """Kuiper's statistic of every circle: the range of the empirical CDF minus the uniform CDF.
+    """Kuiper's statistic of every circle of angles `(num, dim)`: the range of the empirical CDF minus the uniform CDF.
 
-    - 0 means uniform, 1 means all angles equal.
-    - Independent uniform angles give `1.25 / sqrt(num)` on average, and exceed `1.62 / sqrt(num)` one time in ten.
-    - It does not depend on where the circle is cut.
-
-    Args:
-        angles: Float tensor `(num, dim)`, radians.
-
-    Returns:
-        Float64 array `(dim,)`.
-
-    Raises:
-        TypeError: If `angles` are not floating-point numbers.
-        ValueError: If `angles` are not of rank 2, are empty, or hold NaN or infinity.
+    0 means uniform, 1 means all angles equal. Independent uniform angles give `1.25 / sqrt(num)` on average, and exceed
+    `1.62 / sqrt(num)` one time in ten. It does not depend on where the circle is cut.
 
     Example:
 
@@ -89,26 +80,16 @@ def kuiper_statistic(angles: Tensor) -> np.ndarray:
     Reference:
         Kuiper (1960), Tests concerning random points on a circle.
     """
-    turns = np.sort(angle_array("kuiper_statistic", angles) / (2 * math.pi) + 0.5, axis=0)
+    turns = np.sort(angle_rows("kuiper_statistic", angles) / (2 * math.pi) + 0.5, axis=0)
     steps = np.arange(1, len(turns) + 1)[:, None] / len(turns)
     return (steps - turns).max(axis=0) + (turns - steps + 1 / len(turns)).max(axis=0)
 
 
 def rayleigh_statistic(angles: Tensor) -> np.ndarray:
-    """The mean resultant length `|mean e^{iφ}|` of every circle: 0 means balanced, 1 means all angles equal.
+    """The mean resultant length `|mean e^{iφ}|` of every circle of angles `(num, dim)`, radians.
 
-    - Independent uniform angles give `sqrt(π / (4 num)) = 0.886 / sqrt(num)` on average.
-    - It detects a circle that is heavier on one side. It is blind to any other unevenness.
-
-    Args:
-        angles: Float tensor `(num, dim)`, radians.
-
-    Returns:
-        Float64 array `(dim,)`.
-
-    Raises:
-        TypeError: If `angles` are not floating-point numbers.
-        ValueError: If `angles` are not of rank 2, are empty, or hold NaN or infinity.
+    0 means balanced, 1 all angles equal. Independent uniform angles give `sqrt(π / (4 num)) = 0.886 / sqrt(num)` on
+    average. It detects a circle that is heavier on one side, and no other unevenness.
 
     Example:
 
@@ -119,27 +100,14 @@ def rayleigh_statistic(angles: Tensor) -> np.ndarray:
     Reference:
         Mardia & Jupp (2000), Directional Statistics, section 6.3.
     """
-    return np.abs(np.exp(1j * angle_array("rayleigh_statistic", angles)).mean(axis=0))
+    return np.abs(np.exp(1j * angle_rows("rayleigh_statistic", angles)).mean(axis=0))
 
 
 def watson_statistic(angles: Tensor) -> np.ndarray:
-    """Watson's `U²` of every circle against the uniform distribution.
+    """Watson's `U²` of every circle of angles `(num, dim)`, radians: `num / 12` times `circular_wasserstein_loss`.
 
-    Formula, with the angles in turns, sorted: `U² = n Var(u_s - (s - ½) / n) + 1 / (12 n)`. It equals `num / 12` times
-    `circular_wasserstein_loss`.
-
-    - Independent uniform angles give `1 / 12` on average for every `num`, and exceed 0.152 one time in ten.
-    - Equal angles give `num / 12`.
-
-    Args:
-        angles: Float tensor `(num, dim)`, radians.
-
-    Returns:
-        Float64 array `(dim,)`.
-
-    Raises:
-        TypeError: If `angles` are not floating-point numbers.
-        ValueError: If `angles` are not of rank 2, are empty, or hold NaN or infinity.
+    Formula, with the angles in turns, sorted: `U² = n Var(u_s - (s - ½) / n) + 1 / (12 n)`. Independent uniform angles
+    give `1 / 12` on average for every `num`, and exceed 0.152 one time in ten. Equal angles give `num / 12`.
 
     Example:
 
@@ -150,7 +118,7 @@ def watson_statistic(angles: Tensor) -> np.ndarray:
     Reference:
         Watson (1961), Goodness-of-fit tests on a circle.
     """
-    turns = np.sort(angle_array("watson_statistic", angles) / (2 * math.pi), axis=0)
+    turns = np.sort(angle_rows("watson_statistic", angles) / (2 * math.pi), axis=0)
     num = len(turns)
     steps = (np.arange(num)[:, None] + 0.5) / num
     return num * np.var(turns - steps, axis=0) + 1 / (12 * num)
@@ -159,20 +127,12 @@ def watson_statistic(angles: Tensor) -> np.ndarray:
 def kolmogorov_smirnov(values: Tensor, mean: float = 1.0, stddev: float = 0.1) -> np.ndarray:
     """Kolmogorov-Smirnov statistic of every column against a normal distribution. The default is the prior of radii.
 
-    Independent values of that distribution give `0.869 / sqrt(num)` on average, and exceed `1.22 / sqrt(num)` one time
-    in ten.
+    Independent normal values give `0.869 / sqrt(num)` on average, and exceed `1.22 / sqrt(num)` one time in ten.
 
     Args:
         values: Float tensor `(num, dim)`, for example radii.
         mean: Float. Defaults to `1.0`.
         stddev: Positive float. Defaults to `0.1`.
-
-    Returns:
-        Float64 array `(dim,)`, between 0 and 1.
-
-    Raises:
-        TypeError: If `values` are not floating-point numbers.
-        ValueError: If `values` are not of rank 2, are empty, hold NaN or infinity, or `stddev` is not positive.
 
     Example:
 
@@ -184,7 +144,7 @@ def kolmogorov_smirnov(values: Tensor, mean: float = 1.0, stddev: float = 0.1) -
         Kolmogorov (1933); Smirnov (1948).
     """
     stddev = _checks.positive_float("kolmogorov_smirnov", "stddev", stddev)
-    values = np.sort(finite_rows("kolmogorov_smirnov", "values", values), axis=0)
+    values = np.sort(float_rows("kolmogorov_smirnov", "values", values), axis=0)
     cdf = np.vectorize(NormalDist(mean, stddev).cdf, otypes=["float64"])(values)
     steps = np.arange(1, len(values) + 1)[:, None] / len(values)
     return np.maximum((steps - cdf).max(axis=0), (cdf - steps + 1 / len(values)).max(axis=0))

@@ -3,13 +3,13 @@
 import numpy as np
 
 from torusae._checks import Tensor
-from torusae.metrics._arrays import finite_rows
+from torusae.metrics._arrays import float_rows
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Fréchet distance of the normal distributions that have the means and covariances of two sets of features.
 
-    Formula: `|μ_a - μ_b|² + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^½)`. It is 0 where means and covariances are equal.
+    Formula: `|μ_a - μ_b|² + tr(Σ_a + Σ_b - 2 (Σ_a Σ_b)^½)`.
 
     Args:
         a: Float tensor `(num_a, num_features)`, at least two rows. The covariance is a poor estimate below about ten
@@ -20,9 +20,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
         Float, not negative, in the squared unit of the features.
 
     Raises:
-        TypeError: If an argument does not hold floating-point numbers.
-        ValueError: If an argument is not of rank 2, has fewer than two rows, or holds NaN or infinity, or if the
-            numbers of features differ.
+        ValueError: If there are fewer than two rows, or the numbers of features differ.
 
     Example:
 
@@ -36,7 +34,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     """
     moments = []
     for name, features in (("a", a), ("b", b)):
-        features = finite_rows("frechet_distance", name, features, least=2)
+        features = float_rows("frechet_distance", name, features, least=2)
         moments.append((features.mean(axis=0), np.atleast_2d(np.cov(features.T))))
     (mean_a, cov_a), (mean_b, cov_b) = moments
     if mean_a.shape != mean_b.shape:

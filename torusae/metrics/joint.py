@@ -1,7 +1,4 @@
-"""Measures of several circles together: cells, moments, directions, correlations.
-
-Angles are in radians; any real value is accepted and read modulo 2π.
-"""
+"""Measures of several circles together: cells, moments, directions, correlations, dimensions."""
 
 import math
 
@@ -10,7 +7,7 @@ import numpy as np
 from torusae import _checks
 from torusae._checks import Tensor
 from torusae.angles import integer_vectors, primitive_directions
-from torusae.metrics._arrays import angle_array, some_rows
+from torusae.metrics._arrays import angle_rows, some_rows
 from torusae.metrics.circles import kuiper_statistic
 
 
@@ -19,20 +16,15 @@ def cell_occupancy(angles: Tensor, cells: int = 8) -> dict[str, float]:
 
     Args:
         angles: Float tensor `(num, dim)`, radians.
-        cells: Integer, at least 2, cells along each circle. Defaults to `8`.
+        cells: Integer, at least 2, cells along each circle, at most 2**24 in all. Defaults to `8`.
 
     Returns:
         Dict of floats, with `C` the number of all cells:
 
         - `empty`: the share of cells without a point.
         - `kl`: the Kullback-Leibler divergence of the cells' frequencies to uniform ones, nats.
-        - `expected_empty`: `empty` of independent uniform points on average, `(1 - 1 / C)^num`.
-        - `expected_kl`: `kl` of independent uniform points on average, about `(C - 1) / (2 num)`.
-
-    Raises:
-        TypeError: If `angles` are not floating-point numbers or `cells` is not an integer.
-        ValueError: If `angles` are not of rank 2, are empty, or hold NaN or infinity, or if there would be more than
-            2**24 cells.
+        - `expected_empty`, `expected_kl`: both of independent uniform points on average, `(1 - 1 / C)^num` and about
+          `(C - 1) / (2 num)`.
 
     Example:
 
@@ -41,7 +33,7 @@ def cell_occupancy(angles: Tensor, cells: int = 8) -> dict[str, float]:
     0.75
     """
     cells = _checks.positive_int("cell_occupancy", "cells", cells, least=2)
-    angles = angle_array("cell_occupancy", angles)
+    angles = angle_rows("cell_occupancy", angles)
     num, dim = angles.shape
     num_cells = cells**dim
     if num_cells > 1 << 24:
@@ -61,21 +53,11 @@ def cell_occupancy(angles: Tensor, cells: int = 8) -> dict[str, float]:
 
 
 def max_moment(angles: Tensor, order: int = 3) -> float:
-    """The largest `|mean e^{ik·φ}|` over integer vectors `k` with entries up to `order`. 0 on a uniform torus.
-
-    Independent uniform points give about `sqrt(log(number of k) / num)`.
+    """The largest modulus of `moment_spectrum`. Independent uniform points give about `sqrt(log(number of k) / num)`.
 
     Args:
         angles: Float tensor `(num, dim)`, radians.
-        order: Integer, at least 1. Defaults to `3`.
-
-    Returns:
-        Float between 0 and 1.
-
-    Raises:
-        TypeError: If `angles` are not floating-point numbers or `order` is not an integer.
-        ValueError: If `angles` are not of rank 2, are empty, or hold NaN or infinity, or if there would be more than
-            2**20 vectors.
+        order: Integer, the largest entry of `k`. Defaults to `3`.
 
     Example:
 
@@ -93,18 +75,15 @@ def moment_spectrum(angles: Tensor, order: int = 3, interactions: int | None = N
 
     Args:
         angles: Float tensor `(num, dim)`, radians.
-        order: Integer, at least 1, the largest entry of `k`. Defaults to `3`.
-        interactions: Integer, at least 1, the largest number of nonzero entries of `k`; `None` for `dim`. Defaults to
-            `None`.
+        order: Integer, the largest entry of `k`. Defaults to `3`.
+        interactions: Integer, the largest number of nonzero entries of `k`; `None` for `dim`. Defaults to `None`.
 
     Returns:
         The pair of the vectors, an integer array `(num_vectors, dim)` that holds one of `k` and `-k`, and of the
         moduli, float64 `(num_vectors,)`.
 
     Raises:
-        TypeError: If `angles` are not floating-point numbers or a number is not an integer.
-        ValueError: If `angles` are not of rank 2, are empty, or hold NaN or infinity, or if there would be more than
-            2**20 vectors.
+        ValueError: If there would be more than 2**20 vectors.
 
     Example:
 
@@ -118,32 +97,22 @@ def moment_spectrum(angles: Tensor, order: int = 3, interactions: int | None = N
 
 def _spectrum(owner: str, angles: Tensor, order: int, interactions: int | None) -> tuple[np.ndarray, np.ndarray]:
     order = _checks.positive_int(owner, "order", order)
-    angles = angle_array(owner, angles)
+    angles = angle_rows(owner, angles)
     k = integer_vectors(angles.shape[1], order, interactions)
     return k, np.array([abs(np.exp(1j * (angles @ row)).mean()) for row in k])
 
 
 def diaphony(angles: Tensor, interactions: int | None = None, max_points: int = 20000, seed: int = 0) -> float:
-    """Zinterhof's diaphony of points on the torus, divided by its largest value.
+    """Zinterhof's diaphony of points on the torus over its largest value: the root of `diaphony_loss`, in float64.
 
-    It is the root of `diaphony_loss`, in float64.
-
-    - 0 means uniform, 1 means all points equal.
-    - Independent uniform points give `1 / sqrt(num)` as root mean square.
+    0 means uniform, 1 all points equal. Independent uniform points give `1 / sqrt(num)` as root mean square.
 
     Args:
         angles: Float tensor `(num, dim)`, radians.
-        interactions: Integer, at least 1, or `None`, as in `diaphony_loss`. Defaults to `None`.
+        interactions: Integer or `None`, as in `diaphony_loss`. Defaults to `None`.
         max_points: Integer, at least 2. A random choice of this size replaces a larger number of points. It adds
             `1 / max_points - 1 / num` to the expected square. The cost grows as its square. Defaults to `20000`.
         seed: Integer, seed of that choice. Defaults to `0`.
-
-    Returns:
-        Float between 0 and 1.
-
-    Raises:
-        TypeError: If `angles` are not floating-point numbers or a number is not an integer.
-        ValueError: If `angles` are not of rank 2, are empty, or hold NaN or infinity, or if a number is out of range.
 
     Example:
 
@@ -155,7 +124,7 @@ def diaphony(angles: Tensor, interactions: int | None = None, max_points: int = 
         Zinterhof (1976).
     """
     max_points = _checks.positive_int("diaphony", "max_points", max_points, least=2)
-    angles = some_rows("diaphony", angle_array("diaphony", angles), max_points, seed)
+    angles = some_rows("diaphony", angle_rows("diaphony", angles), max_points, seed)
     num, dim = angles.shape
     most = dim if interactions is None else min(_checks.positive_int("diaphony", "interactions", interactions), dim)
     turns = angles / (2 * math.pi)
@@ -179,17 +148,15 @@ def direction_kuiper(angles: Tensor, order: int = 2, interactions: int = 2) -> t
 
     Args:
         angles: Float tensor `(num, dim)`, radians.
-        order: Integer, at least 1, the largest entry of `k`. Defaults to `2`.
-        interactions: Integer, at least 1, the largest number of nonzero entries of `k`. Defaults to `2`.
+        order: Integer, the largest entry of `k`. Defaults to `2`.
+        interactions: Integer, the largest number of nonzero entries of `k`. Defaults to `2`.
 
     Returns:
         The pair of the directions, an integer array `(num_directions, dim)`, and of the statistics, float64
         `(num_directions,)`.
 
     Raises:
-        TypeError: If `angles` are not floating-point numbers or a number is not an integer.
-        ValueError: If `angles` are not of rank 2, are empty, or hold NaN or infinity, or if there would be more than
-            2**20 directions.
+        ValueError: If there would be more than 2**20 directions.
 
     Example:
 
@@ -202,7 +169,7 @@ def direction_kuiper(angles: Tensor, order: int = 2, interactions: int = 2) -> t
     Reference:
         Kuiper (1960); Weyl (1916).
     """
-    angles = angle_array("direction_kuiper", angles)
+    angles = angle_rows("direction_kuiper", angles)
     directions = primitive_directions(angles.shape[1], order, interactions)
     blocks = np.array_split(directions, max(1, directions.shape[0] * len(angles) >> 22))
     return directions, np.concatenate([kuiper_statistic(angles @ block.T) for block in blocks])
@@ -221,10 +188,6 @@ def circular_correlation(angles: Tensor) -> np.ndarray:
         Float64 array `(dim, dim)`: 1 on the diagonal, between -1 and 1 elsewhere, about `±1 / num` for independent
         uniform angles. It is 0 for a circle whose angles are all equal.
 
-    Raises:
-        TypeError: If `angles` are not floating-point numbers.
-        ValueError: If `angles` are not of rank 2, have fewer than 2 rows, or hold NaN or infinity.
-
     Example:
 
     >>> import numpy as np, torusae
@@ -235,10 +198,63 @@ def circular_correlation(angles: Tensor) -> np.ndarray:
     Reference:
         Fisher & Lee (1983), A correlation coefficient for circular data.
     """
-    angles = angle_array("circular_correlation", angles, least=2)
+    angles = angle_rows("circular_correlation", angles, least=2)
     cos, sin = np.cos(angles), np.sin(angles)
     # The sum over all pairs as products of sums: 2 (AB - CD) in Fisher & Lee's letters.
     products = 2 * ((cos.T @ cos) * (sin.T @ sin) - (cos.T @ sin) * (sin.T @ cos))
     sizes = np.sqrt(np.maximum(np.diag(products), 0))
     scales = np.outer(sizes, sizes)
     return np.divide(products, scales, out=np.zeros_like(products), where=scales > 0)
+
+
+def intrinsic_dimension(angles: Tensor, max_points: int = 4000, seed: int = 0) -> float:
+    """The number of dimensions that points on the torus fill, from the distances to their two nearest neighbours.
+
+    Independent uniform points on `dim` circles give `dim`, with a standard deviation of `dim / sqrt(num)`. Points on a
+    surface within the torus give the dimension of the surface.
+
+    Formula: `(num - 1) / Σ_i log(r_i2 / r_i1)`, with the distances `r_i1 <= r_i2` from point i to its two nearest
+    neighbours, along the shortest arcs.
+
+    Args:
+        angles: Float tensor `(num, dim)`, radians, at least 3 different points. Repeated points count once.
+        max_points: Integer, at least 3. A random choice of this size replaces a larger number of points; the cost grows
+            as its square. Defaults to `4000`.
+        seed: Integer, seed of that choice. Defaults to `0`.
+
+    Raises:
+        ValueError: If there are fewer than three different points.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> t = np.random.default_rng(0).uniform(-np.pi, np.pi, (2000, 1))
+    >>> round(torusae.metrics.intrinsic_dimension(np.concatenate([t, 2 * t, -t], axis=1)))  # a curve
+    1
+
+    Reference:
+        Facco, d'Errico, Rodriguez & Laio (2017), Estimating the intrinsic dimension of datasets by a minimal
+        neighborhood information. Here as the estimate of maximum likelihood.
+    """
+    angles = np.unique(angle_rows("intrinsic_dimension", angles), axis=0)
+    max_points = _checks.positive_int("intrinsic_dimension", "max_points", max_points, least=3)
+    if len(angles) < 3:
+        raise ValueError(
+            f"intrinsic_dimension: `angles` must hold at least 3 different points. Received: {len(angles)}. "
+            f"Give more points."
+        )
+    angles = some_rows("intrinsic_dimension", angles, max_points, seed)
+    num = len(angles)
+    total = 0.0
+    block = max(1, (1 << 20) // num)
+    for start in range(0, num, block):
+        rows = np.arange(start, min(start + block, num))
+        squares = np.zeros((len(rows), num))
+        for column in angles.T:
+            arcs = column[rows, None] - column
+            arcs -= 2 * math.pi * np.round(arcs / (2 * math.pi))
+            squares += arcs * arcs
+        squares[rows - start, rows] = np.inf
+        nearest = np.partition(squares, 1, axis=1)[:, :2]
+        total += 0.5 * float(np.log(nearest[:, 1] / nearest[:, 0]).sum())
+    return (num - 1) / total if total else math.inf

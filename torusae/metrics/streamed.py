@@ -12,10 +12,7 @@ from torusae.metrics.circles import arc_counts, kuiper_of_counts
 
 
 class _StreamedMetric(keras.metrics.Metric):
-    """Base of metrics that keep one sum over points. Call `update_state(angles)`, or `(y_true, y_pred)` as Keras does.
-
-    With `(y_true, y_pred)` the metric reads `y_pred`.
-    """
+    """Base of metrics that keep one sum over points. Call `update_state(angles)` or `(y_true, y_pred)`."""
 
     def __init__(self, dim: int, shape: tuple[int, ...], name: str):
         super().__init__(name=name, dtype="float32")
@@ -43,24 +40,16 @@ class _StreamedMetric(keras.metrics.Metric):
         raise NotImplementedError
 
     def get_config(self):
-        """Returns the constructor's arguments."""
         return {"name": self.name, "dim": self.dim}
 
 
 @keras.saving.register_keras_serializable(package="torusae")
 class KuiperStatistic(_StreamedMetric):
-    """The largest Kuiper statistic of any circle over all batches since the last reset. See `kuiper_statistic`.
-
-    Angles are counted in equal arcs. This underestimates the statistic by at most `2 / num_arcs`.
+    """The largest Kuiper statistic of any circle over all batches since the last reset. See `kuiper_of_counts`.
 
     Args:
-        dim: Integer, at least 1, the number of circles.
+        dim: Integer, the number of circles.
         num_arcs: Integer, at least 2. Defaults to `64`.
-        name: String. Defaults to `"kuiper"`.
-
-    Raises:
-        TypeError: If a number is not an integer.
-        ValueError: If a number is out of range.
 
     Example:
 
@@ -92,15 +81,12 @@ class LargestMoment(_StreamedMetric):
     """The largest `|mean e^{ik·φ}|` over all batches since the last reset. See `max_moment`.
 
     Args:
-        dim: Integer, at least 1, the number of circles.
-        order: Integer, at least 1, the largest entry of `k`. Defaults to `2`.
-        interactions: Integer, at least 1, the largest number of nonzero entries of `k`; `None` for `dim`. Defaults to
-            `2`.
-        name: String. Defaults to `"moment"`.
+        dim: Integer, the number of circles.
+        order: Integer, the largest entry of `k`. Defaults to `2`.
+        interactions: Integer, the largest number of nonzero entries of `k`; `None` for `dim`. Defaults to `2`.
 
     Raises:
-        TypeError: If a number is not an integer.
-        ValueError: If a number is out of range, or there would be more than 2**16 vectors `k`.
+        ValueError: If there would be more than 2**16 vectors `k`.
 
     Example:
 
@@ -136,13 +122,8 @@ class CellDivergence(_StreamedMetric):
     """Kullback-Leibler divergence of the cells' frequencies to uniform, nats, over all batches. See `cell_occupancy`.
 
     Args:
-        dim: Integer, at least 1, the number of circles.
+        dim: Integer, the number of circles.
         cells: Integer, at least 2, cells along each circle; at most 2**20 in all. Defaults to `8`.
-        name: String. Defaults to `"cell_kl"`.
-
-    Raises:
-        TypeError: If a number is not an integer.
-        ValueError: If a number is out of range, or there would be more than 2**20 cells.
 
     Example:
 

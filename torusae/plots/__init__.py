@@ -1,10 +1,11 @@
 """Figures with matplotlib: angles, springs, morphs, images, occupancy, radii, learning curves, a diagnosis.
 
 Every function returns a `matplotlib.figure.Figure` outside pyplot. Save it with `figure.savefig("x.png")`, or let a
-notebook show it. matplotlib is imported by the first figure: `pip install "torusae[plots]"`.
+notebook show it. matplotlib is imported by the first figure: without it, `pip install "torusae[plots]"`.
 
-Angles are in radians, `[-π, π)`; any real input means its value modulo 2π. Figures number circles and coordinates from
-1, as the paper does: φ₁ is column 0.
+Data that are not floating-point are a TypeError; data that are empty, of another shape than documented, NaN or infinite
+a ValueError. Angles are in radians, read modulo 2π. Figures number circles and coordinates from 1, as the paper does:
+φ₁ is column 0.
 """
 
 from torusae.plots.angles import plot_angles
@@ -15,15 +16,3 @@ from torusae.plots.morphs import plot_morph, plot_morphs
 from torusae.plots.occupancy import plot_occupancy
 from torusae.plots.radii import plot_radii
 from torusae.plots.springs import plot_spring
-
-__all__ = [
-    "plot_angles",
-    "plot_diagnosis",
-    "plot_history",
-    "plot_morph",
-    "plot_morphs",
-    "plot_occupancy",
-    "plot_radii",
-    "plot_samples",
-    "plot_spring",
-]

@@ -4,11 +4,9 @@ import itertools
 import math
 from typing import Any
 
-import keras
 import numpy as np
 
 from torusae import _checks
-from torusae._checks import Tensor
 
 # matplotlib's Figure and Axes. Their own types would import matplotlib.
 Figure = Any
@@ -33,26 +31,6 @@ def new_figure(owner: str, width: float, height: float) -> Figure:
 def host(value: Any) -> np.ndarray:
     """A tensor of any backend, an array or a list as a NumPy array."""
     return _checks.host_array(value) if hasattr(value, "dtype") else np.asarray(value)
-
-
-def float_array(owner: str, name: str, value: Tensor, rank: int | None = None, layout: str = "") -> np.ndarray:
-    """Floating-point numbers as a finite float64 NumPy array."""
-    tensor = _checks.float_tensor(owner, name, value, rank, layout)
-    # A NumPy array skips the tensor: JAX would round it to float32.
-    array = np.asarray(value if isinstance(value, np.ndarray) else keras.ops.convert_to_numpy(tensor), "float64")
-    _checks.finite_array(owner, name, array)
-    return array
-
-
-def float_rows(owner: str, name: str, value: Tensor) -> np.ndarray:
-    """As `float_array`, of shape `(num, dim)` and not empty."""
-    return float_array(owner, name, value, 2, "(num, dim)")
-
-
-def angle_rows(owner: str, angles: Tensor) -> np.ndarray:
-    """As `float_rows`, in `[-π, π)`."""
-    wrapped = (float_rows(owner, "angles", angles) + math.pi) % (2 * math.pi) - math.pi
-    return np.where(wrapped >= math.pi, -math.pi, wrapped)  # the remainder can round up to 2π
 
 
 def choose_rows(num: int, most: int, seed: int = 0) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from torusae import _checks
 from torusae._checks import Tensor
+from torusae.metrics._arrays import angle_rows
 from torusae.plots import _style
 
 _MARGIN = 0.5  # radians drawn beyond ±π: enough to see a cluster continue across the edge
@@ -28,29 +29,18 @@ def plot_angles(
 ) -> _style.Figure:
     """Scatter plots of pairs of angles, coloured by label. One circle is drawn as a histogram around it.
 
-    A dashed square marks ±π. The grey margin beyond it repeats the opposite side faintly, so that a cluster on the edge
-    is seen whole. Up to six pairs (`dim` up to 4) all are drawn; of more pairs, six of neighbouring circles.
+    A dashed square marks ±π. The grey margin repeats the opposite side faintly, so that a cluster on the edge is whole.
 
     Args:
         angles: Float tensor `(num, dim)`, radians.
-        labels: `(num,)`. Integers, strings or booleans are classes; the integer -1 is a missing label. Real numbers
-            are a quantity. Defaults to `None`, one colour.
+        labels: `(num,)`. Integers, strings or booleans are classes, at most 20; the integer -1 is a missing label. Real
+            numbers are a quantity. Defaults to `None`, one colour.
         label_kind: `"classes"`, `"number"`, or `"angle"` (labels in radians, with a cyclic colour scale). Defaults to
             `None`: `"number"` for real labels, else `"classes"`.
         label_name: String, title of the legend or the colour bar. Defaults to `"class"`.
-        pairs: Pairs of columns, at most 16. Defaults to `None`.
-        max_points: Integer. Of more points, a random choice of this size is drawn; the title says so. Defaults to
-            `5000`.
+        pairs: Pairs of columns, at most 16. Defaults to `None`: up to six all, of more six of neighbouring circles.
+        max_points: Integer. Of more points, a random choice of this size is drawn. Defaults to `5000`.
         seed: Integer, seed of that choice and of the drawing order. Defaults to `0`.
-
-    Returns:
-        `matplotlib.figure.Figure`.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-        TypeError: If `angles` are not floating-point numbers, or labels of a quantity are not numbers.
-        ValueError: If `angles` are not of rank 2, empty, or hold NaN; if `labels` have another length or more than 20
-            classes; if `label_kind` is unknown; if `pairs` names missing columns.
 
     Example:
 
@@ -63,7 +53,7 @@ def plot_angles(
         Mikulski & Duda (2019), arXiv:1903.12286, fig. 3 and 5.
     """
     owner = "plot_angles"
-    angles = _style.angle_rows(owner, angles)
+    angles = angle_rows(owner, angles)
     num, dim = angles.shape
     max_points = _checks.positive_int(owner, "max_points", max_points)
     seed = _checks.positive_int(owner, "seed", seed, least=0, most=None)
@@ -98,10 +88,7 @@ def plot_angles(
 
 
 def draw_pair(axes: _style.Axes, pair: np.ndarray, colours: np.ndarray, names: tuple[str, str]) -> None:
-    """Points `(num, 2)` of two circles in the square `[-π, π)²`, with the opposite sides repeated in the margin.
-
-    `colours` are RGBA, `(num, 4)`.
-    """
+    """Points `(num, 2)` of two circles, RGBA `(num, 4)`, with the opposite sides repeated in the margin."""
     limit = math.pi + _MARGIN
     _draw_square(axes, limit)
     size = float(np.clip(6000 / len(pair), 4, 22))
@@ -226,7 +213,7 @@ def _colours(owner: str, kind: str | None, labels: np.ndarray, drawn: np.ndarray
         bar = ScalarMappable(Normalize(float(labels.min()), float(labels.max())), "viridis")
         return bar.to_rgba(labels[drawn]), [], bar
     if kind == "angle":
-        wrapped = _style.angle_rows(owner, labels[:, None].astype("float64"))[:, 0]
+        wrapped = angle_rows(owner, labels[:, None].astype("float64"))[:, 0]
         bar = ScalarMappable(Normalize(-math.pi, math.pi), "hsv")  # other cyclic maps pass through white
         return bar.to_rgba(wrapped[drawn]), [], bar
     names, index, palette = ["sample"], np.zeros(len(labels), int), ["tab:blue"]

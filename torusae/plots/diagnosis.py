@@ -14,25 +14,16 @@ def plot_diagnosis(diagnosis: Any) -> _style.Figure:
     """A diagnosis: one picture of the points, and one panel for each statistic beside its value for the prior.
 
     The space draws the picture, with its method `draw(axes, points)`. A statistic of several coordinates has a bar for
-    each; of more than 16 those furthest from chance are drawn. At most 15 statistics are drawn; the title says so.
+    each, at most 16, those furthest from chance. At most 15 statistics are drawn. The title names the problems.
 
     Args:
-        diagnosis: `Diagnosis`, with `problems`, `statistics`, `points` and `space`. A statistic may have a `unit`, such
-            as `"rad"`, for its axis.
-
-    Returns:
-        `matplotlib.figure.Figure`. The title names the problems.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-        TypeError: If `diagnosis` is not a `Diagnosis`.
+        diagnosis: `Diagnosis`, with `problems`, `statistics`, `points` and `space`.
 
     Example:
 
     >>> import torusae
-    >>> space = torusae.Torus(2)
-    >>> figure = torusae.plots.plot_diagnosis(torusae.diagnose(space.sample(1000, seed=0)))
-    >>> figure.get_suptitle()
+    >>> points = torusae.Torus(2).sample(1000, seed=0)
+    >>> torusae.plots.plot_diagnosis(torusae.diagnose(points)).get_suptitle()
     '1000 points of Torus(2): nothing wrong found'
     """
     owner = "plot_diagnosis"

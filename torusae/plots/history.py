@@ -18,14 +18,6 @@ def plot_history(history: Any) -> _style.Figure:
         history: The result of `fit`, or its `history`: a dict from a name to one number an epoch. Names that begin with
             `val_` belong to the validation data.
 
-    Returns:
-        `matplotlib.figure.Figure`.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-        TypeError: If `history` is neither a `keras.callbacks.History` nor a dict of numbers.
-        ValueError: If `history` is empty.
-
     Example:
 
     >>> import torusae.plots

@@ -9,6 +9,7 @@ import numpy as np
 
 from torusae import _checks
 from torusae._checks import Tensor
+from torusae.metrics._arrays import float_array
 from torusae.plots import _style
 
 CELL = 0.62  # inches, side of an image
@@ -19,18 +20,8 @@ def plot_samples(samples: Tensor | Mapping[str, Tensor], columns: int = 12) -> _
 
     Args:
         samples: Float tensor `(num, *image_shape)`. Images have the layout of `keras.config.image_data_format()`, or no
-            channel axis. Or a dict from names to such tensors of one shape: their rows alternate, with the names beside
-            them.
-        columns: Integer, at least 1, images in a row. Images after the last full row are left out; the label gives the
-            number drawn. Defaults to `12`.
-
-    Returns:
-        `matplotlib.figure.Figure`.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-        TypeError: If `samples` are not floating-point numbers.
-        ValueError: If a shape does not fit, or `samples` hold NaN.
+            channel axis. Or a dict from names to such tensors of one shape: their rows alternate.
+        columns: Integer, images in a row. Images after the last full row are left out. Defaults to `12`.
 
     Example:
 
@@ -75,7 +66,7 @@ def plot_samples(samples: Tensor | Mapping[str, Tensor], columns: int = 12) -> _
 
 def image_rows(owner: str, samples: Any, least_columns: int) -> np.ndarray:
     """Images as `(rows, columns, height, width, 1 or 3)`; vectors as `(rows, columns, size)`."""
-    samples = _style.float_array(owner, "samples", samples).astype("float32")
+    samples = float_array(owner, "samples", samples).astype("float32")
     shape = samples.shape
     if samples.ndim not in (3, 4, 5) or 0 in shape or shape[1] < least_columns:
         raise ValueError(

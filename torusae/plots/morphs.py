@@ -17,21 +17,12 @@ _SMALL_CELL = 0.34  # inches, side of an image where several morphs share a figu
 def plot_morph(samples: Tensor, windings: Tensor | None = None) -> _style.Figure:
     """A morph from `TorusAutoencoder.morph`: one row for each path around the torus, from start to end.
 
-    Images are drawn as images, grey for one channel and RGB for three. Vectors are drawn as lines, one panel a path.
-    All paths share their start and their end.
+    Images are drawn as images, grey for one channel and RGB for three; vectors as lines, one panel a path.
 
     Args:
         samples: Float tensor `(num_paths, num_steps, *sample_shape)`. Images have the layout of
             `keras.config.image_data_format()`, or no channel axis.
         windings: Integer tensor `(num_paths, dim)`, written beside the rows as `k = (0, -1, 0)`. Defaults to `None`.
-
-    Returns:
-        `matplotlib.figure.Figure`.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-        TypeError: If `samples` are not floating-point numbers, or `windings` not integers.
-        ValueError: If a shape does not fit, or `samples` hold NaN.
 
     Example:
 
@@ -51,24 +42,13 @@ def plot_morphs(morphs: Sequence[Any], columns: int = 3) -> _style.Figure:
 
     Args:
         morphs: List of `samples`, or of pairs `(samples, windings)`.
-        columns: Integer, at least 1, morphs side by side. Defaults to `3`.
-
-    Returns:
-        `matplotlib.figure.Figure`.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-        TypeError: If `morphs` is not a list, or an element has the wrong type.
-        ValueError: If `morphs` is empty, or a shape does not fit.
+        columns: Integer, morphs side by side. Defaults to `3`.
 
     Example:
 
     >>> import numpy as np, torusae.plots
     >>> len(torusae.plots.plot_morphs([np.zeros((8, 12, 28, 28, 1))] * 9).axes)
     9
-
-    Reference:
-        Mikulski & Duda (2019), arXiv:1903.12286, fig. 4.
     """
     owner = "plot_morphs"
     if not isinstance(morphs, (list, tuple)):

@@ -9,6 +9,7 @@ import numpy as np
 from torusae import _checks
 from torusae._checks import Tensor
 from torusae.metrics import cell_occupancy
+from torusae.metrics._arrays import angle_rows
 from torusae.plots import _style
 
 _EMPTY_COLOUR = "#f2b8b5"
@@ -17,24 +18,14 @@ _EMPTY_COLOUR = "#f2b8b5"
 def plot_occupancy(angles: Tensor, cells: int = 8, pairs: Sequence[tuple[int, int]] | None = None) -> _style.Figure:
     """Which parts of the torus are empty: counts in equal cells, with a colour of its own for empty cells.
 
-    - One circle: a row of arcs.
-    - Three circles: slices along φ₃.
-    - Else: pairs of circles, all of up to six pairs; of more pairs, six of neighbouring circles.
+    One circle is a row of arcs, three circles are slices along φ₃, else pairs of circles are drawn. Titles give the
+    share of empty cells and the Kullback-Leibler divergence to uniform in nats; in brackets their means for as many
+    independent uniform points.
 
     Args:
         angles: Float tensor `(num, dim)`, radians.
         cells: Integer, at least 2, cells along each circle; at most 16 for slices. Defaults to `8`.
-        pairs: Pairs of columns to draw instead, at most 16. Defaults to `None`.
-
-    Returns:
-        `matplotlib.figure.Figure`. The titles give the share of empty cells and the Kullback-Leibler divergence to
-        uniform in nats; in brackets the mean of both for as many independent uniform points.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-        TypeError: If `angles` are not floating-point numbers.
-        ValueError: If `angles` are not of rank 2, empty, or hold NaN; if `cells` is too small or too large; if `pairs`
-            names missing columns.
+        pairs: Pairs of columns to draw instead, at most 16. Defaults to `None`: at most six.
 
     Example:
 
@@ -47,7 +38,7 @@ def plot_occupancy(angles: Tensor, cells: int = 8, pairs: Sequence[tuple[int, in
         Mikulski & Duda (2019), arXiv:1903.12286, section 5 and fig. 5: the blank areas.
     """
     owner = "plot_occupancy"
-    angles = _style.angle_rows(owner, angles)
+    angles = angle_rows(owner, angles)
     cells = _checks.positive_int(owner, "cells", cells, least=2)
     num, dim = angles.shape
     edges = np.linspace(-math.pi, math.pi, cells + 1)

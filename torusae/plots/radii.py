@@ -6,31 +6,22 @@ import numpy as np
 
 from torusae import _checks
 from torusae._checks import Tensor
+from torusae.metrics._arrays import float_rows
 from torusae.plots import _style
 
 
 def plot_radii(radii: Tensor, mean: float = 1.0, stddev: float = 0.1) -> _style.Figure:
-    """Histograms of the radii of each circle beside their target, a normal density.
+    """Histograms of the radii of each circle beside their target, a normal density. At most 16 circles are drawn.
 
     Args:
-        radii: Float tensor `(num, dim)`, for example `torusae.to_polar(code)[0]`. Of more than 16 circles the first 16
-            are drawn; the title says so.
+        radii: Float tensor `(num, dim)`, for example `torusae.to_polar(code)[0]`.
         mean: Float, mean of the target. Defaults to `1.0`.
         stddev: Positive float, standard deviation of the target. Defaults to `0.1`.
-
-    Returns:
-        `matplotlib.figure.Figure`.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-        TypeError: If `radii` are not floating-point numbers.
-        ValueError: If `radii` are not of rank 2, empty, or hold NaN, or `stddev` is not positive.
 
     Example:
 
     >>> import numpy as np, torusae.plots
-    >>> radii = torusae.normal_quantiles(100)[:, None]
-    >>> torusae.plots.plot_radii(radii).axes[0].get_title()
+    >>> torusae.plots.plot_radii(torusae.normal_quantiles(100)[:, None]).axes[0].get_title()
     'r₁: mean 1.000, deviation 0.099'
 
     Reference:
@@ -39,7 +30,7 @@ def plot_radii(radii: Tensor, mean: float = 1.0, stddev: float = 0.1) -> _style.
     owner = "plot_radii"
     stddev = _checks.positive_float(owner, "stddev", stddev)
     mean = float(mean)
-    values = _style.float_rows(owner, "radii", radii)
+    values = float_rows(owner, "radii", radii)
     num, dim = values.shape
     shown = min(dim, _style.MAX_PANELS)
     rows, columns = _style.grid(shown, 4)

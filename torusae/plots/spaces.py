@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from torusae._checks import Tensor
+from torusae.metrics._arrays import angle_rows, float_rows
 from torusae.plots import _style
 from torusae.plots.angles import draw_pair, draw_rose, edge_handles
 from torusae.plots.radii import normal_density
@@ -13,9 +14,9 @@ from torusae.plots.radii import normal_density
 def draw_angles(axes: _style.Axes, angles: Tensor) -> None:
     """Draws angles `(num, dim)`, radians: the first two circles as a scatter plot, one circle as a histogram.
 
-    In polar axes the histogram goes around the circle. Of more than 5000 points a random choice is drawn.
+    In polar axes the histogram goes around the circle.
     """
-    angles = _style.angle_rows("draw_angles", angles)
+    angles = angle_rows("draw_angles", angles)
     num, dim = angles.shape
     if dim == 1:
         if axes.name == "polar":
@@ -39,11 +40,8 @@ def draw_angles(axes: _style.Axes, angles: Tensor) -> None:
 
 
 def draw_plane(axes: _style.Axes, points: Tensor) -> None:
-    """Draws the first two columns of points `(num, dim)` beside circles that hold 39 % and 86 % of N(0, 1).
-
-    One column is a histogram beside the normal density. Of more than 5000 points a random choice is drawn.
-    """
-    points = _style.float_rows("draw_plane", "points", points)
+    """Draws the first two columns of points `(num, dim)` beside circles that hold 39 % and 86 % of N(0, 1)."""
+    points = float_rows("draw_plane", "points", points)
     num, dim = points.shape
     if dim == 1:
         limit = max(4.0, float(np.abs(points).max()))

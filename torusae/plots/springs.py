@@ -8,6 +8,7 @@ import numpy as np
 from torusae import _checks
 from torusae._checks import Tensor
 from torusae.losses import spring_loss
+from torusae.metrics._arrays import float_array
 from torusae.plots import _style
 
 _COILS = 7
@@ -16,20 +17,11 @@ _COILS = 7
 def plot_spring(angles: Tensor, period: float = 2 * math.pi) -> _style.Figure:
     """The spring loss: the sorted angles of a batch on a circle, with a spring between neighbours.
 
-    The last spring joins the last angle and the first. Colour shows the length of a spring. The mark in the colour bar
-    is the length of every spring when the angles are evenly spaced.
+    Colour shows the length of a spring. The mark in the colour bar is the length when the angles are evenly spaced.
 
     Args:
-        angles: Float tensor `(batch,)` or `(batch, 1)`, radians, or any real values of another `period`.
-        period: Positive float. Defaults to `2π`.
-
-    Returns:
-        `matplotlib.figure.Figure`.
-
-    Raises:
-        ImportError: If matplotlib is not installed.
-        TypeError: If `angles` are not floating-point numbers.
-        ValueError: If `angles` have another shape, are empty, or hold NaN or infinity, or `period` is not positive.
+        angles: Float tensor `(batch,)` or `(batch, 1)`, in the unit of `period`.
+        period: Positive float. Defaults to `2π`, radians.
 
     Example:
 
@@ -42,7 +34,7 @@ def plot_spring(angles: Tensor, period: float = 2 * math.pi) -> _style.Figure:
     """
     owner = "plot_spring"
     period = _checks.period(owner, period)
-    values = _style.float_array(owner, "angles", angles)
+    values = float_array(owner, "angles", angles)
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1) or values.size == 0:
         raise ValueError(
             f"{owner}: `angles` must have shape (batch,) or (batch, 1), the angles of one circle. "

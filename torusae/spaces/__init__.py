@@ -4,5 +4,3 @@ from torusae.spaces.base import Diagnosis, Problem, Space, Statistic, Term
 from torusae.spaces.gaussian import Gaussian
 from torusae.spaces.product import Product
 from torusae.spaces.torus import Torus
-
-__all__ = ["Diagnosis", "Gaussian", "Problem", "Product", "Space", "Statistic", "Term", "Torus"]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from torusae import metrics
+from torusae.metrics.circles import KUIPER_CHANCE, RAYLEIGH_CHANCE
 from torusae.spaces.base import Problem
 
 # What a statistic of independent uniform points exceeds once in ten thousand times, in units of 1 / sqrt(num).
@@ -29,23 +30,16 @@ _POINTS_OF_DIMENSION = 4000
 def find(
     angles: np.ndarray, radii: np.ndarray, radius_mean: float, radius_stddev: float
 ) -> tuple[list[Problem], dict[str, Any]]:
-    """The problems of points on a torus, and the measurements behind them.
-
-    Args:
-        angles: Float array `(num, dim)`, radians.
-        radii: Float array `(num, dim)`.
-        radius_mean: Float, the prior's mean of the radii.
-        radius_stddev: Float, the prior's standard deviation of the radii.
-    """
+    """The problems of points on a torus, and the measurements behind them. Angles and radii have shape `(num, dim)`."""
     num, dim = angles.shape
     k, moduli = metrics.moment_spectrum(angles, order=2 if dim <= 32 else 1, interactions=2)
     one_point = len(np.unique(angles, axis=0)) < 3
     details = {
         "kuiper": metrics.kuiper_statistic(angles),
-        "expected kuiper": 1.25 / math.sqrt(num),
+        "expected kuiper": KUIPER_CHANCE / math.sqrt(num),
         "directions": k,
         "moments": moduli,
-        "expected moment": 0.886 / math.sqrt(num),
+        "expected moment": RAYLEIGH_CHANCE / math.sqrt(num),
         "largest gap": _largest_gaps(angles),
         "correlation": metrics.circular_correlation(angles),
         "radii mean": radii.mean(axis=0),

@@ -28,23 +28,17 @@ class Term:
 
     Args:
         loss: `LatentLoss`.
-        weight: Float, not negative. `None` means the loss's `default_weight`. Defaults to `None`.
-        reads: String, `"raw"`, `"point"`, or one of the space's `parts`. `None` means what the loss reads by default.
-            Defaults to `None`.
-        name: String, the name in logs. `None` means the loss's name. Defaults to `None`.
+        weight: Float, not negative. Defaults to `None`, the loss's `default_weight`.
+        reads: String, `"raw"`, `"point"`, or one of the space's `parts`. Defaults to `None`, what the loss reads.
+        name: String, the name in logs. Defaults to `None`, the loss's name.
         relative: Boolean. `True`: the weight is relative to the gradient that arrives at the point (see `Latent`).
             `False`: `weight * loss` is added to the model's loss, as in a variational bound. Defaults to `True`.
-
-    Raises:
-        TypeError: If `loss` is not a `LatentLoss`.
-        ValueError: If `weight` is negative or not finite.
 
     Example:
 
     >>> import torusae
-    >>> term = torusae.Term(torusae.SpringLoss(), weight=2.0)
-    >>> term.name, term.reads, term.weight
-    ('spring', 'angles', 2.0)
+    >>> torusae.Term(torusae.SpringLoss(), weight=2.0)
+    Term('spring', reads='angles', weight=2)
     """
 
     def __init__(
@@ -186,26 +180,13 @@ class Space(metaclass=_Contract):
     (4, 4, 4)
     """
 
-    raw_size: int
-    """The number of raw values."""
-
-    point_size: int
-    """The number of values of a point."""
-
-    parts: tuple[str, ...] = ()
-    """The names that `part` knows besides `"raw"` and `"point"`. A term reads one of them."""
-
-    presets: tuple[str, ...] = ("none",)
-    """The names that `terms` knows. The first one is the default."""
-
-    num_windings: int = 0
-    """The number of columns of `windings`."""
-
-    action_size: int = 0
-    """The number of values of an action."""
-
-    is_stochastic: bool = False
-    """Whether `point` draws random numbers in training."""
+    raw_size: int  # columns of raw values
+    point_size: int  # columns of points
+    parts: tuple[str, ...] = ()  # what `part` knows besides "raw" and "point"; a term reads one of them
+    presets: tuple[str, ...] = ("none",)  # what `terms` knows; the first is the default
+    num_windings: int = 0  # columns of `windings`
+    action_size: int = 0  # columns of actions
+    is_stochastic: bool = False  # whether `point` draws random numbers in training
 
     @property
     def code_size(self) -> int:
@@ -279,27 +260,16 @@ class Space(metaclass=_Contract):
         return ops.zeros((1, self.num_windings), dtype="int32")
 
     def shortest(self, start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
-        """Points on the shortest paths between rows of `start` and `end`, each at its own share of the way.
+        """Points on the shortest paths between rows of `start` and `end`, each at its own share of the way, `(batch,)`.
 
         By default each row is one call of `paths`, with shares rounded to 1/64. Override it with a vectorized formula.
-
-        Args:
-            start: Points `(batch, point_size)`.
-            end: Points `(batch, point_size)`.
-            shares: Float tensor `(batch,)`, between 0 and 1.
-
-        Returns:
-            Points `(batch, point_size)`.
         """
         steps = np.rint(64 * ops.convert_to_numpy(shares)).astype(int)
         rows = zip(start, end, steps, strict=True)
         return ops.stack([self.paths(a, b, self.windings(a, b)[:1], 65)[0, step] for a, b, step in rows])
 
     def act(self, point: Tensor, action: Tensor) -> Tensor:
-        """Points moved by one of the space's own symmetries, `(batch, point_size)`.
-
-        `action` has shape `(action_size,)` or `(batch, action_size)`. Zeros move nothing.
-        """
+        """Points moved by a symmetry of the space, `(action_size,)` or `(batch, action_size)`. Zeros move nothing."""
         return point
 
     def statistics(self, points: np.ndarray) -> dict[str, Statistic]:

@@ -7,14 +7,9 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks, metrics
-from torusae.losses import (
-    CramerWoldLoss,
-    GaussianDistanceLoss,
-    KLLoss,
-    MMDLoss,
-    SlicedWassersteinLoss,
-)
+from torusae.losses import CramerWoldLoss, GaussianDistanceLoss, KLLoss, MMDLoss, SlicedWassersteinLoss
 from torusae.losses.kl import draw_posterior, split_posterior
+from torusae.metrics.circles import SMIRNOV_CHANCE
 from torusae.spaces.base import Space, Statistic, Term, length, seed_generator
 
 _LOSSES = {
@@ -28,9 +23,7 @@ _LOSSES = {
 
 @keras.saving.register_keras_serializable(package="torusae")
 class Gaussian(Space):
-    """The Gaussian space: `dim` real numbers. A point is its own code.
-
-    Prior: independent, standard normal.
+    """The Gaussian space: `dim` real numbers. A point is its own code. Prior: independent, standard normal.
 
     Presets: `"cwae"` (the default), `"wae"`, `"swae"`, `"gae"` and `"none"`. With `variational=True` also `"vae"`, then
     the default.
@@ -40,10 +33,6 @@ class Gaussian(Space):
         variational: Boolean, whether raw values are the means and log variances of posteriors, as in a VAE. In training
             a point is drawn; elsewhere it is the mean. Defaults to `False`.
 
-    Raises:
-        TypeError: If `dim` is not an integer.
-        ValueError: If `dim` is below 1.
-
     Example:
 
     >>> import torusae
@@ -51,8 +40,8 @@ class Gaussian(Space):
     4
 
     Reference:
-        Kingma & Welling (2013), arXiv:1312.6114; Tolstikhin et al. (2018), arXiv:1711.01558; Kolouri et al. (2018),
-        arXiv:1804.01947; Knop et al. (2020), arXiv:1805.09235; Duda (2018), arXiv:1811.04751.
+        Knop et al. (2020), arXiv:1805.09235; Tolstikhin et al. (2018), arXiv:1711.01558; Kolouri et al. (2018),
+        arXiv:1804.01947; Duda (2018), arXiv:1811.04751; Kingma & Welling (2013), arXiv:1312.6114.
     """
 
     def __init__(self, dim: int, variational: bool = False):
@@ -124,8 +113,7 @@ class Gaussian(Space):
     def statistics(self, points):
         """`{"ks": ...}`: the Kolmogorov-Smirnov statistic of each coordinate against N(0, 1), `(dim,)`."""
         values = metrics.kolmogorov_smirnov(np.asarray(points, "float32"), mean=0.0, stddev=1.0)
-        return {"ks": Statistic(values, 0.869 / math.sqrt(len(points)))}
+        return {"ks": Statistic(values, SMIRNOV_CHANCE / math.sqrt(len(points)))}
 
     def get_config(self):
-        """Returns the constructor's arguments."""
         return {"dim": self.dim, "variational": self.variational}

@@ -30,16 +30,10 @@ class Product(Space):
     Args:
         factors: Two or more spaces. Factors that are products themselves are taken apart.
 
-    Raises:
-        TypeError: If a factor is not a space.
-        ValueError: If there are fewer than two factors.
-
     Example:
 
     >>> import torusae
     >>> space = torusae.Torus(3) * torusae.Gaussian(4)
-    >>> space, space.point_size
-    (Torus(3) * Gaussian(4), 10)
     >>> [term.name for term in space.terms("default")]
     ['torus.diaphony', 'torus.quantile', 'gaussian.cramer_wold']
 
@@ -89,24 +83,21 @@ class Product(Space):
             )
         return self.split(points)
 
-    def _joined(self, function: Callable, *values: Tensor) -> Tensor:
-        """`function(factor, *columns)` of every factor, side by side."""
-        columns = zip(self.factors, *(self.split(each) for each in values), strict=True)
-        return ops.concatenate([function(*each) for each in columns], axis=-1)
+    def _joined(self, function: Callable, *values: list[Tensor]) -> Tensor:
+        """`function(factor, *columns)` of every factor, side by side. Values are split."""
+        return ops.concatenate([function(*each) for each in zip(self.factors, *values, strict=True)], axis=-1)
 
     def point(self, raw, seed=None):
         """The factors' points side by side."""
-        raws = self.split(raw, "raw_size")
-        points = [factor.point(own, seed) for factor, own in zip(self.factors, raws, strict=True)]
-        return ops.concatenate(points, axis=-1)
+        return self._joined(lambda factor, own: factor.point(own, seed), self.split(raw, "raw_size"))
 
     def code(self, point):
         """The factors' codes side by side."""
-        return self._joined(lambda factor, own: factor.code(own), point)
+        return self._joined(lambda factor, own: factor.code(own), self.split(point))
 
     def head_input(self, point):
         """What heads read of the factors' points, side by side."""
-        return self._joined(lambda factor, own: factor.head_input(own), point)
+        return self._joined(lambda factor, own: factor.head_input(own), self.split(point))
 
     def part(self, name, raw, point):
         """A factor's part by its full name, such as `"torus.angles"`."""
@@ -174,23 +165,16 @@ class Product(Space):
                 f"Product.paths: `windings` must have shape (num_paths, {self.num_windings}). "
                 f"Received: windings.shape={windings.shape}."
             )
-        columns = zip(
-            self.factors,
-            self.split(start),
-            self.split(end),
-            self.split(windings, "num_windings"),
-            strict=True,
-        )
-        return ops.concatenate([factor.paths(*own, num_steps) for factor, *own in columns], axis=-1)
+        own = self.split(start), self.split(end), self.split(windings, "num_windings")
+        return self._joined(lambda factor, *own: factor.paths(*own, num_steps), *own)
 
     def shortest(self, start, end, shares):
         """The factors' shortest paths side by side."""
-        return self._joined(lambda factor, a, b: factor.shortest(a, b, shares), start, end)
+        return self._joined(lambda factor, a, b: factor.shortest(a, b, shares), self.split(start), self.split(end))
 
     def act(self, point, action):
         """Points moved by the factors' symmetries; the actions stand side by side."""
-        columns = zip(self.factors, self.split(point), self.split(action, "action_size"), strict=True)
-        return ops.concatenate([factor.act(*own) for factor, *own in columns], axis=-1)
+        return self._joined(lambda factor, *own: factor.act(*own), self.split(point), self.split(action, "action_size"))
 
     def statistics(self, points):
         """The factors' statistics, each named after its factor."""
@@ -214,12 +198,10 @@ class Product(Space):
         self.factors[0].draw(axes, self.split(points)[0])
 
     def get_config(self):
-        """Returns the constructor's arguments."""
         return {"factors": [keras.saving.serialize_keras_object(factor) for factor in self.factors]}
 
     @classmethod
     def from_config(cls, config):
-        """Returns the space that `get_config` describes."""
         return cls([keras.saving.deserialize_keras_object(factor) for factor in config["factors"]])
 
 

@@ -3,13 +3,14 @@
 import math
 
 import keras
-import numpy as np
 from keras import ops
 
 from torusae import _checks, metrics, morph
 from torusae.angles import angle_difference, polar_angles, squared_radii, to_cartesian, to_polar
 from torusae.densities import TorusFlow, TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
+from torusae.densities.base import polar
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
+from torusae.metrics.circles import KUIPER_CHANCE
 from torusae.spaces import _torus_problems
 from torusae.spaces.base import Diagnosis, Space, Statistic, Term, length, seed_generator
 
@@ -39,8 +40,7 @@ def _uniform_terms(dim: int) -> list[Term]:
 class Torus(Space):
     """The torus: `dim` circles. A point holds `dim` x values, then `dim` y values; so does its code.
 
-    Prior: angles independent and uniform, radii normal with mean 1 and standard deviation 0.1. Angles are in radians,
-    `[-π, π)`.
+    Prior: angles independent and uniform, `[-π, π)`, radii normal with mean 1 and standard deviation 0.1.
 
     Presets:
 
@@ -51,10 +51,6 @@ class Torus(Space):
 
     Args:
         dim: Integer, at least 1, the number of circles.
-
-    Raises:
-        TypeError: If `dim` is not an integer.
-        ValueError: If `dim` is below 1.
 
     Example:
 
@@ -115,9 +111,7 @@ class Torus(Space):
     def sample(self, num_samples, seed=None):
         """Points drawn from the prior, `(num_samples, 2 * dim)`: angles uniform, radii normal.
 
-        Args:
-            num_samples: Integer, at least 1.
-            seed: Integer or `keras.random.SeedGenerator`. One integer gives the same points on one backend.
+        `seed` is an integer, which gives the same points on one backend, or a `keras.random.SeedGenerator`.
         """
         num_samples = _checks.positive_int("Torus.sample", "num_samples", num_samples)
         seed = seed_generator(seed)
@@ -161,12 +155,12 @@ class Torus(Space):
 
     def statistics(self, points):
         """`{"kuiper": ...}`: Kuiper's statistic of each angle, `(dim,)`."""
-        return {"kuiper": Statistic(metrics.kuiper_statistic(_host_angles(points)), 1.25 / math.sqrt(len(points)))}
+        kuiper = metrics.kuiper_statistic(polar(points)[1])
+        return {"kuiper": Statistic(kuiper, KUIPER_CHANCE / math.sqrt(len(points)))}
 
     def diagnose(self, points):
         """Names dead, uneven and gapped circles, tied circles, unfilled dimensions, and radii off their prior."""
-        angles = _host_angles(points)
-        radii = np.hypot(points[:, : self.dim], points[:, self.dim :])
+        radii, angles = polar(points)
         problems, details = _torus_problems.find(angles, radii, self.radius_mean, self.radius_stddev)
         return Diagnosis(tuple(problems), self.statistics(points), points, self, details)
 
@@ -174,13 +168,7 @@ class Torus(Space):
         """Draws the first two angles, or the distribution of a single one."""
         from torusae.plots.spaces import draw_angles
 
-        draw_angles(axes, _host_angles(points))
+        draw_angles(axes, polar(points)[1])
 
     def get_config(self):
-        """Returns `{"dim": dim}`."""
         return {"dim": self.dim}
-
-
-def _host_angles(points: np.ndarray) -> np.ndarray:
-    x, y = np.split(points, 2, axis=1)
-    return np.arctan2(y, x)
