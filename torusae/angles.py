@@ -97,7 +97,7 @@ def _constants(period: float, dtype: str) -> tuple[float, ...]:
 
 
 def to_radians(values: Tensor, period: float | Sequence[float] = _TURN) -> Tensor:
-    """Values of any period as angles: `2π values / period`, in `[-π, π)`.
+    """Values of any period as angles: `2π values / period`, from -π to π up to a rounding.
 
     Values are wrapped before they are scaled, so that large ones, such as hours since 1970, keep their digits.
 
