@@ -212,6 +212,12 @@ def targets():
     seed = size(0, 1, 12345)
     found = {
         "wrap_angles": (torusae.wrap_angles, {"angles": table, "period": positive()}, "angles"),
+        "to_radians": (angles_module.to_radians, {"values": table, "period": positive()}, "angles"),
+        "harmonics": (
+            angles_module.harmonics,
+            {"values": table, "num_harmonics": size(1, 2, 5), "period": positive()},
+            "angles",
+        ),
         "angle_difference": (torusae.angle_difference, {"a": table, "b": like("a")}, "angles"),
         "to_polar": (torusae.to_polar, {"code": code_table}, "values"),
         "to_cartesian": (torusae.to_cartesian, {"radii": table, "angles": like("radii")}, "values"),

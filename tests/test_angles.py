@@ -6,11 +6,12 @@ import keras
 import numpy as np
 import pytest
 import reference
-from helpers import compiled, gradient, on_jax, to_numpy, to_tensor
+from helpers import compiled, exact_angles, gradient, on_jax, to_numpy, to_tensor
 from hypothesis import given
 from hypothesis import strategies as st
 
 import torusae
+from torusae.angles import harmonics, split_code, to_radians
 
 PI = np.float32(np.pi)
 PERIODS = [2 * math.pi, 1.0, 24.0, 0.1]
@@ -247,6 +248,134 @@ def test_numbers_that_are_not_floating_point_are_refused(array, dtype):
     ]:
         with pytest.raises(TypeError, match=f"^{owner}: `{name}` {rule}"):
             fn(array)
+
+
+# Periods of columns, and harmonics
+
+
+@pytest.mark.parametrize("compile", [False, True], ids=["eager", "compiled"])
+def test_each_column_has_its_own_period(rng, compile):
+    x = np.concatenate([near_the_seam(period)[:, None] for period in PERIODS], axis=1)
+
+    def fn(x):
+        return torusae.wrap_angles(x, PERIODS)
+
+    wrapped = to_numpy((compiled(fn) if compile else fn)(to_tensor(x)))
+    for column, period in enumerate(PERIODS):
+        alone = to_numpy(torusae.wrap_angles(to_tensor(x[:, column]), period))
+        assert_same_angles(wrapped[:, column] * (2 * np.pi / period), alone * (2 * np.pi / period), atol=1e-6)
+        half = np.float32(period / 2)
+        assert (wrapped[:, column] >= -half).all()
+        assert (wrapped[:, column] < half).all()
+    _, slope = gradient(lambda a: keras.ops.sum(torusae.wrap_angles(a, np.array(PERIODS))), x[:6], compile)
+    np.testing.assert_array_equal(slope, np.ones_like(x[:6]))
+
+
+def test_radians_of_any_period(rng):
+    hours = rng.uniform(-12, 12, (50, 1)).astype("float32")
+    values = np.concatenate([hours, hours * 15 + 360, hours + 24 * 20_000], axis=1).astype("float32")
+    angles = to_numpy(to_radians(to_tensor(values), (24, 360, 24)))
+    exact = values.astype("float64") / [24, 360, 24]
+    assert_same_angles(angles, 2 * np.pi * exact, atol=5e-7)  # three roundings beside π
+    assert (np.abs(angles) <= np.nextafter(PI, np.float32(4))).all()
+    np.testing.assert_allclose(to_numpy(to_radians(to_tensor([18.0, 3.0]), 24)), [-np.pi / 2, np.pi / 4], rtol=2e-7)
+    _, slope = gradient(lambda a: keras.ops.sum(to_radians(a, (24, 360, 24))), values)
+    np.testing.assert_allclose(slope, np.broadcast_to([np.pi / 12, np.pi / 180, np.pi / 12], values.shape), rtol=1e-6)
+
+
+def loop_of_waves(values, num_harmonics, periods):
+    """Cosines and sines in float64, one by one, in the documented order."""
+    rows = []
+    for row in values.astype("float64"):
+        halves = [
+            [wave(k * 2 * math.pi * math.fmod(value, period) / period) for k in range(1, num_harmonics + 1)
+             for value, period in zip(row, periods, strict=True)]
+            for wave in (math.cos, math.sin)
+        ]  # fmt: skip
+        rows.append(halves[0] + halves[1])
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("num_harmonics", [1, 2, 5])
+@pytest.mark.parametrize("period", [2 * math.pi, 24, (2 * math.pi, 24.0, 0.1), [7, 365.25, 360]], ids=str)
+@pytest.mark.parametrize("compile", [False, True], ids=["eager", "compiled"])
+def test_harmonics_are_waves_of_multiples(rng, num_harmonics, period, compile):
+    periods = period if isinstance(period, (list, tuple)) else [period] * 3
+    values = (rng.uniform(-70, 70, (40, 3)) * periods).astype("float32")
+
+    def fn(x):
+        return harmonics(x, num_harmonics, period)
+
+    waves = to_numpy((compiled(fn) if compile else fn)(to_tensor(values)))
+    expected = loop_of_waves(values, num_harmonics, periods)
+    np.testing.assert_allclose(waves, expected, atol=5e-7 * num_harmonics)  # the documented accuracy
+    # A slope is k 2π / period times the other wave.
+    weights = rng.normal(size=expected.shape[1])
+    _, slope = gradient(lambda x: keras.ops.sum(harmonics(x, num_harmonics, period) * to_tensor(weights)), values)
+    steps = np.array(periods) * 1e-6
+    exact = sum(
+        (loop_of_waves(values + (np.arange(3) == j) * steps, num_harmonics, periods)
+         - loop_of_waves(values - (np.arange(3) == j) * steps, num_harmonics, periods)) @ weights[:, None]
+        / (2 * steps[j]) * (np.arange(3) == j)
+        for j in range(3)
+    )  # fmt: skip
+    scale = np.abs(exact).max(axis=0)
+    np.testing.assert_allclose(slope / scale, exact / scale, atol=2e-5)
+
+
+def test_harmonics_are_a_code_of_more_circles(rng):
+    angles = exact_angles(rng, 6, 2)
+    one = to_numpy(harmonics(to_tensor(angles)))
+    np.testing.assert_allclose(one, to_numpy(torusae.to_cartesian(np.ones_like(angles), angles)), atol=2e-7)
+    cosines, sines = map(to_numpy, split_code(harmonics(to_tensor(angles), 3)))
+    np.testing.assert_array_equal(np.concatenate([cosines[:, :2], sines[:, :2]], axis=1), one)
+    np.testing.assert_allclose(cosines[:, 2:4], np.cos(2 * angles), atol=1e-6)
+    radii, multiples = map(to_numpy, torusae.to_polar(harmonics(to_tensor(angles), 3)))
+    np.testing.assert_allclose(radii, 1, rtol=1e-6)
+    assert_same_angles(multiples, np.concatenate([angles, 2 * angles, 3 * angles], axis=1), atol=2e-6)
+    several = to_numpy(harmonics(to_tensor(angles.reshape(3, 2, 2)), 3))
+    np.testing.assert_array_equal(several.reshape(6, 12), np.concatenate([cosines, sines], axis=1))
+
+
+@pytest.mark.parametrize("period", [24, 7, 365, 604_800, 365.25])
+def test_integers_of_float32_keep_their_digits(rng, period):
+    values = rng.integers(-(2**24), 2**24, (2000, 1)).astype("float32")  # hours since 1970 are half a million
+    waves = to_numpy(harmonics(to_tensor(values), 3, period))
+    np.testing.assert_allclose(waves, loop_of_waves(values, 3, [period]), atol=1.5e-6)  # k · 5e-7, wherever they lie
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_no_number_spoils_its_own_columns(bad):
+    waves = to_numpy(harmonics(to_tensor([[6.0, bad], [1.0, 2.0]]), 2, (24, 7)))
+    np.testing.assert_array_equal(np.isnan(waves), [[False, True] * 4, [False] * 8])
+
+
+PERIOD_ERRORS = [
+    ((24, 7, 12), ValueError, r"one number, or one for each column.*\(24, 7, 12\), \w+.shape=\(5, 2\)"),
+    ([], ValueError, r"one number, or one for each column.*period=\[\]"),
+    ((24, 0), ValueError, r"`period\[1\]` must be finite and positive. Received: period\[1\]=0.0"),
+    ((24, math.nan), ValueError, r"`period\[1\]` must be finite and positive"),
+    ((1e-300, 7), ValueError, r"`period\[0\]` must lie between.*1e-300"),
+    ((24, "7"), TypeError, r"`period\[1\]` must be a number. Received: period\[1\]='7'"),
+    (-7, ValueError, "`period` must be finite and positive. Received: period=-7.0"),
+    (None, TypeError, "`period` must be a number. Received: period=None"),
+]
+
+
+@pytest.mark.parametrize("function", [torusae.wrap_angles, to_radians, harmonics])
+@pytest.mark.parametrize(("period", "error", "message"), PERIOD_ERRORS)
+def test_periods_that_do_not_fit_are_named(function, period, error, message):
+    with pytest.raises(error, match=f"{function.__name__}: .*{message}"):
+        function(to_tensor(np.ones((5, 2))), period=period)
+
+
+def test_values_that_have_no_harmonics():
+    with pytest.raises(TypeError, match=r"harmonics: `values` must be a tensor of floating-point numbers.*int"):
+        harmonics(np.arange(24)[:, None], period=24)
+    with pytest.raises(ValueError, match=r"harmonics: `values` must have shape \(..., dim\)"):
+        harmonics(6.0, period=24)
+    with pytest.raises(ValueError, match=r"harmonics: `num_harmonics` must be at least 1. Received: num_harmonics=0"):
+        harmonics(to_tensor([0.0]), 0)
 
 
 @pytest.mark.parametrize("period", [0.0, -1.0, math.inf, math.nan])

@@ -197,6 +197,40 @@ def test_the_autoencoder_logs_by_itself(data):
     assert {"kuiper", "val_kuiper"} < set(histories[0])
 
 
+@pytest.mark.parametrize("split", [False, True], ids=["data", "split"])
+@pytest.mark.parametrize("in_list", [False, True], ids=["plain", "callback list"])
+def test_a_logger_without_samples_measures_the_validation_data_of_each_fit(data, split, in_list):
+    x, x_val = data
+    validation = {"validation_split": 0.5} if split else {"validation_data": x_val}
+    model, logger = autoencoder(), torusae.LatentLogger()
+    callbacks = keras.callbacks.CallbackList([logger], add_history=True, model=model) if in_list else [logger]
+    history = model.fit(x, verbose=0, callbacks=callbacks, **validation).history
+    expected = autoencoder().fit(x, verbose=0, **validation).history
+    assert {f"val_{name}" for name in NAMES} < set(expected)
+    assert history == expected
+    # The samples are lent: neither a fit without them nor a plain Keras model sees those of an earlier one.
+    assert logger.x is None
+    assert "val_kuiper" not in model.fit(x, verbose=0, callbacks=[logger]).history
+    with pytest.raises(RuntimeError, match="stop here"):
+        model.fit(x, verbose=0, callbacks=[logger, Stop()], **validation)
+    assert logger.x is None
+
+
+class Stop(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        raise RuntimeError("stop here")
+
+
+def test_a_logger_with_samples_keeps_them(data):
+    x, x_val = data
+    histories = [
+        autoencoder().fit(x, verbose=0, validation_data=x_val, callbacks=callbacks).history
+        for callbacks in ([torusae.LatentLogger(x[:20])], [])
+    ]
+    assert histories[0]["val_loss"] == histories[1]["val_loss"]
+    assert histories[0]["val_kuiper"] != histories[1]["val_kuiper"]
+
+
 def test_callbacks_of_an_autoencoder_read_what_it_logs(data):
     x, x_val = data
     model = autoencoder()

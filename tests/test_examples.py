@@ -122,6 +122,26 @@ def test_recipes_compare_the_default_with_no_losses(tmp_path):
     assert 0.5 < rows[0]["over none"] < 2
 
 
+def test_harmonics_go_on_where_they_stopped(tmp_path):
+    script, file = example("harmonics"), tmp_path / "new" / "harmonics.json"
+    small = ["--settings", "two circles", "--epochs", "1", "--seeds", "0", "--output", str(file)]
+    first = script.main([*small, "--readings", "K=2, radii"])
+    both = script.main([*small, "--readings", "K=2, radii", "K=1"])
+    assert json.loads(file.read_text()) == both
+    assert len(both) == 2
+    assert first.items() < both.items()  # nothing was trained again
+    assert all(0 < run["error"] < 1.5 for run in both.values())  # of the variance of the data
+
+
+@pytest.mark.parametrize(("reading", "expected"), [("K=2, radii", [0, 0, -2, -4, 2, 4, 0, 0]), ("K=1", [0, 0, 1, 1])])
+def test_what_a_decoder_of_harmonics_reads(reading, expected):
+    num_harmonics, radii = example("harmonics").READINGS[reading]
+    decoder = keras.Sequential([keras.Input((len(expected),)), keras.layers.Identity()])
+    model = example("harmonics").read_harmonics(decoder, 2, num_harmonics, radii)
+    code = np.array([[0.0, 0.0, 2.0, 4.0]], "float32")  # radii 2 and 4, a quarter turn each
+    np.testing.assert_allclose(model.predict(code, verbose=0), [expected], atol=1e-5)
+
+
 @pytest.mark.slow
 def test_batches_compares_the_default_with_no_losses(tmp_path):
     file = tmp_path / "new" / "batches.jsonl"

@@ -295,6 +295,8 @@ def test_a_batch_statistic_takes_no_sample_weight():
     [
         torusae.Polar(name="p"),
         torusae.CircularEmbedding(name="e"),
+        torusae.CircularEmbedding(3, (24, 7.0), name="hour_and_weekday"),
+        torusae.CircularEmbedding(2, np.array([24.0]), name="hour", dtype="float64"),
         torusae.TorusLatent(3, name="t"),
         torusae.Latent(torusae.Torus(2), "none", name="l"),
         torusae.TorusLatent(2, "paper", {"spring": 0}, dtype="float32"),
@@ -337,6 +339,67 @@ def test_embedding_puts_cosines_first():
     # By hand: 0 -> (1, 0), π/2 -> (0, 1); float32 rounds π/2.
     embedded = torusae.CircularEmbedding()(np.array([[0, np.pi / 2]], "float32"))
     np.testing.assert_allclose(to_numpy(embedded), [[1, 0, 0, 1]], atol=1e-7)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"], indirect=True)
+def test_embedding_of_columns_with_periods_in_a_saved_model(policy, tmp_path, rng):
+    inputs = keras.Input((2,))
+    embedded = torusae.CircularEmbedding(3, (24, 7), name="embedding")(inputs)
+    assert embedded.shape == (None, 12)
+    assert embedded.dtype == "float32"
+    model = keras.Model(inputs, [embedded, keras.layers.Dense(1)(embedded)])
+    values = np.stack([rng.integers(0, 600_000, 50), rng.integers(0, 7, 50)], axis=1).astype("float32")
+    waves = model.predict(values, verbose=0)[0]
+    turns = np.concatenate([k * values.astype("float64") / (24, 7) for k in (1, 2, 3)], axis=1)
+    expected = np.concatenate([np.cos(2 * np.pi * turns), np.sin(2 * np.pi * turns)], axis=1)
+    np.testing.assert_allclose(waves, expected, atol=1.5e-6)  # 3 · 5e-7; float16 would be off by 1e-3
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.get_layer("embedding").period == (24.0, 7.0)
+    for a, b in zip(model.predict(values, verbose=0), loaded.predict(values, verbose=0), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_embedding_takes_any_leading_axes_and_trains():
+    inputs = keras.Input((None, 1))  # sequences of any length
+    outputs = keras.layers.Dense(1)(torusae.CircularEmbedding(2, 24)(inputs))
+    assert outputs.shape == (None, None, 1)
+    model = keras.Model(inputs, outputs)
+    model.compile(keras.optimizers.Adam(0.1), "mse")
+    hours = np.arange(48, dtype="float32").reshape(2, 24, 1)
+    target = np.cos(2 * np.pi * (hours - 5) / 24) + np.sin(4 * np.pi * hours / 24)
+    history = model.fit(hours, target, epochs=100, verbose=0).history["loss"]
+    assert history[-1] < 1e-2 < history[0]  # linear in the four waves, so nothing has to be left
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: torusae.CircularEmbedding(0), ValueError, "CircularEmbedding: `num_harmonics` must be at least 1"),
+        (lambda: torusae.CircularEmbedding(period=0), ValueError, "`period` must be finite and positive.*period=0.0"),
+        (lambda: torusae.CircularEmbedding(period=[24, -7]), ValueError, r"`period\[1\]` must be finite and positive"),
+        (lambda: torusae.CircularEmbedding(period=()), ValueError, "one number, or one for each column"),
+        (lambda: torusae.CircularEmbedding(period="24"), TypeError, "`period` must be a number"),
+        (
+            lambda: torusae.CircularEmbedding(period=(24, 7))(keras.Input((3,))),
+            ValueError,
+            r"CircularEmbedding: `period` must be one number, or one for each column.*values.shape=\(None, 3\)",
+        ),
+        (
+            lambda: torusae.CircularEmbedding(period=24)(keras.Input(())),
+            ValueError,
+            r"CircularEmbedding: `values` must have shape \(..., dim\).*\(None,\).*keras.Input\(\(1,\)\)",
+        ),
+        (
+            lambda: torusae.CircularEmbedding(period=24)(np.arange(24, dtype="int32")[:, None]),
+            TypeError,
+            "`values` must be a tensor of floating-point numbers. Received: dtype=int32",
+        ),
+    ],
+)
+def test_what_an_embedding_refuses(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
 
 
 def test_polar_of_an_odd_code():

@@ -140,12 +140,24 @@ def positive_float(owner: str, name: str, value: Any, zero_allowed: bool = False
     return value
 
 
-def period(owner: str, value: Any) -> float:
+def period(owner: str, value: Any, name: str = "period") -> float:
     """Returns the period of angles as a float whose square float32 can hold."""
-    value = positive_float(owner, "period", value)
+    value = positive_float(owner, name, value)
     if not 1e-18 <= value <= 1e18:
-        raise ValueError(f"{owner}: `period` must lie between 1e-18 and 1e18. Received: period={value}.")
+        raise ValueError(f"{owner}: `{name}` must lie between 1e-18 and 1e18. Received: {name}={value}.")
     return value
+
+
+def periods(owner: str, value: Any, name: str = "", shape: Sequence[int | None] = (None,)) -> float | tuple[float, ...]:
+    """Returns a period as a float, or a sequence of one for each column of `name`, of that shape, as a tuple."""
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = value.tolist()
+    if not isinstance(value, (list, tuple)):
+        return period(owner, value)
+    if not value or len(shape) == 0 or shape[-1] not in (None, len(value)):
+        received = f"period={value!r}" + (f", {name}.shape={tuple(shape)}" if name else "")
+        raise ValueError(f"{owner}: `period` must be one number, or one for each column. Received: {received}.")
+    return tuple(period(owner, each, f"period[{index}]") for index, each in enumerate(value))
 
 
 def positive_ints(owner: str, name: str, values: Any) -> tuple[int, ...]:

@@ -1,8 +1,9 @@
 """Training on checked samples: what a `SampleModel` adds to Keras' `fit`, `evaluate` and `predict`."""
 
+import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +125,9 @@ class SampleModel(keras.Model):
             self._before_training(*(data.rows_of((x, y), seen) if seen else (x, y)), verbose, callbacks, first_epoch)
         y = _weighted_targets(x, y, sample_weight)
         batches = None if validation_split else data.padded_batches((x, y, sample_weight), batch_size, shuffle)
-        callbacks = _with_logger(callbacks, logged)
+        callbacks = _with_logger(callbacks)
         _repair_backups(callbacks)
-        with data.noted_errors(f"{type(self).__name__}.fit", x, callbacks):
+        with data.noted_errors(f"{type(self).__name__}.fit", x, callbacks), _measuring(callbacks, logged):
             if batches is not None:
                 x, y, sample_weight, batch_size = batches, None, None, None
             return super().fit(
@@ -296,13 +297,27 @@ def _repair_backups(callbacks: Any) -> None:
                 shutil.copy(copy, path)
 
 
-def _with_logger(callbacks: Any, x: Any) -> Any:
+def _with_logger(callbacks: Any) -> Any:
     """Callbacks with a `LatentLogger` before them, so that they can read its logs."""
     in_list = isinstance(callbacks, keras.callbacks.CallbackList)
     given = callbacks.callbacks if in_list else keras.tree.flatten(callbacks or [])
     if not any(isinstance(callback, LatentLogger) for callback in given):
-        logger = LatentLogger(x)
+        logger = LatentLogger()
         given.insert(0, logger)
         if in_list:  # which has a model already
             logger.set_model(callbacks.model)
     return callbacks if in_list else given
+
+
+@contextlib.contextmanager
+def _measuring(callbacks: Any, x: Any) -> Iterator[None]:
+    """Lends samples to the loggers that have none of their own, for one `fit`."""
+    given = getattr(callbacks, "callbacks", callbacks)
+    loggers = [callback for callback in given if isinstance(callback, LatentLogger) and callback.x is None]
+    for logger in loggers:
+        logger.x = x
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.x = None

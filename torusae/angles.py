@@ -7,6 +7,7 @@ not broadcast and an odd or empty last axis of a code are a ValueError.
 
 import itertools
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import keras
@@ -14,20 +15,23 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks
-from torusae._backend import direct_ops
+from torusae._backend import constant, direct_ops
 from torusae._checks import Tensor
 
 # atan2 and the square root have no finite derivative at the origin. A point with r² below this bound is treated as
 # (1, 0): the gradient is zero there and at most 1e6 elsewhere. Not zero: XLA and TensorFlow flush subnormal numbers.
 _MIN_SQUARED_RADIUS = 1e-12
 
+_TURN = 2 * math.pi
 
-def wrap_angles(angles: Tensor, period: float = 2 * math.pi) -> Tensor:
+
+def wrap_angles(angles: Tensor, period: float | Sequence[float] = _TURN) -> Tensor:
     """Wraps angles into `[-π, π)`. The gradient is one everywhere. `+π`, as the dtype rounds it, becomes `-π`.
 
     Args:
         angles: Float tensor of any shape, radians.
-        period: Positive float. The result lies in `[-period / 2, period / 2)`. Defaults to `2π`.
+        period: Positive float, or one for each column, the entries of the last axis. The result lies in
+            `[-period / 2, period / 2)`. Defaults to `2π`.
 
     Notes:
         Accuracy in float32: exact in `[-π, π)`; up to 500 rad to 4e-7 rad; beyond, to about half a step of float32 at
@@ -41,16 +45,23 @@ def wrap_angles(angles: Tensor, period: float = 2 * math.pi) -> Tensor:
     >>> [round(float(a), 4) for a in keras.ops.convert_to_numpy(wrapped)]
     [0.5, -0.2832, 2.5664]
     """
-    period = _checks.period("wrap_angles", period)
     angles = _checks.float_tensor("wrap_angles", "angles", angles)
+    return _wrap(angles, _checks.periods("wrap_angles", period, "angles", angles.shape))
+
+
+def _wrap(angles: Tensor, period: float | tuple[float, ...]) -> Tensor:
     fixed = ops.stop_gradient(angles)
     # The value has no gradient; a term of value zero has gradient one. So fewer operations are differentiated.
     return _wrapped(fixed, period) + (angles - fixed)
 
 
-def _wrapped(angles: Tensor, period: float) -> Tensor:
-    xp = direct_ops(angles)
-    per_period, leading, rest, half, last = _constants(period, keras.backend.standardize_dtype(angles.dtype))
+def _wrapped(angles: Tensor, period: float | tuple[float, ...]) -> Tensor:
+    xp, dtype = direct_ops(angles), keras.backend.standardize_dtype(angles.dtype)
+    if isinstance(period, tuple):
+        rows = np.stack([_constants(each, dtype) for each in period], axis=1)
+        per_period, leading, rest, half, last = (constant(row, angles) for row in rows)
+    else:
+        per_period, leading, rest, half, last = _constants(period, dtype)
     turns = xp.round(angles * per_period)  # 0 within [-half, half]
     wrapped = (angles - turns * leading) - turns * rest
     # Near an odd multiple of half a period, the rounded number of turns can be off by one.
@@ -72,6 +83,43 @@ def _constants(period: float, dtype: str) -> tuple[float, ...]:
     # A little below 1 / period: half a period must round down to 0 turns, whichever way the product is rounded.
     per_period = (1 - 2 * float(np.finfo(dtype).eps)) / period
     return per_period, leading, period - leading, float(half), float(np.nextafter(half, np.zeros_like(half)))
+
+
+def to_radians(values: Tensor, period: float | Sequence[float] = _TURN) -> Tensor:
+    """Values of any period as angles: `2π values / period`, from -π to π up to a rounding.
+
+    Values are wrapped before they are scaled, so that large ones, such as hours since 1970, keep their digits.
+
+    Args:
+        values: Float tensor `(..., dim)`, in the unit of `period`; any real value is accepted and read modulo it.
+        period: Positive float, or one for each column, the entries of the last axis: 24 for hours, 360 for degrees.
+            Defaults to `2π`.
+
+    Returns:
+        Tensor of the shape of `values`, radians, float32 (float64 for float64 input).
+
+    Raises:
+        TypeError: If `values` are not floating-point numbers.
+        ValueError: If a period is not positive, or their number is not that of the columns.
+
+    Example:
+
+    >>> import keras
+    >>> from torusae.angles import to_radians
+    >>> angles = to_radians(keras.ops.convert_to_tensor([[18.0, 90.0]]), period=(24, 360))
+    >>> [round(float(a), 4) for a in keras.ops.convert_to_numpy(angles)[0]]
+    [-1.5708, 1.5708]
+    """
+    return _radians("to_radians", values, period)
+
+
+def _radians(owner: str, values: Tensor, period: float | Sequence[float]) -> Tensor:
+    values = _checks.float_tensor(owner, "values", values)
+    period = _checks.periods(owner, period, "values", values.shape)
+    wrapped = _wrap(values, period)
+    if isinstance(period, tuple):
+        return wrapped * constant(_TURN / np.array(period), wrapped)
+    return wrapped if period == _TURN else wrapped * (_TURN / period)
 
 
 def angle_difference(a: Tensor, b: Tensor) -> Tensor:
@@ -168,6 +216,46 @@ def to_cartesian(radii: Tensor, angles: Tensor) -> Tensor:
     """
     radii, angles = _checks.float_pair("to_cartesian", radii=radii, angles=angles)
     return ops.concatenate([radii * ops.cos(angles), radii * ops.sin(angles)], axis=-1)
+
+
+def harmonics(values: Tensor, num_harmonics: int = 1, period: float | Sequence[float] = _TURN) -> Tensor:
+    """Cosines and sines of the multiples `k φ` of angles `φ = 2π values / period`, `k` from 1 to `num_harmonics`.
+
+    All cosines come first, then all sines; within each half, harmonic 1 of all columns, then harmonic 2 of all, and so
+    on. So the result is a code of `num_harmonics * dim` circles with radius 1. `split_code` returns its two halves.
+
+    Args:
+        values: Float tensor `(..., dim)`, in the unit of `period`; any real value is accepted and read modulo it.
+        num_harmonics: Integer, at least 1. Defaults to `1`.
+        period: Positive float, or one for each column, the entries of the last axis: `(24, 7)` for hours and weekdays.
+            Defaults to `2π`, radians.
+
+    Returns:
+        Tensor `(..., 2 * num_harmonics * dim)`, float32 (float64 for float64 input). NaN and infinity give NaN in their
+        own columns.
+
+    Raises:
+        TypeError: If `values` are not floating-point numbers, or an argument is of the wrong type.
+        ValueError: If a period is not positive, their number is not that of the columns, or `num_harmonics` is below 1.
+
+    Example:
+
+    >>> import keras
+    >>> from torusae.angles import harmonics
+    >>> waves = harmonics(keras.ops.convert_to_tensor([[6.0]]), num_harmonics=2, period=24)
+    >>> [round(float(wave)) + 0 for wave in keras.ops.convert_to_numpy(waves)[0]]  # cos, cos, sin, sin
+    [0, -1, 1, 0]
+
+    Reference:
+        Hyndman & Athanasopoulos (2021), Forecasting: Principles and Practice, section 7.4 (Fourier terms).
+    """
+    num_harmonics = _checks.positive_int("harmonics", "num_harmonics", num_harmonics)
+    angles = _radians("harmonics", values, period)
+    if not len(angles.shape):
+        raise ValueError("harmonics: `values` must have shape (..., dim). Received: a single number. Give [number].")
+    if num_harmonics > 1:
+        angles = ops.concatenate([k * angles for k in range(1, num_harmonics + 1)], axis=-1)
+    return to_cartesian(ops.ones_like(angles), angles)
 
 
 def integer_vectors(dim: int, order: int = 1, interactions: int | None = None, most: int = 1 << 20) -> np.ndarray:

@@ -39,7 +39,8 @@ class LatentLogger(keras.callbacks.Callback):
     For a torus these are each loss by its name, not weighted, and `kuiper`, the largest Kuiper statistic of any angle
     (0 = uniform, 1 = all in one point). They are measured on the last 512 training samples. With `x` they are also
     measured on these samples, with the prefix `val_`. In a model with several latent layers each name begins with its
-    layer's. `TorusAutoencoder` logs all this without it.
+    layer's. `TorusAutoencoder` logs all this without it; to one of yours without `x`, its `fit` lends the validation
+    samples.
 
     Callbacks that read these names, such as `EarlyStopping("kuiper")`, must come after it in the list.
 

@@ -11,7 +11,7 @@ from keras import ops
 
 from torusae import _checks
 from torusae._checks import Tensor
-from torusae.angles import angle_difference, to_polar, wrap_angles
+from torusae.angles import angle_difference, to_polar, to_radians, wrap_angles
 from torusae.losses.angular import angular_loss
 
 _TASKS = ("classes", "number", "angle")
@@ -177,12 +177,10 @@ class Head(keras.layers.Layer):
 
     def _angle_losses(self, labels, points):
         labels, labelled = self._without_nan(labels)
-        unit = 1.0 if self.period is None else self.period / _TURN
-        if self.period is not None:
-            # Wrapped before the division, which would round large labels such as hours since 1970.
-            labels = wrap_angles(labels, self.period) / unit
+        period = self.period or _TURN
+        labels = to_radians(labels, period)
         angles = to_polar(points)[1]
-        scores = unit * ops.mean(ops.abs(angle_difference(labels, angles)), axis=-1)
+        scores = (period / _TURN) * ops.mean(ops.abs(angle_difference(labels, angles)), axis=-1)
         return angular_loss(labels, angles), scores, labelled
 
     def _without_nan(self, labels):

@@ -8,7 +8,7 @@ from keras import ops
 from torusae import _checks
 from torusae._backend import direct_ops
 from torusae._checks import Tensor
-from torusae.angles import wrap_angles
+from torusae.angles import to_radians
 
 
 def angular_loss(targets: Tensor, angles: Tensor, period: float = 2 * math.pi) -> Tensor:
@@ -46,7 +46,7 @@ def angular_loss(targets: Tensor, angles: Tensor, period: float = 2 * math.pi) -
             f"{tuple(targets.shape)}, angles.shape={tuple(angles.shape)}. For one angle per row give both (batch, 1)."
         )
     targets, angles = _checks.same_dtype(targets, angles)
-    difference = (wrap_angles(targets, period) - wrap_angles(angles, period)) * (2 * math.pi / period)
+    difference = to_radians(targets, period) - to_radians(angles, period)
     return 1.0 - ops.mean(direct_ops(difference).cos(difference), axis=-1)
 
 

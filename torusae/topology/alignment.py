@@ -8,7 +8,7 @@ import numpy as np
 
 from torusae import _checks
 from torusae._checks import Tensor
-from torusae.metrics._arrays import angle_array
+from torusae.metrics._arrays import angle_rows
 
 _BEAM = 100  # partial choices that are followed
 _CANDIDATES = 24  # directions of each angle that are tried
@@ -32,7 +32,7 @@ class Alignment:
 
     def __call__(self, angles: Tensor) -> np.ndarray:
         """The angles mapped onto the reference, `(num, num_references)`, radians, `[-π, π)`."""
-        angles = angle_array("Alignment", angles)
+        angles = angle_rows("Alignment", angles)
         if angles.shape[1] != self.matrix.shape[1]:
             raise ValueError(
                 f"Alignment: `angles` must have {self.matrix.shape[1]} columns. Received: shape={angles.shape}."
@@ -73,7 +73,7 @@ def align(angles: Tensor, reference: Tensor, max_entry: int = 2) -> Alignment:
     ([[1, 1], [0, -1]], [1.0, 1.0])
     """
     owner = "align"
-    angles, reference = angle_array(owner, angles), angle_array(owner, reference)
+    angles, reference = angle_rows(owner, angles), angle_array(owner, reference)
     max_entry = _checks.positive_int(owner, "max_entry", max_entry)
     if len(angles) != len(reference) or angles.shape[1] < reference.shape[1]:
         raise ValueError(
