@@ -25,17 +25,17 @@ class Means(keras.metrics.Metric):
     def __init__(self, names: list[str]):
         super().__init__(name="means", dtype="float32")
         self.names = names
-        self.sums = self.add_variable(shape=(2, len(names)), initializer="zeros", name="sums", aggregation="sum")
+        self.sums = self.add_variable(shape=(2 * len(names),), initializer="zeros", name="sums", aggregation="sum")
 
     def update_state(self, values, weights):
         """Adds one value and one weight for each name, two lists of scalar tensors."""
-        values, weights = ops.stack(values), ops.stack(weights)
-        self.sums.assign(self.sums.value + ops.stack([values * weights, weights]))
+        products = [value * weight for value, weight in zip(values, weights, strict=True)]
+        self.sums.assign(self.sums.value + ops.stack([*products, *weights]))
 
     def result(self):
         """Dict from each name to its mean, 0 where nothing was added."""
         sums = self.sums.value
-        means = sums[0] / ops.maximum(sums[1], 1e-12)
+        means = sums[: len(self.names)] / ops.maximum(sums[len(self.names) :], 1e-12)
         return {name: means[index] for index, name in enumerate(self.names)}
 
 
