@@ -163,6 +163,23 @@ def _angles(x: Tensor, y: Tensor, at_origin: Tensor) -> Tensor:
     return angles - ops.cast(angles >= math.pi, angles.dtype) * (2 * math.pi)  # +π becomes -π
 
 
+def code_gradient(code: Tensor, of_angles: Tensor, of_squared_radii: Tensor) -> Tensor:
+    """The gradient at a code of a function that has these gradients at `polar_angles` and `squared_radii`.
+
+    Args:
+        code: Float tensor `(..., 2 * dim)`.
+        of_angles: Float tensor `(..., dim)`, or a number.
+        of_squared_radii: Float tensor `(..., dim)`, or a number.
+
+    Returns:
+        Tensor of the shape of `code`.
+    """
+    x, y = split_code(code)
+    r2 = x * x + y * y
+    turn, stretch = of_angles / direct_ops(x).where(r2 < _MIN_SQUARED_RADIUS, math.inf, r2), 2 * of_squared_radii
+    return ops.concatenate([stretch * x - turn * y, stretch * y + turn * x], axis=-1)
+
+
 def to_polar(code: Tensor) -> tuple[Tensor, Tensor]:
     """Polar form of a code: `r = sqrt(x² + y²)`, `φ = atan2(y, x)`.
 

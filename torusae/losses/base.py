@@ -75,6 +75,10 @@ class LatentLoss(keras.losses.Loss):
         """Returns the loss of `values`, `(batch, columns)`, a scalar tensor."""
         raise NotImplementedError
 
+    def gradient(self, values: Tensor) -> Tensor | None:
+        """Returns the gradient at `values` in closed form; `None` where the backend must differentiate `call`."""
+        return None
+
     def expectation(self, batch: int, columns: int) -> float | None:
         """The mean loss of independent points of the prior: the level of noise that a log may subtract.
 

@@ -11,6 +11,7 @@ each point and each k.
 
 import math
 from functools import lru_cache, reduce
+from itertools import accumulate
 
 import keras
 import numpy as np
@@ -31,21 +32,47 @@ def num_vectors(dim: int, order: int, interactions: int) -> int:
 def weighted_moments(angles: Tensor, order: int, interactions: int, decay: float) -> Tensor:
     """`Σ_k w_k |mean e^{ik·φ}|² / Σ_k w_k` with `w_k = Π_j max(1, |k_j|)^-decay`, over the k of `num_vectors`."""
     dim, xp = angles.shape[1], direct_ops(angles)
-    dtype = keras.backend.standardize_dtype(angles.dtype)
-    phases = columns(angles)[:, None] * constant(_frequencies(order, dtype), angles)  # (dim, order, batch)
-    waves = [xp.cos(phases), xp.sin(phases)]
+    dtype, cos, sin = keras.backend.standardize_dtype(angles.dtype), *_waves(angles, order)
     if interactions == dim:
-        ones = xp.ones_like(phases[:, :1])
-        *others, last = ops.unstack(xp.concatenate([ones, *waves], axis=1), axis=0)  # each (2 order + 1, batch)
+        ones = xp.ones_like(cos[:, :1])
+        *others, last = ops.unstack(xp.concatenate([ones, cos, sin], axis=1), axis=0)  # each (2 order + 1, batch)
         products = reduce(_products, others) if others else ones[0]
         weights = _weights_of_all(dim, order, decay, dtype)
     else:
-        waves = xp.concatenate(waves, axis=1)
+        waves = xp.concatenate([cos, sin], axis=1)
         products = _products_of_few(ops.unstack(waves, axis=0), interactions - 1)
         last = xp.reshape(waves, (2 * order * dim, -1))
         weights = _weights_of_few(dim, order, interactions, decay, dtype)
     sums = products @ xp.swapaxes(last, 0, 1)
     return xp.sum(constant(weights, angles) * sums * sums) / batch_size(angles) ** 2
+
+
+def moments_gradient(angles: Tensor, order: int, decay: float) -> Tensor:
+    """The gradient of `weighted_moments` with `interactions` equal to `dim`, `(batch, dim)`."""
+    dim, xp = angles.shape[1], direct_ops(angles)
+    dtype, cos, sin = keras.backend.standardize_dtype(angles.dtype), *_waves(angles, order)
+    ones = xp.ones_like(cos[:, :1])
+    *others, last = ops.unstack(xp.concatenate([ones, cos, sin], axis=1), axis=0)
+    products = [*accumulate(others, _products)] or [ones[0]]
+    weights = constant(_weights_of_all(dim, order, decay, dtype), angles)
+    weighted = weights * (products[-1] @ xp.swapaxes(last, 0, 1))
+    # The derivatives of all products, and then circle by circle of its waves, the last circle first.
+    derivatives, slopes = weighted @ last, [xp.swapaxes(weighted, 0, 1) @ products[-1]]
+    for before, own in zip(products[-2::-1], others[:0:-1], strict=True):
+        derivatives = xp.reshape(derivatives, (before.shape[0], own.shape[0], -1))
+        slopes.append(xp.sum(derivatives * before[:, None], 0))
+        derivatives = xp.sum(derivatives * own, 1)
+    slopes = xp.stack([derivatives, *slopes[::-1]][-dim:])  # (dim, 2 order + 1, batch)
+    frequencies = constant(_frequencies(order, dtype), angles)
+    gradient = xp.sum(frequencies * (slopes[:, order + 1 :] * cos - slopes[:, 1 : order + 1] * sin), 1)
+    return xp.swapaxes(gradient, 0, 1) * (2 / batch_size(angles) ** 2)
+
+
+def _waves(angles: Tensor, order: int) -> tuple[Tensor, Tensor]:
+    """`cos(n φ)` and `sin(n φ)` for `n` up to the order, each `(dim, order, batch)`."""
+    xp, dtype = direct_ops(angles), keras.backend.standardize_dtype(angles.dtype)
+    phases = columns(angles)[:, None] * constant(_frequencies(order, dtype), angles)
+    return xp.cos(phases), xp.sin(phases)
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:

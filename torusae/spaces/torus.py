@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks, metrics, morph
-from torusae.angles import angle_difference, polar_angles, squared_radii, to_cartesian, to_polar
+from torusae.angles import angle_difference, code_gradient, polar_angles, squared_radii, to_cartesian, to_polar
 from torusae.densities import TorusFlow, TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
 from torusae.spaces import _torus_problems
@@ -96,6 +96,16 @@ class Torus(Space):
         if name == "squared_radii":
             return squared_radii(point)
         return super().part(name, raw, point)
+
+    def gradient(self, point, terms):
+        """The gradient of terms that read angles or squared radii and have a gradient themselves; else `None`."""
+        slopes = dict.fromkeys(("angles", "squared_radii"), 0.0)
+        for term in terms:
+            gradient = term.loss.gradient(self.part(term.reads, point, point)) if term.reads in slopes else None
+            if gradient is None:
+                return None
+            slopes[term.reads] += term.weight * gradient
+        return code_gradient(point, *slopes.values())
 
     def angles(self, point):
         """The angles of points, `(batch, dim)`, radians, `[-π, π)`."""
