@@ -36,7 +36,7 @@ def fork(values: Tensor, limit: float) -> tuple[Tensor, Tensor]:
         def gradient(*arguments, upstream=None):
             return _pulled(arguments[-1] if upstream is None else upstream, limit)
 
-        return ops.stack([values, values]), gradient
+        return direct_ops(values).stack([values, values]), gradient
 
     # One tensor, not two: Keras on torch takes the gradient of a single output.
     return ops.unstack(doubled(values), 2)
@@ -48,7 +48,7 @@ def add(values: Tensor, p: Tensor, limit: float) -> Tensor:
     @ops.custom_gradient
     def added(values):
         def gradient(*arguments, upstream=None):
-            return _pulled(ops.stack([arguments[-1] if upstream is None else upstream, p]), limit)
+            return _pulled(direct_ops(p).stack([arguments[-1] if upstream is None else upstream, p]), limit)
 
         return values, gradient
 

@@ -1,6 +1,7 @@
 """Training on checked samples: what `TorusAutoencoder` adds to Keras' `fit`, `evaluate` and `predict`."""
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,9 +9,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from torusae import _checks, data
+from torusae import _backend, _checks, data
 from torusae._checks import Tensor
 from torusae.callbacks import LatentLogger
 from torusae.heads import Head
@@ -30,12 +30,12 @@ class Means(keras.metrics.Metric):
     def update_state(self, values, weights):
         """Adds one value and one weight for each name, two lists of scalar tensors."""
         products = [value * weight for value, weight in zip(values, weights, strict=True)]
-        self.sums.assign(self.sums.value + ops.stack([*products, *weights]))
+        self.sums.assign(self.sums.value + _backend.direct_ops(values[0]).stack([*products, *weights]))
 
     def result(self):
         """Dict from each name to its mean, 0 where nothing was added."""
         sums = self.sums.value
-        means = sums[: len(self.names)] / ops.maximum(sums[len(self.names) :], 1e-12)
+        means = sums[: len(self.names)] / _backend.direct_ops(sums).clip(sums[len(self.names) :], 1e-12, math.inf)
         return {name: means[index] for index, name in enumerate(self.names)}
 
 

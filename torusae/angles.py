@@ -5,6 +5,7 @@ Angles are in radians, `[-π, π)`; any real input means its value modulo 2π.
 
 import itertools
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import keras
@@ -163,21 +164,24 @@ def _angles(x: Tensor, y: Tensor, at_origin: Tensor) -> Tensor:
     return angles - ops.cast(angles >= math.pi, angles.dtype) * (2 * math.pi)  # +π becomes -π
 
 
-def code_gradient(code: Tensor, of_angles: Tensor, of_squared_radii: Tensor) -> Tensor:
-    """The gradient at a code of a function that has these gradients at `polar_angles` and `squared_radii`.
+def polar_with_gradient(code: Tensor) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor], Tensor]]:
+    """`polar_angles` and `squared_radii` of a code, and a function from a gradient at both to the gradient at the code.
 
     Args:
         code: Float tensor `(..., 2 * dim)`.
-        of_angles: Float tensor `(..., dim)`, or a number.
-        of_squared_radii: Float tensor `(..., dim)`, or a number.
 
     Returns:
-        Tensor of the shape of `code`.
+        Two tensors `(..., dim)`, and a function of two such tensors, or numbers, that returns one of the shape of `code`.
     """
     x, y = split_code(code)
-    r2 = x * x + y * y
-    turn, stretch = of_angles / direct_ops(x).where(r2 < _MIN_SQUARED_RADIUS, math.inf, r2), 2 * of_squared_radii
-    return ops.concatenate([stretch * x - turn * y, stretch * y + turn * x], axis=-1)
+    xp, r2 = direct_ops(x), x * x + y * y
+    at_origin = r2 < _MIN_SQUARED_RADIUS
+
+    def gradient(of_angles, of_squared_radii):
+        turn, stretch = of_angles / xp.where(at_origin, math.inf, r2), 2 * of_squared_radii
+        return xp.concatenate([stretch * x - turn * y, stretch * y + turn * x], -1)
+
+    return _angles(x, y, at_origin), r2, gradient
 
 
 def to_polar(code: Tensor) -> tuple[Tensor, Tensor]:

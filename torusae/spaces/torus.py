@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks, metrics, morph
-from torusae.angles import angle_difference, code_gradient, polar_angles, squared_radii, to_cartesian, to_polar
+from torusae.angles import angle_difference, polar_angles, polar_with_gradient, squared_radii, to_cartesian, to_polar
 from torusae.densities import TorusFlow, TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
 from torusae.spaces import _torus_problems
@@ -99,13 +99,17 @@ class Torus(Space):
 
     def gradient(self, point, terms):
         """The gradient of terms that read angles or squared radii and have a gradient themselves; else `None`."""
-        slopes = dict.fromkeys(("angles", "squared_radii"), 0.0)
+        *parts, gradient_at_point = polar_with_gradient(point)
+        slopes = [0.0, 0.0]
         for term in terms:
-            gradient = term.loss.gradient(self.part(term.reads, point, point)) if term.reads in slopes else None
-            if gradient is None:
+            if term.reads not in ("angles", "squared_radii"):
                 return None
-            slopes[term.reads] += term.weight * gradient
-        return code_gradient(point, *slopes.values())
+            index = int(term.reads == "squared_radii")
+            slope = term.loss.gradient(parts[index])
+            if slope is None:
+                return None
+            slopes[index] = slopes[index] + term.weight * slope
+        return gradient_at_point(*slopes)
 
     def angles(self, point):
         """The angles of points, `(batch, dim)`, radians, `[-π, π)`."""
