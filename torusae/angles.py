@@ -164,24 +164,20 @@ def _angles(x: Tensor, y: Tensor, at_origin: Tensor) -> Tensor:
     return angles - ops.cast(angles >= math.pi, angles.dtype) * (2 * math.pi)  # +π becomes -π
 
 
-def polar_with_gradient(code: Tensor) -> tuple[Tensor, Tensor, Callable[[Tensor, Tensor], Tensor]]:
-    """`polar_angles` and `squared_radii` of a code, and a function from a gradient at both to the gradient at the code.
+def polar_parts(code: Tensor) -> tuple[dict[str, Tensor], Callable[..., Tensor]]:
+    """`polar_angles` and `squared_radii` by the names `"angles"` and `"squared_radii"`, and a function.
 
-    Args:
-        code: Float tensor `(..., 2 * dim)`.
-
-    Returns:
-        Two tensors `(..., dim)`, and a function of two such tensors, or numbers, that returns one of the shape of `code`.
+    The function takes gradients at both, by name, and returns the gradient at the code, `(..., 2 * dim)`.
     """
     x, y = split_code(code)
     xp, r2 = direct_ops(x), x * x + y * y
     at_origin = r2 < _MIN_SQUARED_RADIUS
 
-    def gradient(of_angles, of_squared_radii):
-        turn, stretch = of_angles / xp.where(at_origin, math.inf, r2), 2 * of_squared_radii
+    def gradient(angles, squared_radii):
+        turn, stretch = angles / xp.where(at_origin, math.inf, r2), 2 * squared_radii
         return xp.concatenate([stretch * x - turn * y, stretch * y + turn * x], -1)
 
-    return _angles(x, y, at_origin), r2, gradient
+    return {"angles": _angles(x, y, at_origin), "squared_radii": r2}, gradient
 
 
 def to_polar(code: Tensor) -> tuple[Tensor, Tensor]:

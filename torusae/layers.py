@@ -278,10 +278,10 @@ class Latent(keras.layers.Layer):
 
     def _pulled_point(self, raw, seed, terms):
         """The points, tied to the gradient of the terms."""
-        if not self.gather or distribution.num_replicas() == 1:
-            p = self.space.gradient(ops.stop_gradient(raw), terms)
-            if p is not None:
-                return add(raw, p, self.max_pull)
+        alone = not self.gather or distribution.num_replicas() == 1
+        p = self.space.gradient(ops.stop_gradient(raw), terms) if alone else None
+        if p is not None:
+            return add(raw, p, self.max_pull)
         raw, raw_read = fork(raw, self.max_pull)
         point = self.space.point(raw, seed)
         point, point_read = (point, raw_read) if point is raw else fork(point, self.max_pull)

@@ -76,7 +76,10 @@ class LatentLoss(keras.losses.Loss):
         raise NotImplementedError
 
     def gradient(self, values: Tensor) -> Tensor | None:
-        """Returns the gradient at `values` in closed form; `None` where the backend must differentiate `call`."""
+        """Returns the gradient at `values` in closed form; `None` where the backend must differentiate `call`.
+
+        A class that inherits it is differentiated too: it may have another `call`.
+        """
         return None
 
     def expectation(self, batch: int, columns: int) -> float | None:

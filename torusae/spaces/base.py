@@ -235,10 +235,7 @@ class Space(metaclass=_Contract):
         return raw if name == "raw" else point
 
     def gradient(self, point: Tensor, terms: Sequence[Term]) -> Tensor | None:
-        """The gradient of `Σ weight · L` of some terms at the points in closed form.
-
-        `None` where there is none, and the backend must differentiate.
-        """
+        """The gradient of `Σ weight · L` at points in closed form; `None` where the backend must differentiate."""
         return None
 
     def angles(self, point: Tensor) -> Tensor:

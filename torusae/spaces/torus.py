@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks, metrics, morph
-from torusae.angles import angle_difference, polar_angles, polar_with_gradient, squared_radii, to_cartesian, to_polar
+from torusae.angles import angle_difference, polar_angles, polar_parts, squared_radii, to_cartesian, to_polar
 from torusae.densities import TorusFlow, TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
 from torusae.spaces import _torus_problems
@@ -98,18 +98,16 @@ class Torus(Space):
         return super().part(name, raw, point)
 
     def gradient(self, point, terms):
-        """The gradient of terms that read angles or squared radii and have a gradient themselves; else `None`."""
-        *parts, gradient_at_point = polar_with_gradient(point)
-        slopes = [0.0, 0.0]
+        """As in `Space`, of terms that read angles or squared radii and have a gradient themselves."""
+        parts, gradient_at_point = polar_parts(point)
+        slopes = dict.fromkeys(parts, 0.0)
         for term in terms:
-            if term.reads not in ("angles", "squared_radii"):
-                return None
-            index = int(term.reads == "squared_radii")
-            slope = term.loss.gradient(parts[index])
+            known = type(self) is Torus and term.reads in parts and "gradient" in vars(type(term.loss))
+            slope = term.loss.gradient(parts[term.reads]) if known else None
             if slope is None:
                 return None
-            slopes[index] = slopes[index] + term.weight * slope
-        return gradient_at_point(*slopes)
+            slopes[term.reads] = slopes[term.reads] + term.weight * slope
+        return gradient_at_point(**slopes)
 
     def angles(self, point):
         """The angles of points, `(batch, dim)`, radians, `[-π, π)`."""
