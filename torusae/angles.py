@@ -165,9 +165,22 @@ def _angles(x: Tensor, y: Tensor, at_origin: Tensor) -> Tensor:
 
 
 def polar_parts(code: Tensor) -> tuple[dict[str, Tensor], Callable[..., Tensor]]:
-    """`polar_angles` and `squared_radii` by the names `"angles"` and `"squared_radii"`, and a function.
+    """`polar_angles` and `squared_radii` by name, and a function from a gradient at both to the gradient at the code.
 
-    The function takes gradients at both, by name, and returns the gradient at the code, `(..., 2 * dim)`.
+    Args:
+        code: Float tensor `(..., 2 * dim)`.
+
+    Returns:
+        The pair of a dict with `"angles"` and `"squared_radii"`, each `(..., dim)`, and a function of two gradients by
+        these names.
+
+    Example:
+
+    >>> import keras
+    >>> from torusae.angles import polar_parts
+    >>> parts, gradient = polar_parts(keras.ops.ones((1, 2)))
+    >>> keras.ops.convert_to_numpy(gradient(angles=1.0, squared_radii=0.0)).tolist()
+    [[-0.5, 0.5]]
     """
     x, y = split_code(code)
     xp, r2 = direct_ops(x), x * x + y * y
