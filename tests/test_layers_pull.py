@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers import gradient, pulled, to_numpy, to_tensor
+from helpers import compiled, gradient, pulled, to_numpy, to_tensor
 from keras import ops
 from test_layers import FEATURES, RadiusLoss
 
@@ -179,3 +179,44 @@ def test_a_point_without_a_gradient_is_not_pulled():
     start = to_numpy(latent.projection.kernel).copy()
     model.fit(x, 0 * x, verbose=0)
     np.testing.assert_array_equal(to_numpy(latent.projection.kernel), start)
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+@pytest.mark.parametrize("compile", [False, True])
+def test_the_gradient_in_closed_form_is_that_of_the_losses(dim, compile, rng):
+    """The backend differentiates the same terms. Two points are equal, one has no angle, one lies on the seam."""
+    space = torusae.Torus(dim)
+    terms = [torusae.Term(torusae.DiaphonyLoss(2, None, 1.5), 7.0), *space.terms("uniform")]
+    terms.append(torusae.Term(torusae.QuantileLoss(0.5, 0.2, reduction="sum"), 0.1, reads="squared_radii"))
+    point = rng.normal(size=(9, 2 * dim)).astype("float32")
+    point[1], point[2], point[3] = point[0], 0.0, np.repeat([-1.0, 0.0], dim)
+
+    def loss(point):
+        return sum(term.weight * term.loss(space.part(term.reads, point, point)) for term in terms)
+
+    def closed(point):
+        return space.gradient(point, terms)
+
+    expected = gradient(loss, point)[1]
+    found = to_numpy((compiled(closed) if compile else closed)(to_tensor(point)))
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(found, expected, atol=2e-6 * np.abs(expected).max())  # float32 sums in another order
+    assert not found[2].any()
+
+
+def test_a_loss_without_a_closed_form_is_differentiated():
+    """A subclass that inherits a gradient may have another `call`, and a subclass of a space other parts."""
+
+    class Doubled(torusae.QuantileLoss):
+        def call(self, values):
+            return 2 * super().call(values)
+
+    class OtherTorus(torusae.Torus):
+        pass
+
+    point, own = to_tensor(np.ones((4, 4), "float32")), torusae.Torus(2)
+    assert own.gradient(point, own.terms("uniform")) is not None
+    assert own.gradient(point, own.terms("paper")) is None
+    assert own.gradient(point, [torusae.Term(torusae.QuantileLoss(), reads="radii")]) is None
+    assert own.gradient(point, [torusae.Term(Doubled(), reads="squared_radii")]) is None
+    assert OtherTorus(2).gradient(point, own.terms("uniform")) is None

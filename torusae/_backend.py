@@ -74,6 +74,17 @@ def sort_columns(values: Tensor) -> Tensor:
     return ops.take_along_axis(values, order, axis=-1)
 
 
+def at_sorted_columns(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+    """`function` of the result of `sort_columns`, each number at the place of the value that it belongs to."""
+    values = columns(values)
+    if keras.backend.backend() == "torch":
+        order = values.argsort(dim=-1, stable=True)
+        return torch.empty_like(values).scatter_(-1, order, function(values.gather(-1, order))).T
+    order = _radix_argsort(values) if _sorts_floats_slowly(values) else ops.argsort(values, axis=-1)
+    results = function(ops.take_along_axis(values, order, axis=-1))
+    return ops.transpose(ops.take_along_axis(results, ops.argsort(order, axis=-1), axis=-1))
+
+
 # Index bits -> radix passes: the more bits the index needs, the fewer key bits are left for each pass.
 _PASSES = {15: 2, 20: 3}
 

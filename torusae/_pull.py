@@ -25,20 +25,37 @@ def fork(values: Tensor, limit: float) -> tuple[Tensor, Tensor]:
     @ops.custom_gradient
     def doubled(values):
         def gradient(*arguments, upstream=None):
-            both = arguments[-1] if upstream is None else upstream
-            xp, size, squares = direct_ops(both), both.shape[1], as_float32(both)
-            squares = xp.sum(squares * squares, (1, 2))
-            if distribution.num_replicas() > 1 or not isinstance(size, int):
-                size = distribution.sum_over_replicas(ops.cast(ops.shape(both)[1], "float32"))
-                squares = distribution.sum_over_replicas(squares)
-            norms = (size * squares) ** 0.5
-            scale = norms[0] / xp.clip(norms[1] / limit, 1.0, math.inf)
-            return both[0] + both[1] * (scale if scale.dtype == both.dtype else ops.cast(scale, both.dtype))
+            return _pulled(arguments[-1] if upstream is None else upstream, limit)
 
-        return ops.stack([values, values]), gradient
+        return direct_ops(values).stack([values, values]), gradient
 
     # One tensor, not two: Keras on torch takes the gradient of a single output.
     return ops.unstack(doubled(values), 2)
+
+
+def add(values: Tensor, p: Tensor, limit: float) -> Tensor:
+    """Returns `values`. The gradient is that of `fork`, with a `p` that is known."""
+
+    @ops.custom_gradient
+    def added(values):
+        def gradient(*arguments, upstream=None):
+            return _pulled(direct_ops(p).stack([arguments[-1] if upstream is None else upstream, p]), limit)
+
+        return values, gradient
+
+    return added(values)
+
+
+def _pulled(both: Tensor, limit: float) -> Tensor:
+    """The sum of `fork` from the two gradients, `(2, batch, columns)`."""
+    xp, size, squares = direct_ops(both), both.shape[1], as_float32(both)
+    squares = xp.sum(squares * squares, (1, 2))
+    if distribution.num_replicas() > 1 or not isinstance(size, int):
+        size = distribution.sum_over_replicas(ops.cast(ops.shape(both)[1], "float32"))
+        squares = distribution.sum_over_replicas(squares)
+    norms = (size * squares) ** 0.5
+    scale = norms[0] / xp.clip(norms[1] / limit, 1.0, math.inf)
+    return both[0] + both[1] * (scale if scale.dtype == both.dtype else ops.cast(scale, both.dtype))
 
 
 def join(values: Tensor, loss: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,9 +10,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from torusae import _checks, data
+from torusae import _backend, _checks, data
 from torusae._checks import Tensor
 from torusae.callbacks import LatentLogger
 from torusae.heads import Head
@@ -26,17 +26,17 @@ class Means(keras.metrics.Metric):
     def __init__(self, names: list[str]):
         super().__init__(name="means", dtype="float32")
         self.names = names
-        self.sums = self.add_variable(shape=(2, len(names)), initializer="zeros", name="sums", aggregation="sum")
+        self.sums = self.add_variable(shape=(2 * len(names),), initializer="zeros", name="sums", aggregation="sum")
 
     def update_state(self, values, weights):
         """Adds one value and one weight for each name, two lists of scalar tensors."""
-        values, weights = ops.stack(values), ops.stack(weights)
-        self.sums.assign(self.sums.value + ops.stack([values * weights, weights]))
+        products = [value * weight for value, weight in zip(values, weights, strict=True)]
+        self.sums.assign(self.sums.value + _backend.direct_ops(values[0]).stack([*products, *weights]))
 
     def result(self):
         """Dict from each name to its mean, 0 where nothing was added."""
         sums = self.sums.value
-        means = sums[0] / ops.maximum(sums[1], 1e-12)
+        means = sums[: len(self.names)] / _backend.direct_ops(sums).clip(sums[len(self.names) :], 1e-12, math.inf)
         return {name: means[index] for index, name in enumerate(self.names)}
 
 

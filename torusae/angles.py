@@ -7,7 +7,7 @@ not broadcast and an odd or empty last axis of a code are a ValueError.
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import keras
@@ -164,6 +164,35 @@ def _angles(x: Tensor, y: Tensor, at_origin: Tensor) -> Tensor:
     # The guard goes before atan2, not after it: the gradient of an unselected NaN is NaN.
     angles = xp.arctan2(xp.where(at_origin, 0.0, y), xp.where(at_origin, 1.0, x))
     return angles - ops.cast(angles >= math.pi, angles.dtype) * (2 * math.pi)  # +π becomes -π
+
+
+def polar_parts(code: Tensor) -> tuple[dict[str, Tensor], Callable[..., Tensor]]:
+    """`polar_angles` and `squared_radii` by name, and a function from a gradient at both to the gradient at the code.
+
+    Args:
+        code: Float tensor `(..., 2 * dim)`.
+
+    Returns:
+        The pair of a dict with `"angles"` and `"squared_radii"`, each `(..., dim)`, and a function of two gradients by
+        these names.
+
+    Example:
+
+    >>> import keras
+    >>> from torusae.angles import polar_parts
+    >>> parts, gradient = polar_parts(keras.ops.ones((1, 2)))
+    >>> keras.ops.convert_to_numpy(gradient(angles=1.0, squared_radii=0.0)).tolist()
+    [[-0.5, 0.5]]
+    """
+    x, y = split_code(code)
+    xp, r2 = direct_ops(x), x * x + y * y
+    at_origin = r2 < _MIN_SQUARED_RADIUS
+
+    def gradient(angles, squared_radii):
+        turn, stretch = angles / xp.where(at_origin, math.inf, r2), 2 * squared_radii
+        return xp.concatenate([stretch * x - turn * y, stretch * y + turn * x], -1)
+
+    return {"angles": _angles(x, y, at_origin), "squared_radii": r2}, gradient
 
 
 def to_polar(code: Tensor) -> tuple[Tensor, Tensor]:

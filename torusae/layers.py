@@ -11,7 +11,7 @@ from keras import ops
 
 from torusae import _backend, _checks, distribution
 from torusae._checks import Tensor
-from torusae._pull import as_float32, fork, join
+from torusae._pull import add, as_float32, fork, join
 from torusae.angles import harmonics, to_polar
 from torusae.losses import LatentLoss
 from torusae.spaces import Space, Term, Torus
@@ -299,6 +299,10 @@ class Latent(keras.layers.Layer):
 
     def _pulled_point(self, raw, seed, terms):
         """The points, tied to the gradient of the terms."""
+        alone = not self.gather or distribution.num_replicas() == 1
+        p = self.space.gradient(ops.stop_gradient(raw), terms) if alone else None
+        if p is not None:
+            return add(raw, p, self.max_pull)
         raw, raw_read = fork(raw, self.max_pull)
         point = self.space.point(raw, seed)
         point, point_read = (point, raw_read) if point is raw else fork(point, self.max_pull)

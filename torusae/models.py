@@ -8,6 +8,7 @@ from keras import ops
 
 from torusae import _backend, _checks, data, distribution
 from torusae._codec import Codec
+from torusae._pull import as_float32
 from torusae._start import checked_start
 from torusae._training import RAW, Means, weight_of
 from torusae.heads import Head
@@ -144,13 +145,13 @@ class TorusAutoencoder(Codec):
         if isinstance(x, Mapping):  # Keras passes the first batch before any step, with its padding
             x, *_ = data.without_padding((x,))
         self._check_samples("TorusAutoencoder", "x", x)
-        features = self.encoder(x, training=training)
-        code, point = self.latent(features, training=training, return_point=True)
-        outputs = {"reconstruction": self.decoder(code, training=training), "point": point}
+        # Keras tells them `training`: given by name, it would cost half as much as the layer.
+        code, point = self.latent(self.encoder(x), return_point=True)
+        outputs = {"reconstruction": self.decoder(code), "point": point}
         if self.heads:
             read = self.latent.space.head_input(point)
             for name, head in self.heads.items():
-                outputs[name + RAW] = head(read, training=training)
+                outputs[name + RAW] = head(read)
                 outputs[name] = head.predictions(outputs[name + RAW])
         return outputs
 
@@ -271,7 +272,7 @@ def _reconstruction(loss: keras.losses.Loss, target: Any, output: Any, sample_we
         # A loss of images has a value for each pixel, and Keras multiplies their last axis by the samples' weights.
         rank = len(loss.call(target, output).shape)
         sample_weight = ops.reshape(sample_weight, (-1,) + (1,) * max(rank - 1, 0))
-    value = ops.cast(loss(target, output, sample_weight), "float32")
+    value = as_float32(loss(target, output, sample_weight))
     # Keras divides a loss among the replicas of TensorFlow. Here `compute_loss` does it once, at its end.
     return value if distribution.num_replicas() == 1 else value / replica_mean(ops.ones_like(value))
 

@@ -71,6 +71,13 @@ class LatentLoss(keras.losses.Loss):
         """Returns the loss of `values`, `(batch, columns)`, a scalar tensor."""
         raise NotImplementedError
 
+    def gradient(self, values: Tensor) -> Tensor | None:
+        """Returns the gradient at `values` in closed form; `None` where the backend must differentiate `call`.
+
+        A class that inherits it is differentiated too: it may have another `call`.
+        """
+        return None
+
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {"name": self.name}

@@ -12,7 +12,7 @@ from torusae._backend import columns, is_on_cpu
 from torusae._checks import Tensor
 from torusae.angles import num_vectors, wrap_angles
 from torusae.losses.base import LatentLoss, batch_size
-from torusae.losses.moments import MOST_VECTORS, weighted_moments
+from torusae.losses.moments import MOST_VECTORS, moments_gradient, weighted_moments
 
 # Pairs of points in memory at once. Arrays of 256 kB stay in a CPU's cache; a GPU needs larger ones.
 _BLOCK_PAIRS, _GPU_BLOCK_PAIRS = 1 << 16, 1 << 20
@@ -191,6 +191,11 @@ class DiaphonyLoss(LatentLoss):
 
     def call(self, values):
         return diaphony_loss(values, self.order, self.interactions, self.decay)
+
+    def gradient(self, values):
+        if self.order is None or (self.interactions or values.shape[1]) < values.shape[1]:
+            return None
+        return moments_gradient(values, self.order, self.decay)
 
     def get_config(self):
         arguments = {"order": self.order, "interactions": self.interactions, "decay": self.decay}

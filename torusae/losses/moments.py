@@ -11,6 +11,7 @@ each point and each k.
 
 import math
 from functools import lru_cache, reduce
+from itertools import accumulate
 
 import keras
 import numpy as np
@@ -25,22 +26,45 @@ MOST_VECTORS = 1 << 16
 
 def weighted_moments(angles: Tensor, order: int, interactions: int, decay: float) -> Tensor:
     """`Σ_k w_k |mean e^{ik·φ}|² / Σ_k w_k` with `w_k = Π_j max(1, |k_j|)^-decay`, over the k of `num_vectors`."""
-    dim, xp = angles.shape[1], direct_ops(angles)
-    dtype = keras.backend.standardize_dtype(angles.dtype)
-    phases = columns(angles)[:, None] * constant(_frequencies(order, dtype), angles)  # (dim, order, batch)
-    waves = [xp.cos(phases), xp.sin(phases)]
+    dim, xp, dtype = angles.shape[1], direct_ops(angles), keras.backend.standardize_dtype(angles.dtype)
+    waves = _waves(angles, order, dtype)
     if interactions == dim:
-        ones = xp.ones_like(phases[:, :1])
-        *others, last = ops.unstack(xp.concatenate([ones, *waves], axis=1), axis=0)  # each (2 order + 1, batch)
-        products = reduce(_products, others) if others else ones[0]
+        *others, last = ops.unstack(waves, axis=0)
+        products = reduce(_products, others) if others else waves[0, :1]
         weights = _weights_of_all(dim, order, decay, dtype)
     else:
-        waves = xp.concatenate(waves, axis=1)
+        waves = waves[:, 1:]
         products = _products_of_few(ops.unstack(waves, axis=0), interactions - 1)
         last = xp.reshape(waves, (2 * order * dim, -1))
         weights = _weights_of_few(dim, order, interactions, decay, dtype)
     sums = products @ xp.swapaxes(last, 0, 1)
     return xp.sum(constant(weights, angles) * sums * sums) / batch_size(angles) ** 2
+
+
+def moments_gradient(angles: Tensor, order: int, decay: float) -> Tensor:
+    """The gradient of `weighted_moments` with `interactions` equal to `dim`, `(batch, dim)`."""
+    dim, xp, dtype = angles.shape[1], direct_ops(angles), keras.backend.standardize_dtype(angles.dtype)
+    waves = _waves(angles, order, dtype)
+    *others, last = ops.unstack(waves, axis=0)
+    products = [*accumulate(others, _products)] or [waves[0, :1]]
+    weighted = constant(_weights_of_all(dim, order, decay, dtype), angles) * (products[-1] @ xp.swapaxes(last, 0, 1))
+    # The derivatives by all products, and out of these by the waves of each circle, the last circle first.
+    by_products, by_waves = weighted @ last, [xp.swapaxes(weighted, 0, 1) @ products[-1]]
+    for before, own in zip(products[-2::-1], others[:0:-1], strict=True):
+        by_products = xp.reshape(by_products, (before.shape[0], own.shape[0], -1))
+        by_waves.append(xp.sum(by_products * before[:, None], 0))
+        by_products = xp.sum(by_products * own, 1)
+    by_waves = xp.stack([by_products, *by_waves[::-1]][-dim:])
+    cos, sin = slice(1, order + 1), slice(order + 1, None)
+    by_phases = by_waves[:, sin] * waves[:, cos] - by_waves[:, cos] * waves[:, sin]
+    by_angles = xp.sum(by_phases * constant(_frequencies(order, dtype), angles), 1)
+    return xp.swapaxes(by_angles, 0, 1) * (2 / batch_size(angles) ** 2)
+
+
+def _waves(angles: Tensor, order: int, dtype: str) -> Tensor:
+    """1, the cosines and the sines of `n φ` for `n` up to the order, `(dim, 2 * order + 1, batch)`."""
+    xp, phases = direct_ops(angles), columns(angles)[:, None] * constant(_frequencies(order, dtype), angles)
+    return xp.concatenate([xp.ones_like(phases[:, :1]), xp.cos(phases), xp.sin(phases)], axis=1)
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:

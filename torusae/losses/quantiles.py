@@ -10,9 +10,9 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks
-from torusae._backend import constant, counting_dtype, direct_ops, sort_columns
+from torusae._backend import at_sorted_columns, constant, counting_dtype, direct_ops, sort_columns
 from torusae._checks import Tensor
-from torusae.losses.base import REDUCTIONS, LatentLoss
+from torusae.losses.base import REDUCTIONS, LatentLoss, batch_size
 
 
 @lru_cache(maxsize=64)
@@ -174,6 +174,10 @@ class QuantileLoss(LatentLoss):
     def call(self, values):
         values = _checks.float_tensor("QuantileLoss", "values", values)
         return quantile_loss(values, self.quantiles(values), self.form)
+
+    def gradient(self, values):
+        factor = 2.0 if self.form == "sum" else 2.0 / (batch_size(values) * values.shape[1])
+        return at_sorted_columns(lambda ordered: factor * (ordered - self.quantiles(values)), values)
 
     def get_config(self):
         return {

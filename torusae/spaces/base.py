@@ -4,7 +4,7 @@ import abc
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -214,6 +214,10 @@ class Space(metaclass=_Contract):
         """What a term reads, `(batch, columns)`: `"raw"`, `"point"` or one of `parts`."""
         _checks.option(type(self).__name__, "part", name, ("raw", "point", *self.parts))
         return raw if name == "raw" else point
+
+    def gradient(self, point: Tensor, terms: Sequence[Term]) -> Tensor | None:
+        """The gradient of `Σ weight · L` at points in closed form; `None` where the backend must differentiate."""
+        return None
 
     def angles(self, point: Tensor) -> Tensor:
         """The angles of points, `(batch, num_angles)`, radians, `[-π, π)`."""

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from torusae import _checks, metrics, morph
-from torusae.angles import angle_difference, polar_angles, squared_radii, to_cartesian, to_polar
+from torusae.angles import angle_difference, polar_angles, polar_parts, squared_radii, to_cartesian, to_polar
 from torusae.densities import TorusFlow, TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
 from torusae.densities.base import polar
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
@@ -92,6 +92,18 @@ class Torus(Space):
         if name == "squared_radii":
             return squared_radii(point)
         return super().part(name, raw, point)
+
+    def gradient(self, point, terms):
+        """As in `Space`, of terms that read angles or squared radii and have a gradient themselves."""
+        parts, gradient_at_point = polar_parts(point)
+        slopes = dict.fromkeys(parts, 0.0)
+        for term in terms:
+            known = type(self) is Torus and term.reads in parts and "gradient" in vars(type(term.loss))
+            slope = term.loss.gradient(parts[term.reads]) if known else None
+            if slope is None:
+                return None
+            slopes[term.reads] = slopes[term.reads] + term.weight * slope
+        return gradient_at_point(**slopes)
 
     def angles(self, point):
         """The angles of points, `(batch, dim)`, radians, `[-π, π)`."""

@@ -120,7 +120,7 @@ def find_circles(x: Any, num_landmarks: int = 600, max_circles: int = 8, seed: i
     ]
     # Classes of noise come last: the most classes that both halves agree on.
     count = min(half.angles.shape[1] for half in halves)
-    while count and (align(*(half.first(count) for half in halves)).scores < _LEAST_AGREEMENT).any():
+    while count and (align(halves[0].first(count), halves[1].first(count)).scores < _LEAST_AGREEMENT).any():
         count -= 1
     angles = np.zeros((len(rows), count))
     if count:
