@@ -49,7 +49,7 @@ def test_all_is_sorted_and_complete():
     assert "__version__" in torusae.__all__
     # Those of the names' own modules, such as torusae.heads, are reached by the names.
     assert modules == {
-        *("data", "datasets", "densities", "distribution", "losses", "metrics", "networks", "plots", "spaces")
+        *("data", "datasets", "densities", "distribution", "losses", "metrics", "networks", "plots", "spaces", "topology")
     }
 
 
@@ -86,7 +86,7 @@ REACHED = dict(reached())
 
 # Bases to derive from, results, formulas that are their own example, objects without arguments beside a function that
 # has the example, layers that are used as those of Keras, and what does nothing without several devices.
-WITHOUT_EXAMPLE = {"LatentLoss", "Density", "Mnist", "Diagnosis", "Problem", "Statistic"}
+WITHOUT_EXAMPLE = {"LatentLoss", "Density", "Mnist", "Diagnosis", "Problem", "Statistic", "Circles", "Alignment"}
 WITHOUT_EXAMPLE |= {"CircularWassersteinLoss", "ProductMomentLoss", "CramerWoldLoss", "GaussianDistanceLoss", "KLLoss"}
 WITHOUT_EXAMPLE |= {"split_code", "squared_radii", "polar_angles", "replica_mean", "data_parallel"}
 WITHOUT_EXAMPLE |= {"Conv2D", "MaxPooling2D", "UpSampling2D"}

@@ -59,22 +59,6 @@ def test_rows_outside_the_graph_take_the_angles_of_their_neighbours(monkeypatch)
     assert torusae.align(found.angles, angles).scores > 0.98
 
 
-def test_a_lifted_cocycle_is_small_and_differs_by_the_prime_and_the_other_class(rng):
-    def antisymmetric(values):
-        upper = np.triu(values, 1)
-        return upper - upper.T
-
-    small = antisymmetric(rng.integers(-1, 2, (12, 12)))
-    other = antisymmetric((rng.random((12, 12)) < 0.3).astype(int))
-    given_class = (5 * (small + 17 * other)) % circles._PRIME
-    found = circles._lifted(given_class, [other])
-    rest = (found - small) % circles._PRIME, (found + small) % circles._PRIME
-    assert np.abs(found).max() <= np.abs(small).max() + np.abs(other).max()
-    assert any(
-        (((each - multiple * other) % circles._PRIME) == 0).all() for each in rest for multiple in range(circles._PRIME)
-    )
-
-
 def test_one_seed_gives_one_result():
     table, _ = torusae.datasets.torus_table(600, dim=1, seed=0)
     first, again = (torusae.find_circles(table, num_landmarks=200, seed=5) for _ in range(2))

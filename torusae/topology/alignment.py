@@ -87,13 +87,16 @@ def align(angles: Tensor, reference: Tensor, max_entry: int = 2) -> Alignment:
     # The beam of partial choices with the largest sums of scores.
     beam: list[tuple[float, list[np.ndarray]]] = [(0.0, [])]
     for column in moments:
-        best = np.argsort(-column, kind="stable")[:_CANDIDATES]
-        longer = [
-            (score + column[index], [*chosen, directions[index]])
-            for score, chosen in beam
-            for index in (best if angles.shape[1] <= _CANDIDATES else range(len(directions)))
-            if _is_part_of_basis([*chosen, directions[index]])
-        ]
+        best = np.argsort(-column, kind="stable")
+        for tried in (best[:_CANDIDATES], best):  # all directions where the best ones depend on those chosen
+            longer = [
+                (score + column[index], [*chosen, directions[index]])
+                for score, chosen in beam
+                for index in tried
+                if _is_part_of_basis([*chosen, directions[index]])
+            ]
+            if longer:
+                break
         beam = sorted(longer, key=lambda each: -each[0])[:_BEAM]
     matrix = np.array(beam[0][1])
     means = np.exp(1j * (reference - angles @ matrix.T)).mean(axis=0)

@@ -16,7 +16,7 @@ _REACH = 0.5  # quantile of the landmarks' distances up to which classes are fol
 _LEAST_RATIO = 2.4  # below it no class is a circle: images make lasting classes of 2.1
 _LEAST_AGREEMENT = 0.9  # |mean exp(i difference)| of the angles that two halves of the rows give
 # Share of a class's death at which its cocycle is read: classes of noise, which could be added to it, are dead there.
-_SCALE = 0.75
+_SCALE = 0.9
 _NEAREST = 4  # landmarks that give a row its angle
 
 
@@ -163,9 +163,7 @@ def _candidates(points: np.ndarray, part: np.ndarray, num_landmarks: int, most: 
     angles = np.zeros((len(part), count))
     for circle in range(count):
         scale = _SCALE * deaths[circle]
-        near = paths[:, landmarks] <= scale
-        alive = [cocycles[other] * near for other in range(count) if other != circle and deaths[other] > scale]
-        angles[:, circle] = _angles(_lifted(cocycles[circle] * near, alive), near, paths)
+        angles[:, circle] = _angles(cocycles[circle], paths[:, landmarks] <= scale, paths)
     if not count:
         return _Half(np.zeros((len(points), 0)), np.zeros((0, 0)), ratios[: most + 1])
     angles = _smooth(angles, graph)
@@ -202,43 +200,15 @@ def _classes(distances: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, 
     return births[order], deaths[order], cocycles
 
 
-def _lifted(cocycle: np.ndarray, others: list[np.ndarray]) -> np.ndarray:
-    """A cocycle of the integers from one modulo a prime, the smallest one that is found.
-
-    Modulo a prime, a class comes with an arbitrary factor and arbitrary multiples of the others that are alive.
-    """
-    factors = np.arange(1, (_PRIME + 1) // 2)[:, None]
-
-    def lift(values: np.ndarray) -> np.ndarray:
-        return (values + _PRIME // 2) % _PRIME - _PRIME // 2
-
-    for other in others:
-        used = np.nonzero(cocycle | other)
-        best = (np.inf, cocycle)
-        for multiple in range(_PRIME):
-            values = cocycle[used] + multiple * other[used]
-            lifts = lift(factors * values)
-            squares = (lifts**2).sum(axis=1)
-            if squares.min() < best[0]:
-                chosen = np.zeros_like(cocycle)
-                chosen[used] = lifts[squares.argmin()]
-                best = (squares.min(), chosen)
-        cocycle = best[1]
-    used = np.nonzero(cocycle)
-    lifts = lift(factors * cocycle[used])
-    chosen = np.zeros_like(cocycle)
-    chosen[used] = lifts[(lifts**2).sum(axis=1).argmin()]
-    return chosen
-
-
 def _angles(cocycle: np.ndarray, near: np.ndarray, paths: np.ndarray) -> np.ndarray:
-    """Angles of all points `(num,)` from an integer cocycle on the landmarks that are near each other.
+    """Angles of all points `(num,)` from a cocycle modulo a prime on the landmarks that are near each other.
 
     The angle whose differences along edges are the cocycle, as smooth as possible (de Silva et al., section 3). A point
     has the mean direction of its nearest landmarks.
     """
     start, end = np.nonzero(near)
-    offsets = _potential(start, end, 2 * math.pi * cocycle[start, end], len(near))
+    values = (cocycle[start, end] + _PRIME // 2) % _PRIME - _PRIME // 2  # the integers nearest to zero
+    offsets = _potential(start, end, 2 * math.pi * values, len(near))
     weights = 1 / np.maximum(paths, 1e-12)
     nearest = np.argpartition(-weights, _NEAREST, axis=0)[:_NEAREST]
     weights = np.take_along_axis(weights, nearest, axis=0)
