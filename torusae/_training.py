@@ -117,6 +117,7 @@ class SampleModel(keras.Model):
             validation_data = data.rows_of((x, y, sample_weight), slice(first, None))
             x, y, sample_weight = data.rows_of((x, y, sample_weight), slice(first))
             validation_split = 0.0
+        trained_on = x
         logged = None
         if isinstance(validation_data, (tuple, list)):
             self._check_data("fit, validation_data", *validation_data[:2])
@@ -127,7 +128,7 @@ class SampleModel(keras.Model):
             validation_data = validation_data if batches is None else batches
         elif validation_split and _checks.is_array(x):
             first = int(len(x) * (1 - validation_split))
-            logged = x[first : first + _LOGGED_ROWS]
+            logged, trained_on = x[first : first + _LOGGED_ROWS], x[:first]
         y = _weighted_targets(x, y, sample_weight)
         batches = None if validation_split else data.padded_batches((x, y, sample_weight), batch_size, shuffle)
         callbacks = _with_logger(callbacks, logged)
@@ -135,7 +136,7 @@ class SampleModel(keras.Model):
         with data.noted_errors(x, callbacks):
             if batches is not None:
                 x, y, sample_weight, batch_size = batches, None, None, None
-            return super().fit(
+            history = super().fit(
                 x,
                 y,
                 batch_size,
@@ -148,6 +149,11 @@ class SampleModel(keras.Model):
                 sample_weight=sample_weight,
                 **kwargs,
             )
+        self._trained(trained_on, history, batch_size, verbose)
+        return history
+
+    def _trained(self, x: Any, history: Any, batch_size: int | None, verbose: Any) -> None:
+        """Called at the end of `fit` with the samples that it trained on."""
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
         """Returns the loss and every metric, as `keras.Model.evaluate` does, after checking the data."""

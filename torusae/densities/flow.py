@@ -86,6 +86,9 @@ class TorusFlow(TorusDensity):
     points: np.ndarray
     """The kept points, `(num, 2 * dim)`, float64 rounded to float32."""
 
+    held_out: float | None = None
+    """The mean log density of the points that `fit` held out, nats. `None` before `fit` and after loading."""
+
     def __init__(
         self,
         num_bins: int = 12,
@@ -198,6 +201,7 @@ class TorusFlow(TorusDensity):
                     break
         for name, array in zip(_WEIGHTS, self._arrays, strict=True):
             setattr(self, name, array)
+        self.held_out = best
         self.points = kept_points(points, self.max_points, self.seed)
 
     def _prepare(self):
