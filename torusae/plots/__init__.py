@@ -4,7 +4,7 @@ Every function returns a `matplotlib.figure.Figure` outside pyplot. Save it with
 notebook show it. matplotlib is imported by the first figure: `pip install "torusae[plots]"`.
 
 Angles are in radians, `[-π, π)`; any real input means its value modulo 2π. Figures number circles and coordinates from
-1, as the paper does: φ₁ is column 0.
+1, as the paper does: φ₁ is column 0. For angles through the fitted flow give `model.angles(x, uniform=True)`.
 """
 
 from torusae.plots.angles import plot_angles
