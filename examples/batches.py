@@ -4,8 +4,8 @@
 
 Dense networks (784, 512, 256 and back), three circles, Adam at a constant 1e-3 or with a cosine decay from 2e-3.
 Prints, and writes as JSON lines: reconstruction MSE, KL of 8 x 8 x 8 cells to uniform in nats, and the share of empty
-cells, all of the test digits; both also through the map of the flow that `fit` fits to the training digits. With all of MNIST, 8 epochs take about half a minute
-on one core, and the flow about a quarter.
+cells, all of the test digits; KL and empty cells also through the map of the flow that `fit` fits to the training
+digits. With all of MNIST, 8 epochs take about half a minute on one core, and the flow about a quarter.
 """
 
 import argparse

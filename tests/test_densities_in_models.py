@@ -276,7 +276,7 @@ def test_a_density_is_stale_when_the_weights_have_changed(fits, tmp_path):
     with pytest.warns(UserWarning, match=r"TorusAutoencoder.sample: the weights changed.*Call fit_density\(x\)"):
         model.sample(2, verbose=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         model.sample(2, verbose=0)  # once
     model.save(tmp_path / "model.keras")
     for call in (

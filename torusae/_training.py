@@ -73,6 +73,9 @@ class SampleModel(keras.Model):
         The history holds `loss`, `reconstruction`, each head's loss and score, and at the end of each epoch the latent
         terms and statistics (see `LatentLogger`); with validation data all of them also with the prefix `val_`.
 
+        Of 300 or more samples in an array, the points are kept for the density that `sample` and `uniform=True` use. It
+        is fitted at its first use, or when the model is saved: see the constructor's `density`.
+
         Args:
             x: Floating-point samples: an array or tensor, or a `tf.data.Dataset`, `keras.utils.PyDataset`, torch
                 `DataLoader` or generator that yields `(x,)` or `(x, labels)`. Shapes and names of streams are checked

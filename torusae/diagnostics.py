@@ -83,7 +83,7 @@ def _space_and_points(model: Any, x: Any) -> tuple[Any, np.ndarray]:
 
 def _with_map(diagnosis: Diagnosis, model: Any) -> Diagnosis:
     """The diagnosis with the uniformity of angles that a model's flow maps."""
-    flow = getattr(model, "density", None)
+    flow: Any = getattr(model, "density", None)
     if not hasattr(flow, "to_uniform"):
         return diagnosis
     angles = flow.to_uniform(polar(diagnosis.points)[1])
