@@ -143,7 +143,7 @@ class Codec(Fitted):
         """Fits a density to the points of samples, for `sample`. It is saved with the weights.
 
         Samples of the prior look like data only where the data fill the space. A `"flow"` also makes angles uniform,
-        `angles(x, uniform=True)` and `morph(..., uniform=True)`. After further training the density is stale: fit again.
+        `angles(x, uniform=True)` and `morph(..., uniform=True)`. After further training, fit again.
 
         Args:
             x: Samples `(num, *sample_shape)`, or anything that `predict` accepts: best the training data.
