@@ -120,7 +120,7 @@ class SampleModel(keras.Model):
             validation_data = data.rows_of((x, y, sample_weight), slice(first, None))
             x, y, sample_weight = data.rows_of((x, y, sample_weight), slice(first))
             validation_split = 0.0
-        trained_on = x
+        trained_on, size = x, batch_size
         logged = None
         if isinstance(validation_data, (tuple, list)):
             self._check_data("fit, validation_data", *validation_data[:2])
@@ -152,7 +152,7 @@ class SampleModel(keras.Model):
                 sample_weight=sample_weight,
                 **kwargs,
             )
-        self._trained(trained_on, history, batch_size, verbose)
+        self._trained(trained_on, history, size, verbose)
         return history
 
     def _trained(self, x: Any, history: Any, batch_size: int | None, verbose: Any) -> None:
