@@ -89,7 +89,7 @@ class Fitted(Halves):
         x = _checks.host_array(x)
         size = 4 * (batch_size or 32)  # without gradients they need no more memory than a batch of the training
         # In blocks, so that of a memory-mapped file only some rows are in memory.
-        blocks = [rows[start : start + 16 * size] for start in range(0, len(rows), 16 * size)]
+        blocks = [rows[start : start + 4 * size] for start in range(0, len(rows), 4 * size)]
         points = [data.predict(self.encoding_model.predict, x[block], size, 0)["point"] for block in blocks]
         points = np.concatenate(points)
         if np.isfinite(points).all():
