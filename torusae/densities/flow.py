@@ -41,7 +41,8 @@ class TorusFlow(TorusDensity):
 
     Formula: `log p(Φ) = Σ_c log f_c'(Φ_c | Φ_1 … Φ_{c-1}) - dim log 2π`. Adam maximises it over nine tenths of the
     points. The other tenth, at least 500 points where these are at most a quarter, is held out: the weights with the
-    largest likelihood of it are kept, and the fit goes back to them, with a smaller rate, when it has overfitted. Above four circles, the points of every epoch have new noise of 0.02 turns.
+    largest likelihood of it are kept, and the fit goes back to them, with a smaller rate, when it has overfitted. Above
+    four circles, the points of every epoch have new noise of 0.02 turns.
 
     A sample has the radii of the fitted point whose angles are nearest.
 
