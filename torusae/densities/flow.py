@@ -16,11 +16,10 @@ from torusae.densities.base import TorusDensity, cartesian, directions, kept_poi
 _HELD_OUT = 0.1
 _LEAST_HELD_OUT = 500  # where they are at most a quarter of the points
 _RATE = 0.02  # of Adam at the start, with cosine decay to 0; for more units smaller in proportion
-_MANY = 4  # for more circles the second number of each pair
-_UNITS = (64, 128)
+_UNITS = 64
+_MANY_UNITS = 128  # for more than four circles
 _PATIENCE = 2  # epochs without progress; then the fit goes back to the best weights
-_DECAY = (600, 2000)  # of the weights, divided by the number of points
-_NOISE = (0.0, 0.02)  # turns, added to the points anew in every epoch: many circles overfit without it
+_DECAY = 600  # of the weights, divided by the number of points
 _BACKOFF = 0.3  # and lowers the rate by this factor,
 _LEAST_BACKOFF = 0.005  # until this is left
 _BATCHES = (64, 1024)  # least and largest batch, powers of 2
@@ -41,8 +40,7 @@ class TorusFlow(TorusDensity):
 
     Formula: `log p(Φ) = Σ_c log f_c'(Φ_c | Φ_1 … Φ_{c-1}) - dim log 2π`. Adam maximises it over nine tenths of the
     points. The other tenth, at least 500 points where these are at most a quarter, is held out: the weights with the
-    largest likelihood of it are kept, and the fit goes back to them, with a smaller rate, when it has overfitted. Above
-    four circles, the points of every epoch have new noise of 0.02 turns.
+    largest likelihood of it are kept, and the fit goes back to them, with a smaller rate, when it has overfitted.
 
     A sample has the radii of the fitted point whose angles are nearest.
 
@@ -172,11 +170,10 @@ class TorusFlow(TorusDensity):
         batch = min(int(np.clip(2 ** int(math.log2(len(seen) / _STEPS + 1)), *_BATCHES)), len(seen))
         rows = batch * max(_STEPS, len(seen) // batch)
         dim = seen.shape[1]
-        many = dim > _MANY
-        units = self.units or _UNITS[many]
-        first_rate = _RATE * min(_UNITS[0] / units, 1.0)
+        units = self.units or (_UNITS if dim <= 4 else _MANY_UNITS)
+        first_rate = _RATE * min(_UNITS / units, 1.0)
         network = _Network(_start(dim, units, self.num_bins, rng))
-        optimizer = keras.optimizers.AdamW(first_rate, weight_decay=min(_DECAY[many] / len(seen), 1.0))
+        optimizer = keras.optimizers.AdamW(first_rate, weight_decay=min(_DECAY / len(seen), 1.0))
         optimizer.exclude_from_weight_decay(var_names=["bias"])
         network.compile(optimizer)
         progress = keras.utils.Progbar(self.epochs, stateful_metrics=["held_out"], unit_name="epoch")
@@ -187,9 +184,8 @@ class TorusFlow(TorusDensity):
                 optimizer.learning_rate = rate
                 orders = [rng.permutation(len(seen)) for _ in range(-(-rows // len(seen)))]
                 # In this order and without a last smaller batch: Keras shuffles by the global seed.
-                chosen = seen[np.concatenate(orders)[:rows]]
-                chosen = _fraction(chosen + _NOISE[many] * rng.normal(size=chosen.shape))
-                network.fit(chosen.astype("float32"), batch_size=batch, shuffle=False, verbose=0)
+                chosen = seen[np.concatenate(orders)[:rows]].astype("float32")
+                network.fit(chosen, batch_size=batch, shuffle=False, verbose=0)
             arrays = [array.astype("float64") for array in network.get_weights()]
             score = float(np.mean(np.concatenate([_log_density(block, arrays) for block in _blocks(held)])))
             if self.verbose and epoch >= 0:
