@@ -8,8 +8,11 @@ the last stored run.
 
 The measure of uniformity is the same for all spaces. Points of a Gaussian space become angles by the normal
 distribution function, `φ = 2π (CDF(z) - 1/2)`. These are uniform on the torus if and only if the coordinates of `z` are
-independent and standard normal. Samples, reconstructions and midpoints of interpolations are compared with the test
-digits by the Fréchet distance over 64 features of the digit classifier that comes with the package.
+independent and standard normal. "Through the map" are the angles of the test digits after `TorusFlow`, which is fitted
+to the training digits; as many points drawn from the flow itself show what its map can reach. Log likelihoods are those
+of the test digits' angles under densities fitted to the training digits. Samples, reconstructions and midpoints of
+interpolations are compared with the test digits by the Fréchet distance over 64 features of the digit classifier that
+comes with the package.
 
 Data: 10,000 digits that come with the package. `--full` is all of MNIST, from the Keras cache or a download; `--data
 PATH` is a file.
@@ -34,6 +37,7 @@ from torusae import datasets, losses, metrics, networks
 UNITS = (512, 256)
 LEARNING_RATE = 2e-3
 CONFIDENT = 0.9  # of the digit classifier
+NUM_LIKELY = 2000  # test digits for the likelihood: that of neighbours takes a hundredth of a second for each
 NUM_MORPHS = 250  # pairs of digits, 2**dim ways each, at most 8
 
 
@@ -85,7 +89,7 @@ def build(system: str, args: argparse.Namespace, num_samples: int) -> torusae.To
     latent = torusae.Latent(**SYSTEMS[system](args.dim))
     encoder = networks.dense_encoder((28, 28, 1), units=UNITS)
     decoder = networks.dense_decoder((28, 28, 1), latent.space.code_size, units=UNITS[::-1], activation="sigmoid")
-    model = torusae.TorusAutoencoder(encoder, decoder, latent)
+    model = torusae.TorusAutoencoder(encoder, decoder, latent, density=None)  # `measure` fits them all
     steps = max(2, args.epochs * math.ceil(num_samples / args.batch_size))
     warmup = max(1, steps // 20)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -100,6 +104,21 @@ def uniform_angles(space: torusae.Space, points: np.ndarray) -> np.ndarray:
     if space.num_angles:
         return ops.convert_to_numpy(space.angles(points)).astype("float64")
     return np.pi * ops.convert_to_numpy(ops.erf(points / math.sqrt(2))).astype("float64")
+
+
+def evenness(angles: np.ndarray, of: str = "") -> dict[str, float]:
+    """How uniform angles are. `of` ends the names. Above four circles, cells are those of the first three."""
+    dim = angles.shape[1]
+    occupancy = metrics.cell_occupancy(angles if dim <= 4 else angles[:, :3])
+    numbers = {
+        "Kuiper, largest of single angles": float(metrics.kuiper_statistic(angles).max()),
+        "Kuiper, largest along k up to 2 of pairs": float(metrics.direction_kuiper(angles)[1].max()),
+        "KL of 8-cells, nats": occupancy["kl"],
+        "empty cells": occupancy["empty"],
+    }
+    if dim <= 4:
+        numbers["largest |mean exp(ik.angles)|, k up to 3"] = metrics.max_moment(angles)
+    return {name + of: value for name, value in numbers.items()}
 
 
 class Judge:
@@ -139,23 +158,22 @@ def measure(model: torusae.TorusAutoencoder, x: np.ndarray, x_train: np.ndarray,
     points = model.encode(x, **options)
     reconstruction = model.decode(points, **options)
     angles = uniform_angles(space, points)
-    dim = angles.shape[1]
     numbers = {
         "MSE": float(np.mean((reconstruction - x) ** 2)),
-        "Kuiper, largest of single angles": float(metrics.kuiper_statistic(angles).max()),
-        "Kuiper, largest along k up to 2 of pairs": float(metrics.direction_kuiper(angles)[1].max()),
+        **evenness(angles),
         "Fréchet distance of reconstructions": judge.distance(reconstruction),
-        "Fréchet distance of samples": judge.distance(model.sample(len(x), seed, **options)),
+        "Fréchet distance of samples": judge.distance(model.sample(len(x), seed, **options, density="prior")),
     }
-    if dim <= 4:
-        occupancy = metrics.cell_occupancy(angles)
-        numbers["KL of 8-cells, nats"] = occupancy["kl"]
-        numbers["empty cells"] = occupancy["empty"]
-        numbers["largest |mean exp(ik.angles)|, k up to 3"] = metrics.max_moment(angles)
-    for density in space.densities:
-        model.fit_density(x_train, density, seed=seed, **options)
+    for name in space.densities:
+        density = model.fit_density(x_train, name, seed=seed, **options)
         fitted = model.sample(len(x), seed, **options, density="fitted")
-        numbers[f"Fréchet distance of samples, fitted {density}"] = judge.distance(fitted)
+        numbers[f"Fréchet distance of samples, fitted {name}"] = judge.distance(fitted)
+        if hasattr(density, "log_likelihood"):
+            numbers[f"log likelihood of {name}, nats"] = density.log_likelihood(points[:NUM_LIKELY])
+        if hasattr(density, "to_uniform"):
+            numbers |= evenness(density.to_uniform(angles), " through the map")
+            drawn = uniform_angles(space, density.sample(len(x), seed))
+            numbers |= evenness(density.to_uniform(drawn), " through the map, points drawn from it")
     images = interpolations(model, points, seed)
     numbers["Fréchet distance of midpoints"] = judge.distance(images["middle"])
     numbers["confident steps of paths"] = float((judge(images["steps"])[1] > CONFIDENT).mean())

@@ -127,7 +127,7 @@ def draw(model: torusae.TorusAutoencoder, x, y, arrays: dict, history: dict | No
             windings = keras.ops.convert_to_numpy(torusae.two_way_windings(*model.encode(x[[first, last]], verbose=0)))
             morphs.append((model.morph(x[first], x[last], windings, verbose=0), windings))
         figures["morphs"] = plots.plot_morphs(morphs)
-    figures["samples"] = plots.plot_samples(model.sample(96, seed=seed, verbose=0))
+    figures["samples"] = plots.plot_samples(model.sample(96, seed=seed, verbose=0, density="prior"))
     shown = rng.choice(len(x), 48, replace=False)
     figures["reconstructions"] = plots.plot_samples(
         {"data": x[shown], "reconstruction": arrays["reconstruction"][shown]}

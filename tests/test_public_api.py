@@ -49,7 +49,18 @@ def test_all_is_sorted_and_complete():
     assert "__version__" in torusae.__all__
     # Those of the names' own modules, such as torusae.heads, are reached by the names.
     assert modules == {
-        *("data", "datasets", "densities", "distribution", "losses", "metrics", "networks", "plots", "spaces", "topology")
+        *(
+            "data",
+            "datasets",
+            "densities",
+            "distribution",
+            "losses",
+            "metrics",
+            "networks",
+            "plots",
+            "spaces",
+            "topology",
+        )
     }
 
 

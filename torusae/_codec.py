@@ -1,25 +1,17 @@
 """The use of a trained autoencoder: encode, decode, sample, morph."""
 
-import json
-import warnings
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
 from torusae import _checks, data
-from torusae._halves import Halves
+from torusae._density import Fitted
 from torusae.angles import wrap_angles
 
-_STATE = "density_"  # before the names of a density's arrays in a weights file
 
-
-class Codec(Halves):
+class Codec(Fitted):
     """A model of two halves with what a user of a trained one calls."""
-
-    density: Any
-    """The density that `fit_density` fitted, or `None`."""
 
     def encode(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
         """Points of samples, `(num, point_size)`. For a torus, `to_polar(points)` gives radii and angles."""
@@ -71,12 +63,13 @@ class Codec(Halves):
         verbose: Any = "auto",
         density: str | None = None,
     ) -> np.ndarray:
-        """Decodes points drawn from the density that `fit_density` fitted, or from the latent space's prior.
+        """Decodes points drawn from the fitted density, or from the latent space's prior.
 
         Args:
             num_samples: Integer.
             seed: Integer or `keras.random.SeedGenerator`, for the same samples on one backend. Defaults to `None`.
-            density: `"prior"` or `"fitted"`. Defaults to `None`: the fitted density if there is one, else the prior.
+            density: `"prior"` or `"fitted"`. Defaults to `None`: the model's `density` if there is one, else the prior.
+                On a torus, `fit` on an array of 300 or more samples leaves a `TorusFlow`.
 
         Returns:
             NumPy array `(num_samples, *sample_shape)`.
@@ -89,7 +82,7 @@ class Codec(Halves):
                 "TorusAutoencoder.sample: density='fitted' needs a fitted density. Received: a model without one. "
                 "Call fit_density(x) with the training data first, or sample from the prior."
             )
-        source = self.latent.space if density == "prior" else self.density
+        source = self.latent.space if density == "prior" else self._fresh_density("sample")
         return self.decode(ops.convert_to_numpy(source.sample(num_samples, seed)), batch_size, verbose)
 
     def fit_density(
@@ -180,51 +173,3 @@ class Codec(Halves):
             paths[:, 0], paths[:, -1] = ends
         samples = self.decode(paths.reshape(-1, paths.shape[-1]), batch_size, verbose)
         return samples.reshape(*paths.shape[:2], *self.sample_shape)
-
-    def _flow(self, method: str) -> Any:
-        """The fitted density, if it is a map onto uniform angles."""
-        if not hasattr(self.density, "to_uniform"):
-            raise ValueError(
-                f"TorusAutoencoder.{method}: uniform=True needs a fitted flow. Received: {self.density!r}. "
-                f"Call fit_density(x, 'flow') with the training data first."
-            )
-        return self.density
-
-    def save_own_variables(self, store):
-        """Saves the fitted density."""
-        _save_density(self.density, store)
-
-    def load_own_variables(self, store):
-        """Loads the fitted density, if the file holds one."""
-        self.density = _loaded_density(store)
-        self.was_trained = True
-
-
-def _save_density(density: Any, store: Any) -> None:
-    """Writes a density. One of a user's own class must be registered with Keras and have a state."""
-    if density is None:
-        return
-    try:
-        config = keras.saving.serialize_keras_object(density)
-        keras.saving.deserialize_keras_object(config)
-        state = density.state()
-    except Exception as error:  # whatever a user's own class raises: the model itself must be saved
-        warnings.warn(
-            f"TorusAutoencoder: the density {density!r} is not saved with the model ({error}). Register its class with "
-            f"keras.saving.register_keras_serializable, and give it get_config(), state() and set_state(arrays).",
-            stacklevel=2,
-        )
-        return
-    store["density"] = np.frombuffer(json.dumps(config).encode(), dtype="uint8")
-    for name, array in state.items():
-        store[_STATE + name] = array
-
-
-def _loaded_density(store: Any) -> Any:
-    names = list(store.keys())
-    if "density" not in names:
-        return None
-    config = json.loads(np.asarray(store["density"]).tobytes().decode())
-    density = keras.saving.deserialize_keras_object(config)
-    density.set_state({name.removeprefix(_STATE): np.asarray(store[name]) for name in names if name.startswith(_STATE)})
-    return density

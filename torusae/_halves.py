@@ -31,6 +31,13 @@ class Halves(SampleModel):
             self.replaced = [old]
             self.replaced.clear()
 
+    @property
+    def output_range(self) -> tuple[float, float] | None:
+        """The range of the decoder's output, where its last layer is a sigmoid."""
+        layers = getattr(self.decoder, "layers", None) or [self.decoder]
+        activation = getattr(layers[-1], "activation", None)
+        return (0.0, 1.0) if activation is keras.activations.sigmoid else None
+
     def _view(self, make: Any, *layers: Any) -> keras.Model:
         """A Functional model over some layers, made once, and again where a layer was replaced."""
         views = self.__dict__.setdefault("_views", {})  # past Keras' tracking, so that no layer is saved twice

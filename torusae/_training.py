@@ -74,6 +74,9 @@ class SampleModel(keras.Model):
         The history holds `loss`, `reconstruction`, each head's loss and score, and at the end of each epoch the latent
         terms and statistics (see `LatentLogger`); with validation data all of them also with the prefix `val_`.
 
+        Of 300 or more samples in an array, the points are kept for the density that `sample` and `uniform=True` use. It
+        is fitted at its first use, or when the model is saved: see the constructor's `density`.
+
         Args:
             x: Floating-point samples: an array or tensor, or a `tf.data.Dataset`, `keras.utils.PyDataset`, torch
                 `DataLoader` or generator that yields `(x,)` or `(x, labels)`. Shapes and names of streams are checked
@@ -108,6 +111,7 @@ class SampleModel(keras.Model):
             validation_data = data.rows_of((x, y, sample_weight), slice(first, None))
             x, y, sample_weight = data.rows_of((x, y, sample_weight), slice(first))
             validation_split = 0.0
+        trained_on, size = x, batch_size
         logged = None
         if isinstance(validation_data, (tuple, list)):
             self._check_data("fit, validation_data", *validation_data[:2])
@@ -118,9 +122,9 @@ class SampleModel(keras.Model):
             validation_data = validation_data if batches is None else batches
         elif validation_split and _checks.is_array(x):
             first = int(len(x) * (1 - validation_split))
-            logged = x[first : first + _LOGGED_ROWS]
+            logged, trained_on = x[first : first + _LOGGED_ROWS], x[:first]
         if epochs:
-            seen = slice(int(len(x) * (1 - validation_split))) if validation_split and _checks.is_array(x) else None
+            seen = slice(len(trained_on)) if _checks.is_array(x) else None
             first_epoch = kwargs.get("initial_epoch", 0)
             self._before_training(*(data.rows_of((x, y), seen) if seen else (x, y)), verbose, callbacks, first_epoch)
         y = _weighted_targets(x, y, sample_weight)
@@ -130,7 +134,7 @@ class SampleModel(keras.Model):
         with data.noted_errors(f"{type(self).__name__}.fit", x, callbacks), _measuring(callbacks, logged):
             if batches is not None:
                 x, y, sample_weight, batch_size = batches, None, None, None
-            return super().fit(
+            history = super().fit(
                 x,
                 y,
                 batch_size,
@@ -143,6 +147,11 @@ class SampleModel(keras.Model):
                 sample_weight=sample_weight,
                 **kwargs,
             )
+        self._trained(trained_on, history, size, verbose)
+        return history
+
+    def _trained(self, x: Any, history: Any, batch_size: int | None, verbose: Any) -> None:
+        """Called at the end of `fit` with the samples that it trained on."""
 
     def _before_training(self, x, y, verbose, callbacks, first_epoch):
         """Called by `fit` after the checks, with the samples that it trains on."""

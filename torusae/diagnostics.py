@@ -23,7 +23,8 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None) -> Diagno
     circles. On other spaces: statistics that are far from those of the prior.
 
     Where the model has a fitted flow, the uniformity of the mapped angles is measured too: the statistic
-    `"uniform_kuiper"` for single circles, and a note with the largest one along pairs of circles.
+    `"uniform_kuiper"` for single circles, and a note with the largest one along pairs of circles, which also says if the
+    weights changed after the flow was fitted.
 
     Args:
         model: A `TorusAutoencoder`, or points of a torus, `(num, 2 * dim)`.
@@ -52,7 +53,7 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None) -> Diagno
         raise ValueError(
             f"diagnose: needs at least {_LEAST_POINTS} points. Received: {len(points)}. Give more samples."
         )
-    diagnosis = _with_map(space.diagnose(points), getattr(model, "density", None))
+    diagnosis = _with_map(space.diagnose(points), model)
     if batch_size is None or batch_size >= _SMALL_BATCH:
         return diagnosis
     small = Problem(
@@ -77,15 +78,16 @@ def _space_and_points(model: Any, x: Any) -> tuple[Any, np.ndarray]:
     return Torus(points.shape[1] // 2), points.astype("float64")
 
 
-def _with_map(diagnosis: Diagnosis, flow: Any) -> Diagnosis:
-    """The diagnosis with the uniformity of angles that a flow maps."""
+def _with_map(diagnosis: Diagnosis, model: Any) -> Diagnosis:
+    """The diagnosis with the uniformity of angles that a model's flow maps."""
+    flow: Any = getattr(model, "density", None)
     if not hasattr(flow, "to_uniform"):
         return diagnosis
     angles = flow.to_uniform(polar(diagnosis.points)[1])
     chance = KUIPER_CHANCE / math.sqrt(len(angles))
     circles = metrics.kuiper_statistic(angles)
     pairs = metrics.direction_kuiper(angles)[1].max()
-    note = (
+    note = ("The weights changed after the flow was fitted. " if model.density_is_stale else "") + (
         f"Through {type(flow).__name__} the largest Kuiper statistic is {circles.max():.3f} for circles and "
         f"{pairs:.3f} along pairs (uniform: {chance:.3f})."
     )

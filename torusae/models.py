@@ -42,6 +42,8 @@ class TorusAutoencoder(Codec):
             (see `torusae.topology.find_circles`) and the package ripser is installed, both networks are first trained
             to their angles. `"circles"`: the same, and an error where it can't be done. `None`: nothing. Defaults to
             `"auto"`.
+        density: What `fit` fits to the points of an array of 300 or more samples, see `fit_density`: one of the space's
+            `densities`, `None` for nothing, or `"auto"`: the space's first if it is a flow. Defaults to `"auto"`.
         **kwargs: Passed to `keras.Model` (`name`).
 
     Raises:
@@ -68,6 +70,7 @@ class TorusAutoencoder(Codec):
         latent: Latent | int,
         heads: Mapping[str, Head] | None = None,
         start: str | None = "auto",
+        density: str | None = "auto",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -90,6 +93,9 @@ class TorusAutoencoder(Codec):
         if heads is not None and not isinstance(heads, Mapping):
             raise TypeError(f"TorusAutoencoder: `heads` must be a dict from names to Heads. Received: heads={heads!r}.")
         self.heads = dict(heads or {})
+        if density is not None:
+            _checks.option("TorusAutoencoder", "density", density, ["auto", *latent.space.densities])
+        self._density_choice = density
         self.latent.records = True
         self.sample_shape = _build_and_check(encoder, latent, decoder, self.heads)
         names = ["reconstruction"]
@@ -104,15 +110,7 @@ class TorusAutoencoder(Codec):
             )
         self.means = Means(names)
         self.reconstruction_loss: Any = None
-        self.density: Any = None  # set by fit_density
         self.built = True
-
-    @property
-    def output_range(self) -> tuple[float, float] | None:
-        """The range of the decoder's output, where its last layer is a sigmoid."""
-        layers = getattr(self.decoder, "layers", None) or [self.decoder]
-        activation = getattr(layers[-1], "activation", None)
-        return (0.0, 1.0) if activation is keras.activations.sigmoid else None
 
     @classmethod
     def from_shape(
@@ -121,6 +119,7 @@ class TorusAutoencoder(Codec):
         dim: int | Space = 3,
         heads: Mapping[str, Head] | None = None,
         start: str | None = "auto",
+        density: str | None = "auto",
         **latent_arguments: Any,
     ) -> "TorusAutoencoder":
         """A model for samples of a shape, not compiled: convolutions for images in [0, 1], dense layers for vectors.
@@ -130,6 +129,7 @@ class TorusAutoencoder(Codec):
             dim: Integer, number of circles, or a `Space` such as `Torus(3) * Gaussian(4)`. Defaults to `3`.
             heads: As in the constructor. Defaults to `None`.
             start: As in the constructor. Defaults to `"auto"`.
+            density: As in the constructor. Defaults to `"auto"`.
             **latent_arguments: Passed to `TorusLatent` or `Latent` (`losses`, `loss_weights`).
 
         Example:
@@ -139,7 +139,7 @@ class TorusAutoencoder(Codec):
         3
         """
         latent = Latent(dim, **latent_arguments) if isinstance(dim, Space) else TorusLatent(dim, **latent_arguments)
-        return cls(*autoencoder_networks(input_shape, latent.space.code_size), latent, heads, start)
+        return cls(*autoencoder_networks(input_shape, latent.space.code_size), latent, heads, start, density)
 
     def call(self, x, training=None):
         if isinstance(x, Mapping):  # Keras passes the first batch before any step, with its padding
@@ -237,7 +237,13 @@ class TorusAutoencoder(Codec):
         """Returns the constructor's arguments. A fitted density belongs to the weights, and is saved with them."""
         parts = {"encoder": self.encoder, "decoder": self.decoder, "latent": self.latent, "heads": self.heads}
         config = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
-        return {"name": self.name, "trainable": self.trainable, "start": self.start, **config}
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "start": self.start,
+            "density": self._density_choice,
+            **config,
+        }
 
     @classmethod
     def from_config(cls, config):

@@ -70,6 +70,9 @@ class TorusFlow(TorusDensity):
     _arguments = ("num_bins", "units", "epochs", "max_points", "seed", "verbose")
     _state: ClassVar = dict.fromkeys((*_WEIGHTS, "points"), "float32")
 
+    held_out: float | None = None
+    """The mean log density of the points that `fit` held out, nats. `None` before `fit` and after loading."""
+
     def __init__(
         self,
         num_bins: int = 12,
@@ -163,6 +166,7 @@ class TorusFlow(TorusDensity):
                     break
         for name, array in zip(_WEIGHTS, self._arrays, strict=True):
             setattr(self, name, array)
+        self.held_out = best
         super()._fit(points)
 
     def _prepare(self):

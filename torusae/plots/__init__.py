@@ -4,8 +4,8 @@ Every function returns a `matplotlib.figure.Figure` outside pyplot. Save it with
 notebook show it. matplotlib is imported by the first figure: without it, `pip install "torusae[plots]"`.
 
 Data that are not floating-point are a TypeError; data that are empty, of another shape than documented, NaN or infinite
-a ValueError. Angles are in radians, read modulo 2π. Figures number circles and coordinates from 1, as the paper does:
-φ₁ is column 0.
+a ValueError. Angles are in radians, read modulo 2π; for those through the fitted flow give
+`model.angles(x, uniform=True)`. Figures number circles and coordinates from 1, as the paper does: φ₁ is column 0.
 """
 
 from torusae.plots.angles import plot_angles
