@@ -23,8 +23,8 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None) -> Diagno
     circles. On other spaces: statistics that are far from those of the prior.
 
     Where the model has a fitted flow, the uniformity of the mapped angles is measured too: the statistic
-    `"uniform_kuiper"` for single circles, and a note with the largest one along pairs of circles, which also says if the
-    weights changed after the flow was fitted.
+    `"uniform_kuiper"` for single circles, and a note with the largest one along pairs of circles. The note also says if
+    the weights changed after the flow was fitted.
 
     Args:
         model: A `TorusAutoencoder`, or points of a torus, `(num, 2 * dim)`.
