@@ -13,7 +13,7 @@ from torusae._checks import Tensor
 from torusae._pull import as_float32, fork, join
 from torusae.angles import to_cartesian, to_polar
 from torusae.losses import LatentLoss
-from torusae.spaces import Space, Term, Torus
+from torusae.spaces import Space, Term, Torus, parse
 
 _RECENT_ROWS = 512  # the most recent training points that a logger measures
 
@@ -178,7 +178,7 @@ class Latent(keras.layers.Layer):
     The callback `LatentLogger` logs the terms and the statistics of the space.
 
     Args:
-        space: A `Space`, for example `Torus(3)`.
+        space: A `Space`, for example `Torus(3)`, or a text such as `"T2 x R4"`: see `spaces.parse`.
         losses: The name of a preset of the space, or a sequence of `Term` and `LatentLoss` objects. `"none"` means no
             loss. `None` is the first preset of the space. Defaults to `None`.
         loss_weights: Dict from a term's name to its weight, a float. Others keep their own. Defaults to `None`.
@@ -213,7 +213,7 @@ class Latent(keras.layers.Layer):
 
     def __init__(
         self,
-        space: Space,
+        space: Space | str,
         losses: str | Sequence[Term | LatentLoss] | None = None,
         loss_weights: Mapping[str, float] | None = None,
         max_pull: float = 1.0,
@@ -222,6 +222,8 @@ class Latent(keras.layers.Layer):
     ):
         super().__init__(**_float32_by_default(kwargs))
         owner = type(self).__name__
+        if isinstance(space, str):
+            space = parse(space)
         if not isinstance(space, Space):
             raise TypeError(f"{owner}: `space` must be a torusae Space such as Torus(3). Received: space={space!r}.")
         self.space = space

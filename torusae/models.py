@@ -112,7 +112,7 @@ class TorusAutoencoder(Codec):
     def from_shape(
         cls,
         input_shape: Sequence[int],
-        dim: int | Space = 3,
+        dim: int | str | Space = 3,
         heads: Mapping[str, Head] | None = None,
         **latent_arguments: Any,
     ) -> "TorusAutoencoder":
@@ -120,7 +120,8 @@ class TorusAutoencoder(Codec):
 
         Args:
             input_shape: Shape of one sample, for example `x.shape[1:]`.
-            dim: Integer, number of circles, or a `Space` such as `Torus(3) * Gaussian(4)`. Defaults to `3`.
+            dim: Integer, number of circles, or a `Space` such as `Torus(3) * Gaussian(4)`, or a text such as `"T3 x R4"`:
+                see `spaces.parse`. Defaults to `3`.
             heads: As in the constructor. Defaults to `None`.
             **latent_arguments: Passed to `TorusLatent` or `Latent` (`losses`, `loss_weights`).
 
@@ -133,7 +134,10 @@ class TorusAutoencoder(Codec):
         >>> torusae.TorusAutoencoder.from_shape((28, 28, 1), dim=3).latent.dim
         3
         """
-        latent = Latent(dim, **latent_arguments) if isinstance(dim, Space) else TorusLatent(dim, **latent_arguments)
+        if isinstance(dim, (str, Space)):
+            latent = Latent(dim, **latent_arguments)
+        else:
+            latent = TorusLatent(dim, **latent_arguments)
         return cls(*autoencoder_networks(input_shape, latent.space.code_size), latent, heads)
 
     def call(self, x, training=None):

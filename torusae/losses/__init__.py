@@ -13,6 +13,7 @@ from torusae.losses.circles import (
 from torusae.losses.cramer_wold import CramerWoldLoss, cramer_wold_loss
 from torusae.losses.diaphony import DiaphonyLoss, diaphony_loss
 from torusae.losses.distances import GaussianDistanceLoss, gaussian_distance_loss
+from torusae.losses.harmonics import CharacterLoss, HarmonicLoss, character_loss, harmonic_loss
 from torusae.losses.kl import KLLoss, kl_loss
 from torusae.losses.mmd import MMDLoss, maximum_mean_discrepancy
 from torusae.losses.quantiles import QuantileLoss, normal_quantiles, quantile_loss
@@ -21,10 +22,12 @@ from torusae.losses.springs import SpringLoss, spring_loss
 
 __all__ = [
     "AngularLoss",
+    "CharacterLoss",
     "CircularWassersteinLoss",
     "CramerWoldLoss",
     "DiaphonyLoss",
     "GaussianDistanceLoss",
+    "HarmonicLoss",
     "KLLoss",
     "LatentLoss",
     "MMDLoss",
@@ -34,10 +37,12 @@ __all__ = [
     "SlicedWassersteinLoss",
     "SpringLoss",
     "angular_loss",
+    "character_loss",
     "circular_wasserstein_loss",
     "cramer_wold_loss",
     "diaphony_loss",
     "gaussian_distance_loss",
+    "harmonic_loss",
     "kl_loss",
     "maximum_mean_discrepancy",
     "normal_quantiles",

@@ -2,7 +2,30 @@
 
 from torusae.spaces.base import Diagnosis, Problem, Space, Statistic, Term
 from torusae.spaces.gaussian import Gaussian
+from torusae.spaces.interval import Interval
+from torusae.spaces.klein import KleinBottle
+from torusae.spaces.mobius import MobiusBand
 from torusae.spaces.product import Product
+from torusae.spaces.projective import ProjectiveSpace
+from torusae.spaces.so3 import SO3
+from torusae.spaces.sphere import Sphere
+from torusae.spaces.text import parse
 from torusae.spaces.torus import Torus
 
-__all__ = ["Diagnosis", "Gaussian", "Problem", "Product", "Space", "Statistic", "Term", "Torus"]
+__all__ = [  # noqa: RUF022
+    "Diagnosis",
+    "Gaussian",
+    "Interval",
+    "KleinBottle",
+    "MobiusBand",
+    "Problem",
+    "Product",
+    "ProjectiveSpace",
+    "SO3",
+    "Space",
+    "Sphere",
+    "Statistic",
+    "Term",
+    "Torus",
+    "parse",
+]

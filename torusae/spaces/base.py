@@ -4,6 +4,7 @@ import abc
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from torusae.losses import LatentLoss
 _MIN_SQUARED_LENGTH = 1e-30
 MAX_PATHS = 1 << 16
 _MAX_ENERGY_POINTS = 500  # the energy statistic compares all pairs
+_MAX_UNEVENNESS_POINTS = 2000
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -393,6 +395,22 @@ def length(steps: Tensor) -> Tensor:
     # The root has no derivative at 0. The guard goes before the root: the gradient of an unselected NaN is NaN.
     at_zero = squares < _MIN_SQUARED_LENGTH
     return ops.where(at_zero, ops.zeros_like(squares), ops.sqrt(ops.where(at_zero, ops.ones_like(squares), squares)))
+
+
+def unevenness(space: Space, points: np.ndarray, share: float = 1.0) -> dict[str, Statistic]:
+    """The root of a space's uniform loss, a root mean square of moments, `{"unevenness": ...}`.
+
+    Args:
+        space: A `Space` with the preset `"uniform"`, whose first term is a mean over pairs of points.
+        points: Float array `(num, point_size)`. Of more than 2000 points evenly spaced rows are used.
+        share: Float, the mean loss of `num` points of the prior, times `num`. Defaults to `1.0`.
+    """
+    num = min(len(points), _MAX_UNEVENNESS_POINTS)
+    rows = np.linspace(0, len(points) - 1, num).astype(int)
+    kept = ops.convert_to_tensor(points[rows], dtype="float32")
+    term = space.terms("uniform")[0]
+    value = float(term.loss(space.part(term.reads, kept, kept)))
+    return {"unevenness": Statistic(math.sqrt(max(value, 0.0)), math.sqrt(share / num))}
 
 
 def check_path_count(owner: str, count: int) -> None:
