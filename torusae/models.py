@@ -120,8 +120,8 @@ class TorusAutoencoder(Codec):
 
         Args:
             input_shape: Shape of one sample, for example `x.shape[1:]`.
-            dim: Integer, number of circles, or a `Space` such as `Torus(3) * Gaussian(4)`, or a text such as `"T3 x R4"`:
-                see `spaces.parse`. Defaults to `3`.
+            dim: Integer, number of circles, or a `Space` such as `Torus(3) * Gaussian(4)`, or a text for
+                `spaces.parse` such as `"T3 x R4"`. Defaults to `3`.
             heads: As in the constructor. Defaults to `None`.
             **latent_arguments: Passed to `TorusLatent` or `Latent` (`losses`, `loss_weights`).
 

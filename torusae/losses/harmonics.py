@@ -63,6 +63,9 @@ def harmonic_loss(points: Tensor, order: int = 4, decay: float = 1.0, even: bool
     if points.shape[1] < 2:
         raise ValueError(f"{owner}: `points` must have 2 or more columns. Received: points.shape={points.shape}.")
     degrees = tuple(range(2, order + 1, 2) if even else range(1, order + 1))
+    # Newton's iteration towards unit length moves no unit vector. Its derivative drops the gradient along the radius,
+    # which would count in the size of a pull and move nothing.
+    points = 1.5 * points - 0.5 * points * ops.sum(points * points, axis=-1, keepdims=True)
     cosines = points @ ops.transpose(points)
     return _mean_over_pairs(cosines * cosines if even else cosines, points.shape[1] - 1, degrees, decay)
 
@@ -109,6 +112,10 @@ def character_loss(rotations: Tensor, order: int = 2, decay: float = 1.0) -> Ten
             f"{owner}: `rotations` must have shape (batch, 9), matrices row by row. "
             f"Received: rotations.shape={tuple(rotations.shape)}."
         )
+    # As in `harmonic_loss`: the iteration moves no rotation, and drops the gradient that leads off the rotations.
+    matrices = ops.reshape(rotations, (-1, 3, 3))
+    cubes = ops.matmul(matrices, ops.matmul(ops.transpose(matrices, (0, 2, 1)), matrices))
+    rotations = 1.5 * rotations - 0.5 * ops.reshape(cubes, (-1, 9))
     # The trace of Rᵀ R' is 1 + 2 cos θ, and cos(θ/2) is the cosine between the quaternions.
     squared_cosines = 0.25 * (1.0 + rotations @ ops.transpose(rotations))
     return _mean_over_pairs(squared_cosines, 3, tuple(range(2, 2 * order + 1, 2)), decay)

@@ -54,7 +54,7 @@ def great_circles(start: np.ndarray, end: np.ndarray, extra: Any, shares: np.nda
 
 
 def rotation_matrices(angles: Tensor, size: int) -> Tensor:
-    """`exp` of skew matrices, `(..., size, size)`. The entries are angles in the planes (0, 1), (0, 2), ..., (1, 2), ...
+    """`exp` of skew matrices, `(..., size, size)`. Entries are angles in the planes (0, 1), (0, 2), ..., (1, 2), ...
 
     A single angle in the plane (i, j) turns axis i towards axis j. Negative angles give the inverse.
     """
