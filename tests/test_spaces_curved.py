@@ -298,6 +298,14 @@ def test_the_largest_axis_has_the_derivative_of_perturbation_theory(lower):
     np.testing.assert_allclose(slope[0], steps, atol=2e-5)
 
 
+def test_a_training_that_diverged_has_nan_points():
+    raw = np.ones((3, 6))
+    raw[1, 2], raw[2, 0] = np.nan, np.inf
+    point = to_numpy(ProjectiveSpace(2).point(to_tensor(raw)))
+    assert np.isfinite(point[0]).all()
+    assert not np.isfinite(point[1:]).all(axis=1).any()
+
+
 # Texts, figures, errors
 
 

@@ -82,7 +82,8 @@ class ProjectiveSpace(Quotient):
         basis = np.zeros((len(rows), size, size))
         basis[np.arange(len(rows)), rows, columns] = basis[np.arange(len(rows)), columns, rows] = 1 / factors
         matrices = ops.reshape(raw @ constant(basis.reshape(len(rows), -1), raw), (-1, size, size))
-        fixed = ops.stop_gradient(matrices)
+        # torch raises an error of its own for matrices that are not finite; their points are NaN by `step` below.
+        fixed = ops.stop_gradient(ops.where(ops.isfinite(matrices), matrices, 0.0))
         values, vectors = ops.eigh(fixed)
         values, vectors = ops.stop_gradient(values), ops.stop_gradient(vectors)
         axis = vectors[..., -1]
