@@ -102,7 +102,7 @@ def character_loss(rotations: Tensor, order: int = 2, decay: float = 1.0) -> Ten
     1.0
 
     Reference:
-        Diaconis (1988), Group Representations in Probability and Statistics, chapter 6.
+        Diaconis (1988), Group Representations in Probability and Statistics.
     """
     owner = "character_loss"
     rotations = _checks.float_tensor(owner, "rotations", rotations, 2, "(batch, 9)")

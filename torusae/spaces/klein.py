@@ -35,7 +35,7 @@ class KleinBottle(FlatQuotient):
     (5, 0.0)
 
     Reference:
-        Do Carmo (1992), Riemannian Geometry, for the embedding's kind; the loss on orbits is a torusae choice.
+        Klein (1882); the code and the loss are torusae choices.
     """
 
     cover = Torus(2)

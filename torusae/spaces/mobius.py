@@ -38,7 +38,7 @@ class MobiusBand(FlatQuotient):
     (4, 0.0)
 
     Reference:
-        Möbius (1865); the loss on orbits is a torusae choice.
+        Möbius (1865); the code and the loss are torusae choices.
     """
 
     cover = Sphere(1) * Interval()
