@@ -59,7 +59,7 @@ def rotation_matrices(angles: Tensor, size: int) -> Tensor:
     A single angle in the plane (i, j) turns axis i towards axis j. Negative angles give the inverse.
     """
     angles = ops.convert_to_tensor(angles)
-    skew = angles @ constant(_skew_basis(size) / 2.0**_HALVINGS, angles)
+    skew = ops.matmul(angles, constant(_skew_basis(size) / 2.0**_HALVINGS, angles))  # of rank 1 or 2
     skew = ops.reshape(skew, (size, size) if len(angles.shape) == 1 else (-1, size, size))
     identity = constant(np.eye(size), angles)
     turned = identity
