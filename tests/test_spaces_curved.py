@@ -1,5 +1,6 @@
 """Spheres, rotations, the interval and quotients against SciPy, closed forms and brute force."""
 
+import functools
 import itertools
 import math
 import re
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.stats
-from helpers import gradient, to_numpy, to_tensor
+from helpers import compiled_on_jax, gradient, to_numpy, to_tensor
 from matplotlib.figure import Figure
 from scipy.spatial.transform import Rotation, Slerp
 
@@ -24,12 +25,18 @@ def points_of(space, num, seed=0):
     return to_numpy(space.sample(num, seed=seed))
 
 
+@functools.lru_cache(maxsize=64)
+def function_of(space, name):
+    """A method of a space, on JAX compiled once for each shape."""
+    return compiled_on_jax(getattr(space, name))
+
+
 def distance(space, a, b):
-    return to_numpy(space.distance(to_tensor(a), to_tensor(b)))
+    return to_numpy(function_of(space, "distance")(to_tensor(a), to_tensor(b)))
 
 
 def code(space, point):
-    return to_numpy(space.code(to_tensor(point)))
+    return to_numpy(function_of(space, "code")(to_tensor(point)))
 
 
 def lengths(space, paths):
@@ -108,7 +115,7 @@ def test_raw_values_become_rotations(rng):
     raw = rng.normal(size=(40, 6))
     raw[0], raw[1], raw[2], raw[3] = 0.0, [1, 0, 0, 2, 0, 0], [1, 2, 3, 0, 0, 0], [0, 0, 0, 1, 2, 3]
     raw[4, 3:] = raw[4, :3] * (1 + 1e-6)
-    R = to_numpy(SO3().point(to_tensor(raw))).reshape(-1, 3, 3).astype("float64")
+    R = to_numpy(function_of(SO3(), "point")(to_tensor(raw))).reshape(-1, 3, 3).astype("float64")
     np.testing.assert_allclose(np.swapaxes(R, 1, 2) @ R, np.tile(np.eye(3), (40, 1, 1)), atol=2e-3)
     np.testing.assert_allclose(np.linalg.det(R), 1, atol=2e-3)
     for row in range(5, 40):  # Gram and Schmidt by QR
@@ -187,14 +194,14 @@ def test_the_map_of_raw_values_is_onto_and_has_no_seam(space):
     raw = codes.copy()
     if isinstance(space, MobiusBand):
         raw[:, 2:] *= np.arctanh(point[:, 2:]) / point[:, 2:]
-    np.testing.assert_allclose(code(space, space.point(to_tensor(raw))), codes, atol=2e-5)
+    np.testing.assert_allclose(code(space, function_of(space, "point")(to_tensor(raw))), codes, atol=2e-5)
     # Small steps of raw values make small steps of codes, on a closed way that no choice of images closes.
     paths = space.paths(
         to_tensor(point[0]), to_tensor(space.image(point[0])), [[0, *[0] * (space.num_windings - 1)]], 400
     )
     around = code(space, to_numpy(paths)[0])
     np.testing.assert_allclose(around[0], around[-1], atol=1e-5)
-    steps = code(space, space.point(to_tensor(around + 0.1)))
+    steps = code(space, function_of(space, "point")(to_tensor(around + 0.1)))
     assert np.linalg.norm(np.diff(steps, axis=0), axis=1).max() < 0.1
 
 
@@ -269,6 +276,9 @@ def test_chance_is_the_mean_over_the_prior(space):
     # Four standard errors.
     error = 4 * np.std(squares) / math.sqrt(len(squares))
     assert np.mean(squares) == pytest.approx(statistic.chance**2, abs=error)
+    # The statistic is the root of the term, by another way of computing.
+    point = to_tensor(points_of(space, num, seed))
+    np.testing.assert_allclose(squares[-1], float(term.loss(space.part(term.reads, point, point))), atol=1e-6)
     assert error < 0.4 * statistic.chance**2
     assert term.weight > 0
 

@@ -6,6 +6,7 @@ number, `G_l` the Gegenbauer polynomial with `G_l(1) = 1`. So the squared moment
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import keras
 import numpy as np
@@ -62,12 +63,11 @@ def harmonic_loss(points: Tensor, order: int = 4, decay: float = 1.0, even: bool
     order, decay = _checked(owner, order, decay, least=2 if even else 1)
     if points.shape[1] < 2:
         raise ValueError(f"{owner}: `points` must have 2 or more columns. Received: points.shape={points.shape}.")
-    degrees = tuple(range(2, order + 1, 2) if even else range(1, order + 1))
     # Newton's iteration towards unit length moves no unit vector. Its derivative drops the gradient along the radius,
     # which would count in the size of a pull and move nothing.
     points = 1.5 * points - 0.5 * points * ops.sum(points * points, axis=-1, keepdims=True)
     cosines = points @ ops.transpose(points)
-    return _mean_over_pairs(cosines * cosines if even else cosines, points.shape[1] - 1, degrees, decay)
+    return _mean_over_pairs(cosines * cosines if even else cosines, points.shape[1] - 1, _degrees(order, even), decay)
 
 
 def character_loss(rotations: Tensor, order: int = 2, decay: float = 1.0) -> Tensor:
@@ -118,7 +118,7 @@ def character_loss(rotations: Tensor, order: int = 2, decay: float = 1.0) -> Ten
     rotations = 1.5 * rotations - 0.5 * ops.reshape(cubes, (-1, 9))
     # The trace of Rᵀ R' is 1 + 2 cos θ, and cos(θ/2) is the cosine between the quaternions.
     squared_cosines = 0.25 * (1.0 + rotations @ ops.transpose(rotations))
-    return _mean_over_pairs(squared_cosines, 3, tuple(range(2, 2 * order + 1, 2)), decay)
+    return _mean_over_pairs(squared_cosines, 3, _degrees(2 * order, True), decay)
 
 
 def _checked(owner: str, order: int, decay: float, least: int = 1, most: int = _MOST_DEGREES) -> tuple[int, float]:
@@ -127,13 +127,23 @@ def _checked(owner: str, order: int, decay: float, least: int = 1, most: int = _
 
 
 def _mean_over_pairs(variable: Tensor, n: int, degrees: tuple[int, ...], decay: float) -> Tensor:
-    """The mean of a kernel over all pairs, by Horner's rule in the cosines, or in their squares for even degrees."""
+    """The mean of a kernel over all pairs: of their cosines, or of the squares of these for even degrees."""
+    values, constant = _kernel(variable, n, degrees, decay)
+    return ops.sum(values) / batch_size(variable) ** 2 + constant
+
+
+def _kernel(variable: Any, n: int, degrees: tuple[int, ...], decay: float) -> tuple[Any, float]:
+    """The kernel without its constant, by Horner's rule, of a tensor or a NumPy array; and the constant."""
     even = all(degree % 2 == 0 for degree in degrees)
     coefficients = _coefficients(n, degrees, decay)[:: 2 if even else 1]
     values = coefficients[-1] * variable
     for coefficient in coefficients[-2:0:-1]:
         values = (values + coefficient) * variable
-    return ops.sum(values) / batch_size(variable) ** 2 + coefficients[0]
+    return values, coefficients[0]
+
+
+def _degrees(order: int, even: bool) -> tuple[int, ...]:
+    return tuple(range(2, order + 1, 2) if even else range(1, order + 1))
 
 
 @lru_cache(maxsize=32)
@@ -190,6 +200,13 @@ class HarmonicLoss(LatentLoss):
     def call(self, values):
         return harmonic_loss(values, self.order, self.decay, self.even)
 
+    def of_array(self, points: np.ndarray) -> float:
+        """The loss of unit vectors in a NumPy array, in float64."""
+        cosines = points @ points.T
+        variable = cosines * cosines if self.even else cosines
+        values, constant = _kernel(variable, points.shape[1] - 1, _degrees(self.order, self.even), self.decay)
+        return float(values.mean() + constant)
+
     def expectation(self, batch, columns):
         return 1 / batch
 
@@ -231,6 +248,11 @@ class CharacterLoss(LatentLoss):
 
     def call(self, values):
         return character_loss(values, self.order, self.decay)
+
+    def of_array(self, points: np.ndarray) -> float:
+        """The loss of rotation matrices in a NumPy array, in float64."""
+        values, constant = _kernel(0.25 * (1 + points @ points.T), 3, _degrees(2 * self.order, True), self.decay)
+        return float(values.mean() + constant)
 
     def expectation(self, batch, columns):
         return 1 / batch

@@ -3,12 +3,12 @@
 import abc
 import itertools
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from keras import ops
 
-from torusae import _checks
+from torusae import _checks, metrics
 from torusae._backend import constant
 from torusae._checks import Tensor
 from torusae.angles import polar_angles
@@ -79,10 +79,6 @@ class Quotient(Space):
         is_near = self.cover.distance(start, end) <= self.cover.distance(start, image)
         return self.cover.shortest(start, ops.where(is_near[:, None], end, image), shares)
 
-    def statistics(self, points):
-        """`{"unevenness": ...}`: the root of the uniform loss."""
-        return unevenness(self, points)
-
     def get_config(self):
         """Returns `{}`."""
         return {}
@@ -91,7 +87,7 @@ class Quotient(Space):
 class FlatQuotient(Quotient):
     """A circle with the angle a, and a second coordinate that half a turn of a turns over.
 
-    A subclass defines `orbit`, `weight` and `keeps`. The first two values of its code are `cos 2a` and `sin 2a`.
+    A subclass defines `flat`, `lifts`, `keeps`, `chart` and `weight`. Its code begins with `cos 2a` and `sin 2a`.
     """
 
     parts = ("orbit",)
@@ -100,17 +96,28 @@ class FlatQuotient(Quotient):
     """The default weight of the uniform term."""
 
     @abc.abstractmethod
-    def orbit(self, point: Tensor) -> Tensor:
-        """All points of a torus of two circles that stand for the points, as angles `(k batch, 2)`."""
+    def flat(self, point: Tensor) -> tuple[Tensor, Tensor]:
+        """The angle a and the second coordinate of tensors of points, each `(batch, 1)`."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def lifts(a: Any, second: Any) -> list[tuple[Any, Any]]:
+        """Pairs of angles on a torus of two circles that stand for a point, of tensors or NumPy arrays."""
 
     @staticmethod
     @abc.abstractmethod
     def keeps(k: int, m: int) -> bool:
-        """Whether the mean of the wave `e^{i (k a + m b)}` over an orbit is not 0."""
+        """Whether the mean of the wave `e^{i (k a + m b)}` over the lifts of a point is not 0."""
+
+    @abc.abstractmethod
+    def chart(self, points: np.ndarray) -> np.ndarray:
+        """The angle a in `[-π/2, π/2]` and the second coordinate of arrays of points, `(num, 2)`."""
 
     def part(self, name, raw, point):
-        """Besides the raw values and points: `"orbit"`, the angles of all points that stand for them."""
-        return self.orbit(point) if name == "orbit" else super().part(name, raw, point)
+        """Besides the raw values and points: `"orbit"`, the lifts of all points to a torus, `(lifts * batch, 2)`."""
+        if name != "orbit":
+            return super().part(name, raw, point)
+        return ops.concatenate([ops.concatenate(pair, axis=-1) for pair in self.lifts(*self.flat(point))])
 
     def terms(self, preset):
         """The term of a preset: see the class."""
@@ -123,7 +130,17 @@ class FlatQuotient(Quotient):
 
     def statistics(self, points):
         """`{"unevenness": ...}`: the root of the uniform loss."""
-        return unevenness(self, points, _mean_over_orbits(self.keeps))
+
+        def loss(points):
+            k, moduli = metrics.moment_spectrum(self._lifted(points), order=_ORDER, interactions=2)
+            return np.average(moduli**2, weights=np.prod(np.maximum(1.0, abs(k)), axis=1) ** -_DECAY)
+
+        return unevenness(loss, points, _mean_over_orbits(self.keeps))
+
+    def _lifted(self, points: np.ndarray) -> np.ndarray:
+        return np.concatenate(
+            [np.concatenate(pair, axis=1) for pair in self.lifts(*np.split(self.chart(points), 2, 1))]
+        )
 
     def in_domain(self, points: np.ndarray) -> np.ndarray:
         """The points or their images with a in `[-π/2, π/2]`."""

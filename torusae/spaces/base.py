@@ -397,19 +397,16 @@ def length(steps: Tensor) -> Tensor:
     return ops.where(at_zero, ops.zeros_like(squares), ops.sqrt(ops.where(at_zero, ops.ones_like(squares), squares)))
 
 
-def unevenness(space: Space, points: np.ndarray, share: float = 1.0) -> dict[str, Statistic]:
-    """The root of a space's uniform loss, a root mean square of moments, `{"unevenness": ...}`.
+def unevenness(loss: Callable[[np.ndarray], float], points: np.ndarray, share: float = 1.0) -> dict[str, Statistic]:
+    """The root of a uniform loss, a root mean square of moments, `{"unevenness": ...}`.
 
     Args:
-        space: A `Space` with the preset `"uniform"`, whose first term is a mean over pairs of points.
+        loss: Function from points to a loss that is a mean over pairs.
         points: Float array `(num, point_size)`. Of more than 2000 points evenly spaced rows are used.
         share: Float, the mean loss of `num` points of the prior, times `num`. Defaults to `1.0`.
     """
     num = min(len(points), _MAX_UNEVENNESS_POINTS)
-    rows = np.linspace(0, len(points) - 1, num).astype(int)
-    kept = ops.convert_to_tensor(points[rows], dtype="float32")
-    term = space.terms("uniform")[0]
-    value = float(term.loss(space.part(term.reads, kept, kept)))
+    value = loss(points[np.linspace(0, len(points) - 1, num).astype(int)])
     return {"unevenness": Statistic(math.sqrt(max(value, 0.0)), math.sqrt(share / num))}
 
 

@@ -1,5 +1,7 @@
 """The Klein bottle."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -67,9 +69,14 @@ class KleinBottle(FlatQuotient):
         double = [cos_a * cos_a - sin_a * sin_a, 2 * cos_a * sin_a]
         return ops.concatenate([*double, cos_b, cos_a * sin_b, sin_a * sin_b], axis=-1)
 
-    def orbit(self, point):
-        """The angles a and b of the points and of their images, `(2 batch, 2)`."""
-        return polar_angles(ops.concatenate([point, self.image(point)]))
+    def flat(self, point):
+        """The angles a and b, each `(batch, 1)`."""
+        return ops.split(polar_angles(point), 2, axis=-1)
+
+    @staticmethod
+    def lifts(a, second):
+        """Both points of the torus."""
+        return [(a, second), (a + math.pi, -second)]
 
     @staticmethod
     def keeps(k, m):
@@ -86,9 +93,13 @@ class KleinBottle(FlatQuotient):
         action = _geometry.action_tensor("KleinBottle.act", action, 1, point)
         return self.cover.act(point, ops.concatenate([action, ops.zeros_like(action)], axis=-1))
 
+    def chart(self, points):
+        """a in `[-π/2, π/2]` and b, radians."""
+        points = self.in_domain(points)
+        return np.arctan2(points[:, 2:], points[:, :2])
+
     def draw(self, axes, points):
-        """Draws a in `[-π/2, π/2)` and b. The left and right edges are one, with b turned over."""
+        """Draws a and b. The left and right edges are one, with b turned over."""
         from torusae.plots.spaces import draw_band
 
-        points = self.in_domain(points)
-        draw_band(axes, np.arctan2(points[:, 2:], points[:, :2]), turns_over="b")
+        draw_band(axes, self.chart(points), turns_over="b")

@@ -66,14 +66,15 @@ class MobiusBand(FlatQuotient):
         cos_a, sin_a, t = ops.split(point, 3, axis=-1)
         return ops.concatenate([cos_a * cos_a - sin_a * sin_a, 2 * cos_a * sin_a, t * cos_a, t * sin_a], axis=-1)
 
-    def orbit(self, point):
-        """The angles a and `±u` of the points and of their images, `(4 batch, 2)`: the interval unfolded to a circle.
+    def flat(self, point):
+        """The angle a and t, each `(batch, 1)`."""
+        return polar_angles(point[:, :2]), point[:, 2:]
 
-        `u = π (t + 1) / 2`.
-        """
-        both = ops.concatenate([point, self.image(point)])
-        a, u = polar_angles(both[:, :2]), (math.pi / 2) * (both[:, 2:] + 1)
-        return ops.concatenate([ops.concatenate([a, a]), ops.concatenate([u, -u])], axis=-1)
+    @staticmethod
+    def lifts(a, second):
+        """a and `±u` with `u = π (t + 1) / 2`, the interval unfolded to a circle, of both points of the cylinder."""
+        u = (math.pi / 2) * (second + 1)
+        return [(a, u), (a, -u), (a + math.pi, math.pi - u), (a + math.pi, u - math.pi)]
 
     @staticmethod
     def keeps(k, m):
@@ -85,9 +86,13 @@ class MobiusBand(FlatQuotient):
         action = _geometry.action_tensor("MobiusBand.act", action, 1, point)
         return self.cover.act(point, action)
 
+    def chart(self, points):
+        """a in `[-π/2, π/2]`, radians, and t."""
+        points = self.in_domain(points)
+        return np.stack([np.arctan2(points[:, 1], points[:, 0]), points[:, 2]], axis=1)
+
     def draw(self, axes, points):
-        """Draws a in `[-π/2, π/2)` and t. The left and right edges are one, with t turned over."""
+        """Draws a and t. The left and right edges are one, with t turned over."""
         from torusae.plots.spaces import draw_band
 
-        points = self.in_domain(points)
-        draw_band(axes, np.stack([np.arctan2(points[:, 1], points[:, 0]), points[:, 2]], axis=1), turns_over="t")
+        draw_band(axes, self.chart(points), turns_over="t")

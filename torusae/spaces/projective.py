@@ -11,7 +11,7 @@ from torusae._backend import constant
 from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
 from torusae.spaces._quotient import Quotient
-from torusae.spaces.base import Term
+from torusae.spaces.base import Term, unevenness
 from torusae.spaces.sphere import Sphere
 
 _WEIGHT = 3.0
@@ -105,6 +105,10 @@ class ProjectiveSpace(Quotient):
         """The term of a preset: see the class."""
         _checks.option("ProjectiveSpace", "preset", preset, self.presets)
         return [Term(HarmonicLoss(4 if self.n <= 3 else 2, even=True), _WEIGHT)] if preset == "uniform" else []
+
+    def statistics(self, points):
+        """`{"unevenness": ...}`: the root of `HarmonicLoss` of the even degrees."""
+        return unevenness(self.terms("uniform")[0].loss.of_array, points)
 
     def act(self, point, action):
         """Points turned as those of the sphere: see `Sphere.act`."""

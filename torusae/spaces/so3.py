@@ -144,7 +144,7 @@ class SO3(Space):
 
     def statistics(self, points):
         """`{"unevenness": ...}`: the root of `CharacterLoss`."""
-        return unevenness(self, points)
+        return unevenness(self.terms("uniform")[0].loss.of_array, points)
 
     def draw(self, axes, points):
         """Draws where the rotations take the third axis, a map of equal areas."""

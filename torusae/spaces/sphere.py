@@ -12,7 +12,7 @@ from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
 from torusae.spaces.base import Space, Term, seed_generator, unevenness
 
-_WEIGHT = 3.0
+_WEIGHT = 5.0
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -107,7 +107,7 @@ class Sphere(Space):
 
     def statistics(self, points):
         """`{"unevenness": ...}`: the root of `HarmonicLoss`."""
-        return unevenness(self, points)
+        return unevenness(self.terms("uniform")[0].loss.of_array, points)
 
     def draw(self, axes, points):
         """Draws longitude and height of a globe, a map of equal areas; of a circle the angles.
