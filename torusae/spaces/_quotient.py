@@ -93,7 +93,7 @@ class FlatQuotient(Quotient):
     parts = ("orbit",)
     action_size = 1
     weight: ClassVar[float]
-    """The default weight of the uniform term."""
+    """The default weight of the uniform term, from short trainings with weights of 1 to 10."""
 
     @abc.abstractmethod
     def flat(self, point: Tensor) -> tuple[Tensor, Tensor]:
