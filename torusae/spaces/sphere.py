@@ -12,7 +12,7 @@ from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
 from torusae.spaces.base import Space, Term, seed_generator, unevenness
 
-_WEIGHT = 5.0  # of 1 to 10: unevenness falls to a fifth, and the reconstruction error rises by a tenth
+_WEIGHT = 5.0  # of 1 to 10: unevenness falls to a fifth, and the reconstruction error rises by a fifth
 
 
 @keras.saving.register_keras_serializable(package="torusae")
