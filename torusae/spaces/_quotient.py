@@ -71,7 +71,12 @@ class Quotient(Space):
                 f"Received: {sorted({int(number) for number in windings[:, 0]})}."
             )
         ends = [ops.convert_to_tensor(end), self.image(ops.convert_to_tensor(end))]
-        return ops.concatenate([self.cover.paths(start, ends[row[0]], row[None, 1:], num_steps) for row in windings])
+        paths = np.empty((len(windings), num_steps, self.point_size), "float32")
+        for number in set(windings[:, 0].tolist()):
+            rows = windings[:, 0] == number
+            own = self.cover.paths(start, ends[number], ops.convert_to_tensor(windings[rows, 1:]), num_steps)
+            paths[rows] = ops.convert_to_numpy(own)
+        return ops.convert_to_tensor(paths)
 
     def shortest(self, start, end, shares):
         """Points on the shortest paths of the cover to the nearer image."""
