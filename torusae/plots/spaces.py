@@ -80,7 +80,8 @@ def draw_globe(axes: _style.Axes, points: Tensor, title: str = "") -> None:
     points = _style.float_rows("draw_globe", "points", points)
     _scatter(axes, np.arctan2(points[:, 1], points[:, 0]), points[:, 2])
     _style.pi_axis(axes.xaxis, "longitude (rad)")
-    axes.set(ylabel="height", xlim=(-math.pi, math.pi), title=title)
+    axes.set(ylabel="height", xlim=(-math.pi, math.pi))
+    axes.set_title(title, fontsize="small")
     for edge in (-math.pi, math.pi):
         axes.axvline(edge, color="k", linestyle="--", linewidth=1, label="one line" if edge > 0 else None)
     _legend_below(axes, axes.get_legend_handles_labels()[0])
