@@ -80,7 +80,7 @@ def start_at_circles(
     encoder, latent, decoder, loss = _parts(owner, model)
     x = _checks.host_array(_checks.as_array(owner, "x", x))
     num_steps = _checks.positive_int(owner, "num_steps", num_steps)
-    if not latent.space.num_angles:
+    if not latent.space.num_start_angles:
         raise ValueError(f"{owner}: a space with angles is needed. Received: {latent.space!r}. Use a Torus.")
     if angles is None:
         angles = find_circles(x, seed=seed).angles
@@ -90,7 +90,7 @@ def start_at_circles(
             f"{owner}: `angles` must have shape ({len(x)}, num_circles). Received: angles.shape={angles.shape}."
         )
     _checks.finite_array(owner, "angles", angles)
-    angles = angles[:, : latent.space.num_angles]
+    angles = angles[:, : latent.space.num_start_angles]
     if angles.shape[1]:
         _train(encoder, latent, decoder, loss, x, x if y is None else y, angles, num_steps, verbose)
     return angles
@@ -99,7 +99,7 @@ def start_at_circles(
 def checked_start(owner: str, start: Any, space: Space) -> str | None:
     """Returns the argument `start` of a model after checking it."""
     _checks.option(owner, "start", start, ("auto", "circles", None))
-    if start == "circles" and not space.num_angles:
+    if start == "circles" and not space.num_start_angles:
         raise ValueError(
             f"{owner}: start='circles' needs a space with angles. Received: {space!r}. Use a Torus, or start=None."
         )
@@ -190,7 +190,7 @@ def start_of_fit(model: Any, x: Any, y: Any, verbose: Any, callbacks: Any) -> No
     if circles is not None:
         problem = str(circles)
         if circles.num_circles:
-            dim = model.latent.space.num_angles
+            dim = model.latent.space.num_start_angles
             start_at_circles(model, x, y, circles.angles)
             surplus = (
                 f" The model has {dim} angles: only the first {dim} are used." if circles.num_circles > dim else ""
@@ -202,7 +202,7 @@ def start_of_fit(model: Any, x: Any, y: Any, verbose: Any, callbacks: Any) -> No
 
 def _obstacle(model: Any, x: Any, asked: bool) -> str:
     """Why no circles are looked for, where a user would wonder; a single blank where nobody would."""
-    if not _checks.is_array(x) or not model.latent.space.num_angles or not model.trainable_variables:
+    if not _checks.is_array(x) or not model.latent.space.num_start_angles or not model.trainable_variables:
         return " "
     if distribution.num_replicas() > 1 or keras.distribution.distribution() is not None:
         return "circles are not looked for on several devices. Call start_at_circles on one."

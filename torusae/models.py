@@ -116,7 +116,7 @@ class TorusAutoencoder(Codec):
     def from_shape(
         cls,
         input_shape: Sequence[int],
-        dim: int | Space = 3,
+        dim: int | str | Space = 3,
         heads: Mapping[str, Head] | None = None,
         start: str | None = "auto",
         density: str | None = "auto",
@@ -126,7 +126,8 @@ class TorusAutoencoder(Codec):
 
         Args:
             input_shape: Shape of one sample, for example `x.shape[1:]`.
-            dim: Integer, number of circles, or a `Space` such as `Torus(3) * Gaussian(4)`. Defaults to `3`.
+            dim: Integer, number of circles, or a `Space` such as `Torus(3) * Gaussian(4)`, or a text for
+                `spaces.parse` such as `"T3 x R4"`. Defaults to `3`.
             heads: As in the constructor. Defaults to `None`.
             start: As in the constructor. Defaults to `"auto"`.
             density: As in the constructor. Defaults to `"auto"`.
@@ -138,7 +139,10 @@ class TorusAutoencoder(Codec):
         >>> torusae.TorusAutoencoder.from_shape((28, 28, 1), dim=3).latent.dim
         3
         """
-        latent = Latent(dim, **latent_arguments) if isinstance(dim, Space) else TorusLatent(dim, **latent_arguments)
+        if isinstance(dim, (str, Space)):
+            latent = Latent(dim, **latent_arguments)
+        else:
+            latent = TorusLatent(dim, **latent_arguments)
         return cls(*autoencoder_networks(input_shape, latent.space.code_size), latent, heads, start, density)
 
     def call(self, x, training=None):
