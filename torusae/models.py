@@ -38,10 +38,8 @@ class TorusAutoencoder(Codec):
         decoder: Keras model from a code `(batch, code_size)` to a sample. A torus has codes of `2 * dim` values.
         latent: A `Latent` layer such as `TorusLatent(3)`, or an integer `dim` for `TorusLatent(dim)`.
         heads: Dict from a name to a `Head`, which reads the points. Defaults to `None`.
-        start: What the first `fit` does before it trains. `"auto"`: where the samples are an array that shows circles
-            (see `torusae.topology.find_circles`) and the package ripser is installed, both networks are first trained
-            to their angles. `"circles"`: the same, and an error where it can't be done. `None`: nothing. Defaults to
-            `"auto"`.
+        start: Whether the first `fit` begins with `start_at_circles`: `"auto"`, where an array shows circles and ripser
+            is installed; `"circles"`, or an error; `None`, never. Defaults to `"auto"`.
         density: What `fit` fits to the points of an array of 300 or more samples, see `fit_density`: one of the space's
             `densities`, `None` for nothing, or `"auto"`: the space's first if it is a flow. Defaults to `"auto"`.
         **kwargs: Passed to `keras.Model` (`name`).
@@ -241,13 +239,8 @@ class TorusAutoencoder(Codec):
         """Returns the constructor's arguments. A fitted density belongs to the weights, and is saved with them."""
         parts = {"encoder": self.encoder, "decoder": self.decoder, "latent": self.latent, "heads": self.heads}
         config = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "start": self.start,
-            "density": self._density_choice,
-            **config,
-        }
+        options = {"trainable": self.trainable, "start": self.start, "density": self._density_choice}
+        return {"name": self.name, **options, **config}
 
     @classmethod
     def from_config(cls, config):
