@@ -196,8 +196,11 @@ def _found_and_done(model: Any, x: np.ndarray, y: np.ndarray, asked: bool) -> st
     said = [str(circles)]
     if circles.num_circles:
         start_at_circles(model, x, y, circles.angles)
-        if circles.num_circles > model.latent.space.num_start_angles:
-            said.append(f"Only the first {model.latent.space.num_start_angles} are used: the model has no more angles.")
+        more = model.latent.space.num_start_angles - circles.num_circles
+        if more < 0:
+            said.append(f"Only the first {circles.num_circles + more} are used: the model has no more angles.")
+        if more > 0:
+            said.append(f"The model has {more} more angle{'s' if more > 1 else ''}, which start at random.")
         said.append(f"Both networks were trained to their angles ({time.time() - begin:.0f} s).")
     return " ".join(said)
 
