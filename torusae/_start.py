@@ -129,7 +129,7 @@ class _Charted(keras.Model):
     """Encoder and decoder of a latent space whose angles are given."""
 
     def __init__(self, encoder: Any, latent: Latent, decoder: Any):
-        super().__init__()
+        super().__init__(name="charted")  # TensorFlow takes no name that starts with an underscore
         self.encoder, self.latent, self.decoder = encoder, latent, decoder
 
     def call(self, inputs, training=None):
