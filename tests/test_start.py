@@ -65,52 +65,38 @@ def test_without_a_circle_training_is_that_without_a_start(rng, capsys):
         np.testing.assert_array_equal(first, second)
 
 
-def test_nothing_is_said_where_nobody_would_wonder(table, capsys):
-    model_of().fit(table[0][:300], batch_size=100, verbose=2)
-    model_of(dim=torusae.Gaussian(2)).fit(table[0], batch_size=100, verbose=2)
-    assert "start" not in capsys.readouterr().out
-
-
-def test_a_frozen_encoder_is_left_alone(table, monkeypatch):
-    monkeypatch.setattr(torusae._start, "find_circles", lambda *_: pytest.fail("circles were looked for"))
-    model = model_of()
-    model.encoder.trainable = False
-    model.compile("adam", "mse")
-    model.fit(table[0], batch_size=100, verbose=0)
-
-
-def test_none_is_exact(table, monkeypatch):
-    monkeypatch.setattr(torusae._start, "find_circles", lambda *_: pytest.fail("circles were looked for"))
-    weights_after_fit(model_of(start=None), table[0])
-
-
-def test_what_leaves_the_start_alone(table, monkeypatch, tmp_path):
+def test_what_leaves_the_start_alone_without_a_word(table, monkeypatch, tmp_path, capsys):
     x = table[0]
     monkeypatch.setattr(torusae._start, "find_circles", lambda *_: pytest.fail("circles were looked for"))
-    model_of().fit(x[:300], batch_size=100, verbose=0)  # few rows
-    model_of().fit(x, epochs=2, initial_epoch=1, batch_size=100, verbose=0)
-    model_of().fit(((x[i : i + 100],) for i in range(0, 300, 100)), steps_per_epoch=3, shuffle=False, verbose=0)
-    model_of(dim=torusae.Gaussian(2)).fit(x, batch_size=100, verbose=0)
-    trained = model_of(start=None)
-    trained.fit(x[:300], batch_size=100, verbose=0)
-    trained.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert loaded.start is None
-    loaded.start = "auto"
-    loaded.fit(x, batch_size=100, verbose=0)
+    start_of_fit = torusae._start.start_of_fit
+    model = model_of()
+    start_of_fit(model, x[:300], x[:300], 1, None)  # few rows
+    start_of_fit(model, iter([(x,)]), None, 1, None)
+    start_of_fit(model_of(start=None), x, x, 1, None)
+    start_of_fit(model_of(dim=torusae.Gaussian(2)), x, x, 1, None)
     (tmp_path / "backup").mkdir()
-    (tmp_path / "backup" / "latest.weights.h5").touch()
     backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
-    assert torusae._start._resumes([backup])
-    assert not torusae._start._resumes(None)
+    assert not torusae._start._resumes([backup])
+    (tmp_path / "backup" / "latest.weights.h5").touch()
+    start_of_fit(model, x, x, 1, [backup])
+    model._before_training(x, None, 1, None, first_epoch=1)
+    model._before_training(x, None, 1, None, first_epoch=0)  # trained before
+    model = torusae.TorusAutoencoder.from_shape((20,), dim=1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.start == "auto"
+    loaded._before_training(x, None, 1, None, first_epoch=0)
+    model.encoder.trainable = False
+    start_of_fit(model, x, x, 1, None)
+    assert capsys.readouterr().out == ""
 
 
 def test_the_missing_extra_is_one_line_or_an_error(table, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ripser", None)
-    model_of().fit(table[0], batch_size=100, verbose=2)
+    torusae._start.start_of_fit(model_of(), table[0], table[0], 1, None)
     assert capsys.readouterr().out.count('pip install "torusae[circles]"') == 1
     with pytest.raises(ImportError, match=r"torusae\[circles\]"):
-        model_of(start="circles").fit(table[0], batch_size=100, verbose=0)
+        torusae._start.start_of_fit(model_of(start="circles"), table[0], table[0], 0, None)
 
 
 def test_circles_can_be_asked_for(table):
@@ -133,8 +119,9 @@ def test_samples_held_out_by_a_split_are_not_used(table, monkeypatch):
 
     monkeypatch.setattr(torusae._start, "find_circles", spy)
     x = np.concatenate([table[0], table[0][:100] + 5])
+    monkeypatch.setattr(torusae._start, "start_at_circles", lambda _, x, *__: seen.append(len(x)))
     model_of().fit(x, batch_size=100, validation_split=1 / 7, verbose=0)
-    assert seen == [600]
+    assert seen == [600, 600]
 
 
 def test_a_plain_model_starts_in_one_call(table):
