@@ -32,11 +32,6 @@ def at(*angles):
     return Known(np.concatenate([np.cos(angles), np.sin(angles)], axis=1))
 
 
-def untrained(columns, dim):
-    keras.utils.set_random_seed(0)
-    return torusae.TorusAutoencoder.from_shape((columns,), dim)
-
-
 def names(diagnosis):
     """The problems that the samples show."""
     mine = ("torn map", "folded angle", "wrong windings")
@@ -57,7 +52,7 @@ def test_true_angles_are_faithful():
     straight = torusae.diagnose(at(*angles.T), x).statistics["stress"]
     assert straight.value < 0.15 * straight.chance
     note = diagnosis.notes[-1]
-    assert f"(800 samples, 2 circles): windings {windings.tolist()}, " in note
+    assert f"(800 samples, 2 circles): windings {windings.tolist()} (off by at most 0.0" in note
     assert f"{tears.value:.1%} of neighbours torn" in note
     assert f"stress {stress.value:.2f} (shuffled points: {stress.chance:.2f})" in str(diagnosis)
 
@@ -108,18 +103,22 @@ def test_an_angle_to_spare_and_a_circle_to_spare_are_no_problem():
 
 
 def test_a_model_started_at_its_circles_and_one_that_is_not_trained():
-    x, angles = ONE
-    model = untrained(20, 1)
+    x, angles = TWO
+    keras.utils.set_random_seed(0)
+    model = torusae.TorusAutoencoder.from_shape((20,), 2)
     before = torusae.diagnose(model, x)
-    assert before.details["windings"].tolist() == [[0]]
-    assert names(before)["folded angle"].where == (0,)
+    assert set(names(before)) == {"folded angle", "torn map"}
     torusae.start_at_circles(model, x, angles=angles, num_steps=300)
     after = torusae.diagnose(model, x)
-    assert np.abs(after.details["windings"]).tolist() == [[1]]
+    windings, turns = after.details["windings"], after.details["turns"]
+    circles = torusae.find_circles(x, 400).angles
+    expected = torusae.align(circles, angles).matrix  # angles as combinations of the circles
+    np.testing.assert_array_equal(windings, expected)
+    assert np.abs(turns - windings).max() < 0.1
     assert not names(after)
-    assert after.statistics["tears"].value < 0.01
-    assert after.statistics["stress"].value < 0.3 * after.statistics["stress"].chance
-    assert before.statistics["stress"].value > 2 * after.statistics["stress"].value
+    assert after.statistics["tears"].value < 0.02 < before.statistics["tears"].value
+    assert after.statistics["stress"].value < 0.5 * after.statistics["stress"].chance
+    assert before.statistics["stress"].value > 0.6 * before.statistics["stress"].chance
 
 
 def test_a_space_without_angles_has_no_windings(rng):

@@ -42,8 +42,8 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: 
     - the statistic `"stress"`: `torusae.metrics.geodesic_stress` of distances in the space against shortest paths
       between neighbours, of pairs of 200 samples;
     - the detail `"windings"`: integers `(num_angles, num_circles)`, how often each angle winds around each circle that
-      `find_circles` finds, and `"turns"`, the same before rounding. An angle of zeros is folded, unless the other
-      angles wind around all circles.
+      `find_circles` finds, and `"turns"`, the same before rounding. Values far from integers mean jumps. An angle
+      of zeros is folded, unless the other angles wind around all circles.
 
     Args:
         model: A `TorusAutoencoder`, or points of a torus, `(num, 2 * dim)`.
@@ -155,13 +155,14 @@ def _beside_data(diagnosis: Diagnosis, x: Any) -> Diagnosis:
     stress = Statistic(*_maps.stress(points, shuffled, distance, graph, rng))
     problems, details, found, shown = _of_tears(tears, space), {}, "", ""
     if space.num_angles:
-        circles = find_circles(samples, min(_LANDMARKS, len(samples))).angles[reduced.rows]
+        circles = find_circles(samples, _LANDMARKS).angles[reduced.rows]
         turns = _maps.turns(ops.convert_to_numpy(space.angles(ops.convert_to_tensor(points))), circles, graph)
         windings = np.rint(turns).astype(int)
         problems += _of_windings(windings, turns)
         details = {"windings": windings, "turns": turns}
         found = f", {_circles(circles.shape[1])}"
-        shown = f"windings {windings.tolist()}, " if 0 < windings.size <= _MOST_SHOWN else ""
+        if 0 < windings.size <= _MOST_SHOWN:
+            shown = f"windings {windings.tolist()} (off by at most {np.abs(turns - windings).max():.2f}), "
     note = (
         f"Beside the data ({len(points)} samples{found}): {shown}{tears.value:.1%} of neighbours torn "
         f"(shuffled points: {tears.chance:.0%}), stress {stress.value:.2f} (shuffled points: {stress.chance:.2f})."

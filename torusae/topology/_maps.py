@@ -43,7 +43,10 @@ def tears(points: np.ndarray, shuffled: np.ndarray, distance: Distance, graph: G
 def stress(
     points: np.ndarray, shuffled: np.ndarray, distance: Distance, graph: Graph, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """The stress of distances in a space against path lengths in a graph, and the same in another order of the points."""
+    """The stress of distances in a space against path lengths in a graph, and the same for the points in another order.
+
+    Of all pairs of at most 200 random points.
+    """
     rows = rng.permutation(len(points))[:_NUM_SOURCES]
     first, second = np.triu_indices(len(rows), 1)
     paths = graph.path_lengths(rows)[first, rows[second]]
