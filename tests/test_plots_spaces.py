@@ -71,7 +71,15 @@ def test_one_coordinate_is_a_density(rng):
     assert texts(axes) == ["points", "N(0, 1)"]
 
 
-@pytest.mark.parametrize(("draw", "name"), [(spaces.draw_angles, "angles"), (spaces.draw_plane, "points")])
+@pytest.mark.parametrize(
+    ("draw", "name"),
+    [
+        (spaces.draw_angles, "angles"),
+        (spaces.draw_plane, "points"),
+        (spaces.draw_globe, "points"),
+        (spaces.draw_interval, "points"),
+    ],
+)
 def test_points_that_can_not_be_drawn(draw, name):
     with pytest.raises(ValueError, match=rf"{draw.__name__}: `{name}` must have shape \(num, dim\).*shape=\(3,\)"):
         draw(axes_of(), np.zeros(3))

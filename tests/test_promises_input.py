@@ -107,6 +107,8 @@ LOSSES = {
     "gaussian_distance_loss": losses.gaussian_distance_loss,
     "kl_loss": losses.kl_loss,
     "maximum_mean_discrepancy": losses.maximum_mean_discrepancy,
+    "harmonic_loss": losses.harmonic_loss,
+    "character_loss": losses.character_loss,
 }
 
 

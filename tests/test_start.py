@@ -65,6 +65,20 @@ def test_without_a_circle_training_is_that_without_a_start(rng, capsys):
         np.testing.assert_array_equal(first, second)
 
 
+def test_nothing_is_said_where_nobody_would_wonder(table, capsys):
+    model_of().fit(table[0][:300], batch_size=100, verbose=2)
+    model_of(dim=torusae.Gaussian(2)).fit(table[0], batch_size=100, verbose=2)
+    assert "start" not in capsys.readouterr().out
+
+
+def test_a_frozen_encoder_is_left_alone(table, monkeypatch):
+    monkeypatch.setattr(torusae._start, "find_circles", lambda *_: pytest.fail("circles were looked for"))
+    model = model_of()
+    model.encoder.trainable = False
+    model.compile("adam", "mse")
+    model.fit(table[0], batch_size=100, verbose=0)
+
+
 def test_none_is_exact(table, monkeypatch):
     monkeypatch.setattr(torusae._start, "find_circles", lambda *_: pytest.fail("circles were looked for"))
     weights_after_fit(model_of(start=None), table[0])

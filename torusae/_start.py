@@ -12,8 +12,7 @@ from keras import ops
 from torusae import _checks, distribution
 from torusae.layers import Latent
 from torusae.spaces import Space
-from torusae.topology import Circles, find_circles
-from torusae.topology._graph import LEAST_ROWS
+from torusae.topology import find_circles
 
 _STEPS = 500
 _BATCH = 128
@@ -80,7 +79,7 @@ def start_at_circles(
     encoder, latent, decoder, loss = _parts(owner, model)
     x = _checks.host_array(_checks.as_array(owner, "x", x))
     num_steps = _checks.positive_int(owner, "num_steps", num_steps)
-    if not latent.space.num_angles:
+    if not latent.space.num_start_angles:
         raise ValueError(f"{owner}: a space with angles is needed. Received: {latent.space!r}. Use a Torus.")
     if angles is None:
         angles = find_circles(x, seed=seed).angles
@@ -90,16 +89,17 @@ def start_at_circles(
             f"{owner}: `angles` must have shape ({len(x)}, num_circles). Received: angles.shape={angles.shape}."
         )
     _checks.finite_array(owner, "angles", angles)
-    angles = angles[:, : latent.space.num_angles]
+    angles = angles[:, : latent.space.num_start_angles]
     if angles.shape[1]:
-        _train(encoder, latent, decoder, loss, x, x if y is None else y, angles, num_steps, verbose)
+        y = x if y is None else _checks.host_array(_checks.as_array(owner, "y", y))
+        _train(encoder, latent, decoder, loss, x, y, angles, num_steps, verbose)
     return angles
 
 
 def checked_start(owner: str, start: Any, space: Space) -> str | None:
     """Returns the argument `start` of a model after checking it."""
     _checks.option(owner, "start", start, ("auto", "circles", None))
-    if start == "circles" and not space.num_angles:
+    if start == "circles" and not space.num_start_angles:
         raise ValueError(
             f"{owner}: start='circles' needs a space with angles. Received: {space!r}. Use a Torus, or start=None."
         )
@@ -129,7 +129,7 @@ class _Charted(keras.Model):
     """Encoder and decoder of a latent space whose angles are given."""
 
     def __init__(self, encoder: Any, latent: Latent, decoder: Any):
-        super().__init__()
+        super().__init__(name="charted")  # TensorFlow takes no name that starts with an underscore
         self.encoder, self.latent, self.decoder = encoder, latent, decoder
 
     def call(self, inputs, training=None):
@@ -164,51 +164,45 @@ def _train(
 
 
 def start_of_fit(model: Any, x: Any, y: Any, verbose: Any, callbacks: Any) -> None:
-    """What the first `fit` of a model does before it trains, by `model.start`."""
-    if model.start is None or _resumes(callbacks):
+    """What the first `fit` of a model does before it trains, by `model.start`. Says in one line what it did."""
+    space, asked = model.latent.space, model.start == "circles"
+    if model.start is None or _resumes(callbacks) or not space.num_start_angles:
         return
-    owner, asked = "TorusAutoencoder.fit", model.start == "circles"
-    if asked and not _checks.is_array(x):
-        raise ValueError(
-            f"{owner}: start='circles' needs an array. Received: {type(x).__name__}. Call start_at_circles(model, x) "
-            f"with some of the samples before, or give start=None."
-        )
-    circles: Circles | None = None
-    problem = _obstacle(model, x, asked)
-    if not problem:
-        begin = time.time()
-        try:
-            circles = find_circles(_checks.host_array(x))
-        except ImportError as error:
-            if asked:
-                raise
-            problem = f"circles were not looked for ({error})."
-        except ValueError:  # data that are constant, or too few
-            if asked:
-                raise
-            return
-    if circles is not None:
-        problem = str(circles)
-        if circles.num_circles:
-            dim = model.latent.space.num_angles
-            start_at_circles(model, x, y, circles.angles)
-            surplus = (
-                f" The model has {dim} angles: only the first {dim} are used." if circles.num_circles > dim else ""
+    if not _checks.is_array(x):
+        if asked:
+            raise ValueError(
+                f"TorusAutoencoder.fit: start='circles' needs an array. Received: {type(x).__name__}. Call "
+                f"start_at_circles(model, x) with some of the samples before, and give start=None."
             )
-            problem += f"{surplus} Both networks were trained to their angles ({time.time() - begin:.0f} s)."
-    if problem and verbose:
-        sys.stdout.write(f"start: {problem}\n")
-
-
-def _obstacle(model: Any, x: Any, asked: bool) -> str:
-    """Why no circles are looked for, where a user would wonder; a single blank where nobody would."""
-    if not _checks.is_array(x) or not model.latent.space.num_angles or not model.trainable_variables:
-        return " "
+        return
+    if not asked and (len(x) < _LEAST_ROWS or not model.encoder.trainable_variables):
+        return
     if distribution.num_replicas() > 1 or keras.distribution.distribution() is not None:
-        return "circles are not looked for on several devices. Call start_at_circles on one."
-    if len(x) < (LEAST_ROWS if asked else _LEAST_ROWS):
-        return " "
-    return ""
+        said = "circles are not looked for on several devices. Call start_at_circles on one, before."
+    else:
+        said = _found_and_done(model, _checks.host_array(x), _checks.host_array(y), asked)
+    if verbose:
+        sys.stdout.write(f"start: {said}\n")
+
+
+def _found_and_done(model: Any, x: np.ndarray, y: np.ndarray, asked: bool) -> str:
+    begin = time.time()
+    try:
+        circles = find_circles(x)
+    except (ImportError, ValueError) as error:  # the extra is missing, or the data can have no circle
+        if asked:
+            raise
+        return f"circles were not looked for ({error})"
+    said = [str(circles)]
+    if circles.num_circles:
+        start_at_circles(model, x, y, circles.angles)
+        more = model.latent.space.num_start_angles - circles.num_circles
+        if more < 0:
+            said.append(f"Only the first {circles.num_circles + more} are used: the model has no more angles.")
+        if more > 0:
+            said.append(f"The model has {more} more angle{'s' if more > 1 else ''}, which start at random.")
+        said.append(f"Both networks were trained to their angles ({time.time() - begin:.0f} s).")
+    return " ".join(said)
 
 
 def _resumes(callbacks: Any) -> bool:

@@ -31,7 +31,7 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: 
     circles. On other spaces: statistics that are far from those of the prior.
 
     Where the model has a fitted flow, the uniformity of the mapped angles is measured too: the statistic
-    `"uniform_kuiper"` for single circles, and a note with the largest one along pairs of circles, which also says if
+    `"uniform_kuiper"` for single circles, and a note with the largest one along pairs of circles. The note also says if
     the weights changed after the flow was fitted.
 
     Points of at least 500 samples are also compared with the samples, at most 4000 random ones, each joined to its 12
@@ -158,7 +158,7 @@ def _beside_data(diagnosis: Diagnosis, x: Any) -> Diagnosis:
         circles = find_circles(samples, _LANDMARKS).angles[reduced.rows]
         turns = _maps.turns(ops.convert_to_numpy(space.angles(ops.convert_to_tensor(points))), circles, graph)
         windings = np.rint(turns).astype(int)
-        problems += _of_windings(windings, turns)
+        problems += _of_windings(windings, turns, space)
         details = {"windings": windings, "turns": turns}
         found = f", {_circles(circles.shape[1])}"
         if 0 < windings.size <= _MOST_SHOWN:
@@ -184,20 +184,11 @@ def _of_tears(tears: Statistic, space: Space) -> list[Problem]:
     if tears.value <= _MANY_TEARS:
         return []
     message = f"{tears.value:.1%} of the neighbours in the data lie far apart in the space"
-    start = ' with start="circles", with fewer circles, or' if space.num_angles else ""
-    return [
-        Problem(
-            "torn map",
-            (),
-            tears.value,
-            tears.chance,
-            f"{message} (shuffled points: {tears.chance:.0%}).",
-            f"Train a new model{start} from another seed.",
-        )
-    ]
+    message = f"{message} (shuffled points: {tears.chance:.0%})."
+    return [Problem("torn map", (), tears.value, tears.chance, message, _advice(space))]
 
 
-def _of_windings(windings: np.ndarray, turns: np.ndarray) -> list[Problem]:
+def _of_windings(windings: np.ndarray, turns: np.ndarray, space: Space) -> list[Problem]:
     """What is wrong with windings `(num_angles, num_circles)` of angles around the circles of the data."""
     num_angles, num_circles = windings.shape
     if not num_circles or is_part_of_basis(windings if num_angles < num_circles else windings.T):
@@ -210,5 +201,9 @@ def _of_windings(windings: np.ndarray, turns: np.ndarray) -> list[Problem]:
     else:
         name, where, measured = "wrong windings", tuple(range(num_angles)), float(np.abs(windings).max())
         message = f"The windings {windings.tolist()} do not map the {_circles(num_circles)} of the data one to one."
-    advice = 'Train a new model with start="circles", or call start_at_circles(model, x) before fit.'
-    return [Problem(name, where, measured, 1.0, message, advice)]
+    return [Problem(name, where, measured, 1.0, message, _advice(space))]
+
+
+def _advice(space: Space) -> str:
+    start = ' with start="circles", with fewer circles, or' if space.num_start_angles else ""
+    return f"Train a new model{start} from another seed."

@@ -14,7 +14,7 @@ from torusae._checks import Tensor
 from torusae._pull import add, as_float32, fork, join
 from torusae.angles import harmonics, to_polar
 from torusae.losses import LatentLoss
-from torusae.spaces import Space, Term, Torus
+from torusae.spaces import Space, Term, Torus, parse
 
 _RECENT_ROWS = 512  # the most recent training points that a logger measures
 
@@ -205,7 +205,7 @@ class Latent(keras.layers.Layer):
     The losses are statistics of a batch: use batches of 64 or more. `LatentLogger` logs the terms and the statistics.
 
     Args:
-        space: A `Space`, for example `Torus(3)`.
+        space: A `Space`, for example `Torus(3)`, or a text such as `"T2 x R4"`: see `spaces.parse`.
         losses: The name of a preset of the space, or a sequence of `Term` and `LatentLoss` objects. `"none"` means no
             loss. Defaults to `None`, the first preset of the space.
         loss_weights: Dict from a term's name to its weight, a float. Others keep their own. Defaults to `None`.
@@ -234,7 +234,7 @@ class Latent(keras.layers.Layer):
 
     def __init__(
         self,
-        space: Space,
+        space: Space | str,
         losses: str | Sequence[Term | LatentLoss] | None = None,
         loss_weights: Mapping[str, float] | None = None,
         max_pull: float = 1.0,
@@ -243,6 +243,8 @@ class Latent(keras.layers.Layer):
     ):
         super().__init__(**_float32_by_default(kwargs))
         owner = type(self).__name__
+        if isinstance(space, str):
+            space = parse(space)
         if not isinstance(space, Space):
             raise TypeError(f"{owner}: `space` must be a torusae Space such as Torus(3). Received: space={space!r}.")
         self.space = space

@@ -38,10 +38,8 @@ class TorusAutoencoder(Codec):
         decoder: Keras model from a code `(batch, code_size)` to a sample. A torus has codes of `2 * dim` values.
         latent: A `Latent` layer such as `TorusLatent(3)`, or an integer `dim` for `TorusLatent(dim)`.
         heads: Dict from a name to a `Head`, which reads the points. Defaults to `None`.
-        start: What the first `fit` does before it trains. `"auto"`: where the samples are an array that shows circles
-            (see `torusae.topology.find_circles`) and the package ripser is installed, both networks are first trained
-            to their angles. `"circles"`: the same, and an error where it can't be done. `None`: nothing. Defaults to
-            `"auto"`.
+        start: Whether the first `fit` begins with `start_at_circles`: `"auto"`, where an array shows circles and ripser
+            is installed; `"circles"`, or an error; `None`, never. Defaults to `"auto"`.
         density: What `fit` fits to the points of an array of 300 or more samples, see `fit_density`: one of the space's
             `densities`, `None` for nothing, or `"auto"`: the space's first if it is a flow. Defaults to `"auto"`.
         **kwargs: Passed to `keras.Model` (`name`).
@@ -116,7 +114,7 @@ class TorusAutoencoder(Codec):
     def from_shape(
         cls,
         input_shape: Sequence[int],
-        dim: int | Space = 3,
+        dim: int | str | Space = 3,
         heads: Mapping[str, Head] | None = None,
         start: str | None = "auto",
         density: str | None = "auto",
@@ -126,7 +124,8 @@ class TorusAutoencoder(Codec):
 
         Args:
             input_shape: Shape of one sample, for example `x.shape[1:]`.
-            dim: Integer, number of circles, or a `Space` such as `Torus(3) * Gaussian(4)`. Defaults to `3`.
+            dim: Integer, number of circles, or a `Space` such as `Torus(3) * Gaussian(4)`, or a text for
+                `spaces.parse` such as `"T3 x R4"`. Defaults to `3`.
             heads: As in the constructor. Defaults to `None`.
             start: As in the constructor. Defaults to `"auto"`.
             density: As in the constructor. Defaults to `"auto"`.
@@ -138,7 +137,10 @@ class TorusAutoencoder(Codec):
         >>> torusae.TorusAutoencoder.from_shape((28, 28, 1), dim=3).latent.dim
         3
         """
-        latent = Latent(dim, **latent_arguments) if isinstance(dim, Space) else TorusLatent(dim, **latent_arguments)
+        if isinstance(dim, (str, Space)):
+            latent = Latent(dim, **latent_arguments)
+        else:
+            latent = TorusLatent(dim, **latent_arguments)
         return cls(*autoencoder_networks(input_shape, latent.space.code_size), latent, heads, start, density)
 
     def call(self, x, training=None):
@@ -237,13 +239,8 @@ class TorusAutoencoder(Codec):
         """Returns the constructor's arguments. A fitted density belongs to the weights, and is saved with them."""
         parts = {"encoder": self.encoder, "decoder": self.decoder, "latent": self.latent, "heads": self.heads}
         config = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "start": self.start,
-            "density": self._density_choice,
-            **config,
-        }
+        options = {"trainable": self.trainable, "start": self.start, "density": self._density_choice}
+        return {"name": self.name, **options, **config}
 
     @classmethod
     def from_config(cls, config):

@@ -17,6 +17,7 @@ from torusae.losses.circles import (
 from torusae.losses.cramer_wold import CramerWoldLoss, cramer_wold_loss
 from torusae.losses.diaphony import DiaphonyLoss, diaphony_loss
 from torusae.losses.distances import GaussianDistanceLoss, gaussian_distance_loss
+from torusae.losses.harmonics import CharacterLoss, HarmonicLoss, character_loss, harmonic_loss
 from torusae.losses.kl import KLLoss, kl_loss
 from torusae.losses.mmd import MMDLoss, maximum_mean_discrepancy
 from torusae.losses.quantiles import QuantileLoss, normal_quantiles, quantile_loss

@@ -40,24 +40,19 @@ def draw_angles(axes: _style.Axes, angles: Tensor) -> None:
 
 
 def draw_plane(axes: _style.Axes, points: Tensor) -> None:
-    """Draws the first two columns of points `(num, dim)` beside circles that hold 39 % and 86 % of N(0, 1)."""
+    """Draws the first two columns of points `(num, dim)` beside circles that hold 39 % and 86 % of N(0, 1).
+
+    One column is a histogram beside the normal density. Of more than 5000 points a random choice is drawn.
+    """
     points = float_rows("draw_plane", "points", points)
-    num, dim = points.shape
+    dim = points.shape[1]
     if dim == 1:
         limit = max(4.0, float(np.abs(points).max()))
         bins = np.linspace(-limit, limit, 65)
         _draw_density(axes, points[:, 0], bins, normal_density(bins, 0.0, 1.0), "N(0, 1)")
         axes.set(xlabel="z₁ (deviations)", ylabel="density")
         return
-    drawn = _style.choose_rows(num, _style.MAX_POINTS)
-    axes.scatter(
-        *points[drawn, :2].T,
-        s=float(np.clip(6000 / len(drawn), 4, 22)),
-        alpha=float(np.clip(2500 / len(drawn), 0.45, 0.85)),
-        linewidths=0,
-        rasterized=True,
-        label=_points_label(num, len(drawn)),
-    )
+    _scatter(axes, *points[:, :2].T)
     circle = np.linspace(0, 2 * math.pi, 181)
     for radius, style in ((1, "-"), (2, "--")):
         share = 1 - math.exp(-(radius**2) / 2)
@@ -68,6 +63,66 @@ def draw_plane(axes: _style.Axes, points: Tensor) -> None:
     _legend_below(axes, axes.get_legend_handles_labels()[0])
     if dim > 2:
         axes.set_title(f"the first 2 of {dim} coordinates", fontsize="small")
+
+
+def draw_interval(axes: _style.Axes, points: Tensor) -> None:
+    """Draws points of [-1, 1], `(num, 1)`, as a histogram beside the uniform density."""
+    points = float_rows("draw_interval", "points", points)
+    bins = np.linspace(-1, 1, 33)
+    _draw_density(axes, points[:, 0], bins, np.full(33, 0.5), "uniform")
+    axes.set(xlabel="t", ylabel="density")
+
+
+def draw_globe(axes: _style.Axes, points: Tensor, title: str = "") -> None:
+    """Draws unit vectors `(num, 3)` by longitude and height, a map of equal areas (Lambert's cylindrical one).
+
+    Of more than 5000 points a random choice is drawn.
+    """
+    points = float_rows("draw_globe", "points", points)
+    _scatter(axes, np.arctan2(points[:, 1], points[:, 0]), points[:, 2])
+    _style.pi_axis(axes.xaxis, "longitude (rad)")
+    axes.set(ylabel="height", xlim=(-math.pi, math.pi))
+    axes.set_title(title, fontsize="small")
+    for edge in (-math.pi, math.pi):
+        axes.axvline(edge, color="k", linestyle="--", linewidth=1, label="one line" if edge > 0 else None)
+    _legend_below(axes, axes.get_legend_handles_labels()[0])
+
+
+def draw_band(axes: _style.Axes, points: Tensor, turns_over: str) -> None:
+    """Draws a in [-π/2, π/2) and a second coordinate, `(num, 2)`. The side edges are one, turned over.
+
+    Of more than 5000 points a random choice is drawn.
+    """
+    points = float_rows("draw_band", "points", points)
+    _scatter(axes, *points.T)
+    axes.set_xticks([-math.pi / 2, 0, math.pi / 2], ["-π/2", "0", "π/2"])
+    axes.set(xlabel="a (rad)", xlim=(-math.pi / 2, math.pi / 2))
+    top = math.pi if turns_over == "b" else 1.0
+    if turns_over == "b":
+        _style.pi_axis(axes.yaxis, "b (rad)")
+    else:
+        axes.set_ylabel(turns_over)
+    # Arrows that point up on one side and down on the other, as on a paper model.
+    for edge, way in ((-math.pi / 2, 1), (math.pi / 2, -1)):
+        ends = {"xy": (edge, way * top), "xytext": (edge, -way * top)}
+        axes.annotate("", **ends, arrowprops={"arrowstyle": "->", "color": "k"}, annotation_clip=False)
+    axes.set_title("the side edges are one, turned over", fontsize="small")
+    axes.set_ylim(-top, top)
+    _legend_below(axes, axes.get_legend_handles_labels()[0])
+
+
+def _scatter(axes: _style.Axes, x: np.ndarray, y: np.ndarray) -> None:
+    """Points, of more than 5000 a random choice."""
+    drawn = _style.choose_rows(len(x), _style.MAX_POINTS)
+    axes.scatter(
+        x[drawn],
+        y[drawn],
+        s=float(np.clip(6000 / len(drawn), 4, 22)),
+        alpha=float(np.clip(2500 / len(drawn), 0.45, 0.85)),
+        linewidths=0,
+        rasterized=True,
+        label=_points_label(len(x), len(drawn)),
+    )
 
 
 def _draw_density(axes: _style.Axes, values: np.ndarray, bins: np.ndarray, chance: np.ndarray, name: str) -> None:

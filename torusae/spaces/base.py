@@ -4,6 +4,7 @@ import abc
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from torusae.losses import LatentLoss
 _MIN_SQUARED_LENGTH = 1e-30
 MAX_PATHS = 1 << 16
 _MAX_ENERGY_POINTS = 500  # the energy statistic compares all pairs
+_MAX_UNEVENNESS_POINTS = 2000
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -148,7 +150,7 @@ class _Contract(abc.ABCMeta):
         missing = [name for name in ("raw_size", "point_size") if not hasattr(space, name)]
         if missing:
             raise TypeError(_missing(cls, missing))
-        for name in ("raw_size", "point_size", "code_size", "num_windings", "action_size"):
+        for name in ("raw_size", "point_size", "code_size", "num_windings", "action_size", "num_start_angles"):
             _checks.positive_int(
                 cls.__name__, name, getattr(space, name), least=int(name in ("raw_size", "point_size"))
             )
@@ -188,6 +190,7 @@ class Space(metaclass=_Contract):
     presets: tuple[str, ...] = ("none",)  # what `terms` knows; the first is the default
     num_windings: int = 0  # columns of `windings`
     action_size: int = 0  # columns of actions
+    num_start_angles: int = 0  # angles that `at_angles` can set
     is_stochastic: bool = False  # whether `point` draws random numbers in training
 
     @property
@@ -227,7 +230,7 @@ class Space(metaclass=_Contract):
 
     def at_angles(self, point: Tensor, angles: Tensor) -> Tensor:
         """Points like `point` whose first angles are `angles`, `(batch, count)`: see `start_at_circles`."""
-        raise ValueError(f"{self!r} has no angles. Received: a request for points at angles.")
+        raise ValueError(f"{self!r} has no angles that can be set. Received: a request for points at angles.")
 
     @property
     def densities(self) -> dict[str, Callable[..., Any]]:
@@ -373,6 +376,19 @@ def length(steps: Tensor) -> Tensor:
     # The root has no derivative at 0. The guard goes before the root: the gradient of an unselected NaN is NaN.
     at_zero = squares < _MIN_SQUARED_LENGTH
     return ops.where(at_zero, ops.zeros_like(squares), ops.sqrt(ops.where(at_zero, ops.ones_like(squares), squares)))
+
+
+def unevenness(loss: Callable[[np.ndarray], float], points: np.ndarray, share: float = 1.0) -> dict[str, Statistic]:
+    """The root of a uniform loss, a root mean square of moments, `{"unevenness": ...}`.
+
+    Args:
+        loss: Function from points to a loss that is a mean over pairs.
+        points: Float array `(num, point_size)`. Of more than 2000 points evenly spaced rows are used.
+        share: Float, the mean loss of `num` points of the prior, times `num`. Defaults to `1.0`.
+    """
+    num = min(len(points), _MAX_UNEVENNESS_POINTS)
+    value = loss(points[np.linspace(0, len(points) - 1, num).astype(int)])
+    return {"unevenness": Statistic(math.sqrt(max(value, 0.0)), math.sqrt(share / num))}
 
 
 def check_path_count(owner: str, count: int) -> None:

@@ -57,6 +57,7 @@ class Product(Space):
         self.point_size = sum(factor.point_size for factor in self.factors)
         self.num_windings = sum(factor.num_windings for factor in self.factors)
         self.action_size = sum(factor.action_size for factor in self.factors)
+        self.num_start_angles = sum(factor.num_start_angles for factor in self.factors)
         self.is_stochastic = any(factor.is_stochastic for factor in self.factors)
         self.parts = tuple(f"{name}.{part}" for name, factor in named for part in ("raw", "point", *factor.parts))
         presets = [preset for factor in self.factors for preset in factor.presets]
@@ -122,7 +123,7 @@ class Product(Space):
         """Points whose first factors have some angles. The other factors stay."""
         points = []
         for factor, own in zip(self.factors, self.split(point), strict=True):
-            count = min(factor.num_angles, angles.shape[1])
+            count = min(factor.num_start_angles, angles.shape[1])
             points.append(factor.at_angles(own, angles[:, :count]) if count else own)
             angles = angles[:, count:]
         return ops.concatenate(points, axis=-1)

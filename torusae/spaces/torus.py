@@ -70,7 +70,7 @@ class Torus(Space):
     def __init__(self, dim: int):
         self.dim = _checks.positive_int("Torus", "dim", dim)
         self.raw_size = self.point_size = 2 * self.dim
-        self.num_windings = self.action_size = self.dim
+        self.num_windings = self.action_size = self.num_start_angles = self.dim
 
     def __repr__(self) -> str:
         return f"Torus({self.dim})"

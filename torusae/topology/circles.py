@@ -13,7 +13,7 @@ from torusae.topology.alignment import align, short_basis
 
 _PRIME = 47  # of the coefficients: classes that vanish twice, as in a Klein bottle, are no circles
 _REACH = 0.5  # quantile of the landmarks' distances up to which classes are followed
-_LEAST_RATIO = 2.4  # below it no class is a circle: images make lasting classes of 2.1
+_LEAST_RATIO = 2.7  # sheets and images make lasting classes of 2.6 that both halves can share
 _LEAST_AGREEMENT = 0.9  # |mean exp(i difference)| of the angles that two halves of the rows give
 # Share of a class's death at which its cocycle is read: classes of noise, which could be added to it, are dead there.
 _SCALE = 0.9
@@ -63,7 +63,7 @@ def find_circles(x: Any, num_landmarks: int = 600, max_circles: int = 8, seed: i
     - At most 10000 random rows are divided into two halves. In each, rows are joined to their 12 nearest neighbours.
       Distances are lengths of shortest paths.
     - Persistent cohomology of a Rips complex on landmarks, by the package ripser.
-    - Candidates are the classes whose death is at least 2.4 times their birth.
+    - Candidates are the classes whose death is at least 2.7 times their birth.
     - Each candidate gives an angle whose differences along edges are least in the mean square. Integer combinations of
       the angles with the least differences become the basis: see `short_basis`.
     - The circles are the candidates that both halves agree on: the angles correspond to 0.9 after `align`. Gaps of

@@ -1,0 +1,255 @@
+"""Moments of spherical harmonics of a batch, on spheres and on rotations: the mean of a kernel over all pairs.
+
+The harmonics `Y` of degree `l` on the sphere S^n obey the addition theorem `Σ Y(x) Y(y) = N_l G_l(x·y)`. `N_l` is their
+number, `G_l` the Gegenbauer polynomial with `G_l(1) = 1`. So the squared moments of a degree are a mean over pairs.
+"""
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+from torusae._checks import Tensor
+from torusae.losses.base import LatentLoss, batch_size
+
+_MOST_DEGREES = 12  # float32 can't hold the coefficients of a higher polynomial
+
+
+def harmonic_loss(points: Tensor, order: int = 4, decay: float = 1.0, even: bool = False) -> Tensor:
+    """Squared moments of spherical harmonics: 0 when no harmonic up to a degree tells the batch from a uniform sphere.
+
+    Formula, over the harmonics `Y` of degrees `l` from 1 to `order` on the sphere S^n:
+    `F² = Σ w_l (mean Y(x))² / Σ w_l` with `w_l = l^-decay` and harmonics of mean square 1. By the addition theorem
+    `F² = mean_{s,t} Σ_l w_l N_l G_l(x_s·x_t) / Σ_l w_l N_l`. On a circle it is `diaphony_loss` with the same `order`
+    and `decay`.
+
+    Args:
+        points: Float tensor `(batch, n + 1)`, unit vectors, n at least 1.
+        order: Integer from 1 to 12, the largest degree. Defaults to `4`.
+        decay: Float, not negative: how fast the weights fall with the degree. Defaults to `1.0`.
+        even: Boolean, whether only even degrees count. Then `x` and `-x` are the same: the loss of a projective space.
+            Defaults to `False`.
+
+    Returns:
+        Scalar tensor, float32 (float64 for float64 input): 1 with all points in one place, `1 / batch` on average for
+        independent uniform points.
+
+    Raises:
+        TypeError: If `points` are not floating-point numbers, or `order` is not an integer.
+        ValueError: If `points` are not of rank 2 or have one column, `order` is out of range, or `decay` is negative.
+
+    Notes:
+        The value couples the whole batch. Cost `O(batch² (n + order))`, deterministic, invariant to rotations.
+
+    Example:
+
+    >>> import keras, torusae
+    >>> poles = keras.ops.convert_to_tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
+    >>> round(float(torusae.losses.harmonic_loss(poles, order=1)), 4)
+    0.0
+    >>> round(float(torusae.losses.harmonic_loss(poles, order=2, even=True)), 4)
+    1.0
+
+    Reference:
+        Schoenberg (1942), Positive definite functions on spheres; Choirat & Seri (2013), Numerical properties of
+        generalized discrepancies on spheres of arbitrary dimension.
+    """
+    owner = "harmonic_loss"
+    points = _checks.float_tensor(owner, "points", points, 2, "(batch, n + 1)")
+    order, decay = _checked(owner, order, decay, least=2 if even else 1)
+    if points.shape[1] < 2:
+        raise ValueError(f"{owner}: `points` must have 2 or more columns. Received: points.shape={points.shape}.")
+    # Newton's iteration towards unit length moves no unit vector. Its derivative drops the gradient along the radius,
+    # which would count in the size of a pull and move nothing.
+    points = 1.5 * points - 0.5 * points * ops.sum(points * points, axis=-1, keepdims=True)
+    cosines = points @ ops.transpose(points)
+    return _mean_over_pairs(cosines * cosines if even else cosines, points.shape[1] - 1, _degrees(order, even), decay)
+
+
+def character_loss(rotations: Tensor, order: int = 2, decay: float = 1.0) -> Tensor:
+    """Squared moments of the rotation group's matrix elements: 0 when none tells the batch from Haar measure.
+
+    Formula, with the angle `θ` between two rotations of the batch and the characters `χ_l`:
+    `F² = mean_{s,t} Σ_l w_l (2l + 1) χ_l(θ_st) / Σ_l w_l (2l + 1)²`, `χ_l(θ) = sin((2l + 1) θ/2) / sin(θ/2)`,
+    `w_l = l^-decay`, `l` from 1 to `order`. It is `harmonic_loss` of the unit quaternions, even degrees up to
+    `2 * order`.
+
+    Args:
+        rotations: Float tensor `(batch, 9)`, rotation matrices row by row.
+        order: Integer from 1 to 6. Defaults to `2`.
+        decay: Float, not negative: how fast the weights fall with `l`. Defaults to `1.0`.
+
+    Returns:
+        Scalar tensor, float32 (float64 for float64 input): 1 with all rotations equal, `1 / batch` on average for
+        independent rotations of Haar measure.
+
+    Raises:
+        TypeError: If `rotations` are not floating-point numbers, or `order` is not an integer.
+        ValueError: If `rotations` are not of shape `(batch, 9)`, `order` is out of range, or `decay` is negative.
+
+    Notes:
+        The value couples the whole batch. Cost `O(batch² order)`, deterministic, invariant to rotations on both sides.
+
+    Example:
+
+    >>> import keras, torusae
+    >>> rotations = torusae.spaces.SO3().sample(1, seed=0)
+    >>> round(float(torusae.losses.character_loss(rotations)), 4)
+    1.0
+
+    Reference:
+        Diaconis (1988), Group Representations in Probability and Statistics.
+    """
+    owner = "character_loss"
+    rotations = _checks.float_tensor(owner, "rotations", rotations, 2, "(batch, 9)")
+    order, decay = _checked(owner, order, decay, most=_MOST_DEGREES // 2)
+    if rotations.shape[1] != 9:
+        raise ValueError(
+            f"{owner}: `rotations` must have shape (batch, 9), matrices row by row. "
+            f"Received: rotations.shape={tuple(rotations.shape)}."
+        )
+    # As in `harmonic_loss`: the iteration moves no rotation, and drops the gradient that leads off the rotations.
+    matrices = ops.reshape(rotations, (-1, 3, 3))
+    cubes = ops.matmul(matrices, ops.matmul(ops.transpose(matrices, (0, 2, 1)), matrices))
+    rotations = 1.5 * rotations - 0.5 * ops.reshape(cubes, (-1, 9))
+    # The trace of Rᵀ R' is 1 + 2 cos θ, and cos(θ/2) is the cosine between the quaternions.
+    squared_cosines = 0.25 * (1.0 + rotations @ ops.transpose(rotations))
+    return _mean_over_pairs(squared_cosines, 3, _degrees(2 * order, True), decay)
+
+
+def _checked(owner: str, order: int, decay: float, least: int = 1, most: int = _MOST_DEGREES) -> tuple[int, float]:
+    order = _checks.positive_int(owner, "order", order, least=least, most=most)
+    return order, _checks.positive_float(owner, "decay", decay, zero_allowed=True)
+
+
+def _mean_over_pairs(variable: Tensor, n: int, degrees: tuple[int, ...], decay: float) -> Tensor:
+    """The mean of a kernel over all pairs: of their cosines, or of the squares of these for even degrees."""
+    values, constant = _kernel(variable, n, degrees, decay)
+    return ops.sum(values) / batch_size(variable) ** 2 + constant
+
+
+def _kernel(variable: Any, n: int, degrees: tuple[int, ...], decay: float) -> tuple[Any, float]:
+    """The kernel without its constant, by Horner's rule, of a tensor or a NumPy array; and the constant."""
+    even = all(degree % 2 == 0 for degree in degrees)
+    coefficients = _coefficients(n, degrees, decay)[:: 2 if even else 1]
+    values = coefficients[-1] * variable
+    for coefficient in coefficients[-2:0:-1]:
+        values = (values + coefficient) * variable
+    return values, coefficients[0]
+
+
+def _degrees(order: int, even: bool) -> tuple[int, ...]:
+    return tuple(range(2, order + 1, 2) if even else range(1, order + 1))
+
+
+@lru_cache(maxsize=32)
+def _coefficients(n: int, degrees: tuple[int, ...], decay: float) -> list[float]:
+    """The polynomial `Σ_l w_l N_l G_l(t) / Σ_l w_l N_l` on S^n, the constant first."""
+    weights = {degree: degree**-decay * num_harmonics(n, degree) for degree in degrees}
+    variable = np.polynomial.Polynomial([0.0, 1.0])
+    gegenbauer = [np.polynomial.Polynomial([1.0]), variable]
+    for m in range(1, max(degrees)):
+        gegenbauer.append(((2 * m + n - 1) * variable * gegenbauer[m] - m * gegenbauer[m - 1]) / (m + n - 1))
+    kernel = sum(weight * gegenbauer[degree] for degree, weight in weights.items()) / sum(weights.values())
+    return [float(coefficient) for coefficient in kernel.coef]
+
+
+def num_harmonics(n: int, degree: int) -> int:
+    """The number of spherical harmonics of a degree of at least 1 on S^n."""
+    return math.comb(n + degree, n) - (math.comb(n + degree - 2, n) if degree > 1 else 0)
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class HarmonicLoss(LatentLoss):
+    """Squared moments of spherical harmonics as an object. See `harmonic_loss`.
+
+    A batch of `S` independent uniform points has the loss `1 / S` on average.
+
+    Args:
+        order: Integer from 1 to 12, the largest degree. Defaults to `4`.
+        decay: Float, not negative. Defaults to `1.0`.
+        even: Boolean, whether only even degrees count. Defaults to `False`.
+        name: String. Defaults to `"harmonics"`.
+
+    Raises:
+        TypeError: If `order` is not an integer.
+        ValueError: If `order` is out of range, or `decay` is negative.
+
+    Example:
+
+    >>> import keras, torusae
+    >>> round(float(torusae.losses.HarmonicLoss()(keras.ops.convert_to_tensor([[0.0, 0.6, 0.8]]))), 4)
+    1.0
+
+    Reference:
+        Schoenberg (1942).
+    """
+
+    reads = "point"
+    default_weight = 3.0
+
+    def __init__(self, order: int = 4, decay: float = 1.0, even: bool = False, name: str = "harmonics"):
+        super().__init__(name)
+        self.order, self.decay = _checked("HarmonicLoss", order, decay, least=2 if even else 1)
+        self.even = bool(even)
+
+    def call(self, values):
+        return harmonic_loss(values, self.order, self.decay, self.even)
+
+    def of_array(self, points: np.ndarray) -> float:
+        """The loss of unit vectors in a NumPy array, in float64."""
+        cosines = points @ points.T
+        variable = cosines * cosines if self.even else cosines
+        values, constant = _kernel(variable, points.shape[1] - 1, _degrees(self.order, self.even), self.decay)
+        return float(values.mean() + constant)
+
+    def get_config(self):
+        return {**super().get_config(), "order": self.order, "decay": self.decay, "even": self.even}
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class CharacterLoss(LatentLoss):
+    """Squared moments of the rotation group as an object. See `character_loss`.
+
+    A batch of `S` independent rotations of Haar measure has the loss `1 / S` on average.
+
+    Args:
+        order: Integer from 1 to 6. Defaults to `2`.
+        decay: Float, not negative. Defaults to `1.0`.
+        name: String. Defaults to `"characters"`.
+
+    Raises:
+        TypeError: If `order` is not an integer.
+        ValueError: If `order` is out of range, or `decay` is negative.
+
+    Example:
+
+    >>> import keras, torusae
+    >>> round(float(torusae.losses.CharacterLoss()(keras.ops.reshape(keras.ops.eye(3), (1, 9)))), 4)
+    1.0
+
+    Reference:
+        Diaconis (1988).
+    """
+
+    reads = "point"
+    default_weight = 3.0
+
+    def __init__(self, order: int = 2, decay: float = 1.0, name: str = "characters"):
+        super().__init__(name)
+        self.order, self.decay = _checked("CharacterLoss", order, decay, most=_MOST_DEGREES // 2)
+
+    def call(self, values):
+        return character_loss(values, self.order, self.decay)
+
+    def of_array(self, points: np.ndarray) -> float:
+        """The loss of rotation matrices in a NumPy array, in float64."""
+        values, constant = _kernel(0.25 * (1 + points @ points.T), 3, _degrees(2 * self.order, True), self.decay)
+        return float(values.mean() + constant)
+
+    def get_config(self):
+        return {**super().get_config(), "order": self.order, "decay": self.decay}

@@ -1,0 +1,113 @@
+"""Formulas that spheres, rotations and their quotients share: directions, arcs, great circles, rotation matrices."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+from torusae._backend import constant, direct_ops
+from torusae._checks import Tensor
+from torusae.spaces.base import length
+
+_MIN_SQUARED_LENGTH = 1e-30
+_NO_DIRECTION = 1e-6  # of a float32 arc: its direction is rounding error
+_HALVINGS, _ORDER = 5, 8  # with 32 parts of a turn, eight powers are exact to float32
+
+
+def unit(values: Tensor) -> Tensor:
+    """Rows of length 1. A row of zeros becomes the first axis, with gradient 0."""
+    squares = ops.sum(values * values, axis=-1, keepdims=True)
+    first = constant(np.eye(1, values.shape[-1]), values)
+    values = ops.where(squares < _MIN_SQUARED_LENGTH, first, values)
+    return values / ops.sqrt(ops.sum(values * values, axis=-1, keepdims=True))
+
+
+def arc(a: Tensor, b: Tensor) -> Tensor:
+    """The angle between rows of unit vectors, `[0, π]`: `2 atan2(|a - b|, |a + b|)` (Kahan 2006).
+
+    It is exact for all angles, and its gradient is 0 where the vectors are equal or opposite.
+    """
+    return 2.0 * direct_ops(a).arctan2(length(a - b), length(a + b))
+
+
+def great_circles(start: np.ndarray, end: np.ndarray, extra: Any, shares: np.ndarray) -> np.ndarray:
+    """Points on great circles through pairs of unit vectors, `(rows, steps, size)`, float64.
+
+    Args:
+        start: Float array `(rows, size)`.
+        end: Float array `(rows, size)`.
+        extra: Float or float array `(rows,)`: the angle of the whole way is that of the short one and this one.
+        shares: Float array `(rows, steps)` or `(1, steps)`, the share of the way.
+    """
+    start, end = np.asarray(start, "float64"), np.asarray(end, "float64")
+    across = end - np.sum(start * end, axis=1, keepdims=True) * start
+    # Equal or opposite points lie on many great circles: any will do.
+    other = np.eye(start.shape[1])[np.argmin(np.abs(start), axis=1)]
+    other = other - np.sum(start * other, axis=1, keepdims=True) * start
+    across = np.where(np.linalg.norm(across, axis=1, keepdims=True) < _NO_DIRECTION, other, across)
+    across = across / np.linalg.norm(across, axis=1, keepdims=True)
+    angle = 2 * np.arctan2(np.linalg.norm(start - end, axis=1), np.linalg.norm(start + end, axis=1)) + extra
+    steps = (angle[:, None] * shares)[..., None]
+    return np.cos(steps) * start[:, None] + np.sin(steps) * across[:, None]
+
+
+def rotation_matrices(angles: Tensor, size: int) -> Tensor:
+    """`exp` of skew matrices, `(..., size, size)`. Entries are angles in the planes (0, 1), (0, 2), ..., (1, 2), ...
+
+    A single angle in the plane (i, j) turns axis i towards axis j. Negative angles give the inverse.
+    """
+    angles = ops.convert_to_tensor(angles)
+    skew = ops.matmul(angles, constant(_skew_basis(size) / 2.0**_HALVINGS, angles))  # of rank 1 or 2
+    skew = ops.reshape(skew, (size, size) if len(angles.shape) == 1 else (-1, size, size))
+    identity = constant(np.eye(size), angles)
+    turned = identity
+    for power in range(_ORDER, 0, -1):
+        turned = identity + ops.matmul(skew, turned) / power
+    for _ in range(_HALVINGS):
+        turned = ops.matmul(turned, turned)
+    return turned
+
+
+@lru_cache(maxsize=32)
+def _skew_basis(size: int) -> np.ndarray:
+    """One matrix per plane, `(size (size - 1) / 2, size²)`."""
+    rows, columns = np.triu_indices(size, 1)
+    basis = np.zeros((len(rows), size, size))
+    planes = np.arange(len(rows))
+    basis[planes, columns, rows], basis[planes, rows, columns] = 1, -1
+    return basis.reshape(len(rows), size * size)
+
+
+def turned(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """Matrices `(size, size)` or `(batch, size, size)` times rows of vectors, `(batch, size)`."""
+    return ops.matmul(matrices, vectors[..., None])[..., 0]
+
+
+def action_tensor(owner: str, action: Tensor, size: int, like: Tensor) -> Tensor:
+    """An action of shape `(size,)` or `(batch, size)` as a float tensor of the dtype of the points."""
+    action = _checks.float_tensor(owner, "action", action)
+    if len(action.shape) not in (1, 2) or action.shape[-1] != size:
+        raise ValueError(
+            f"{owner}: `action` must have shape ({size},) or (batch, {size}). Received: "
+            f"action.shape={tuple(action.shape)}."
+        )
+    return ops.cast(action, like.dtype)
+
+
+def path_rows(owner: str, windings: Any, columns: int, num_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Checked windings `(num_paths, columns)`, integers, and the shares of the way of each step, `(1, num_steps)`."""
+    windings = np.asarray(ops.convert_to_numpy(windings) if ops.is_tensor(windings) else windings)
+    if windings.ndim != 2 or windings.shape[1] != columns or windings.dtype.kind not in "iu":
+        raise ValueError(
+            f"{owner}: `windings` must be integers of shape (num_paths, {columns}). Received: "
+            f"windings.shape={windings.shape}, dtype={windings.dtype}."
+        )
+    num_steps = _checks.positive_int(owner, "num_steps", num_steps, least=2)
+    return windings, np.linspace(0, 1, num_steps)[None]
+
+
+def host(*points: Tensor) -> list[np.ndarray]:
+    """Points as float64 arrays."""
+    return [np.asarray(ops.convert_to_numpy(each), "float64") for each in points]

@@ -1,0 +1,166 @@
+"""Quotients of a space by a group of two: each point stands for itself and for its image."""
+
+import abc
+import itertools
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from keras import ops
+
+from torusae import _checks, metrics
+from torusae._backend import constant
+from torusae._checks import Tensor
+from torusae.angles import polar_angles
+from torusae.losses import DiaphonyLoss
+from torusae.spaces import _geometry
+from torusae.spaces.base import Space, Term, unevenness
+
+_ORDER, _DECAY = 4, 1.0
+
+
+class Quotient(Space):
+    """Base of quotients by a group of two. A subclass sets `cover` and `signs`.
+
+    A point is one of the two points of the cover that stand for it. So its code must be the same for both.
+    A winding names a path: first the number of the image of the end (0 or 1), then a winding of the cover.
+    """
+
+    presets = ("uniform", "none")
+
+    cover: Space
+    """The space with twice as many points."""
+
+    signs: ClassVar[tuple[int, ...]]
+    """The image of a point: these, one per column or one for all, times the point."""
+
+    ways_to_image: ClassVar[int] = 1
+    """How many of the cover's windings lead to each image. The others go around more than once."""
+
+    def image(self, point: Tensor) -> Tensor:
+        """The other points of the cover that stand for the same points. NumPy arrays stay such."""
+        signs = np.array(self.signs)
+        return point * (signs if isinstance(point, np.ndarray) else constant(signs, point))
+
+    def sample(self, num_samples, seed=None):
+        """Points drawn from the prior, `(num_samples, point_size)`. See `Torus.sample`."""
+        return self.cover.sample(num_samples, seed)
+
+    def distance(self, a, b):
+        """The length of the shortest path between points, `(batch,)`: the least of the cover's over both images."""
+        a, b = _checks.float_pair(f"{type(self).__name__}.distance", 2, "(batch, point_size)", a=a, b=b)
+        return ops.minimum(self.cover.distance(a, b), self.cover.distance(a, self.image(b)))
+
+    def windings(self, start, end):
+        """The ways to both images, the shortest first: `(num_paths, num_windings)`."""
+        ends = [ops.convert_to_tensor(end), self.image(ops.convert_to_tensor(end))]
+        near = [float(self.cover.distance(start[None], each[None])[0]) for each in ends]
+        rows = []
+        for number in np.argsort(near, kind="stable"):
+            ways = ops.convert_to_numpy(self.cover.windings(start, ends[number]))[: self.ways_to_image]
+            rows.append(np.concatenate([np.full((len(ways), 1), number), ways], axis=1))
+        return ops.convert_to_tensor(np.concatenate(rows).astype("int32"))
+
+    def paths(self, start, end, windings, num_steps=12):
+        """Paths of the cover to the end or to its image, one per row of `windings`."""
+        owner = f"{type(self).__name__}.paths"
+        windings, _ = _geometry.path_rows(owner, windings, self.num_windings, num_steps)
+        if not np.isin(windings[:, 0], (0, 1)).all():
+            raise ValueError(
+                f"{owner}: the first column of `windings` must be the number of an image, 0 or 1. "
+                f"Received: {sorted({int(number) for number in windings[:, 0]})}."
+            )
+        ends = [ops.convert_to_tensor(end), self.image(ops.convert_to_tensor(end))]
+        paths = np.empty((len(windings), num_steps, self.point_size), "float32")
+        for number in set(windings[:, 0].tolist()):
+            rows = windings[:, 0] == number
+            own = self.cover.paths(start, ends[number], ops.convert_to_tensor(windings[rows, 1:]), num_steps)
+            paths[rows] = ops.convert_to_numpy(own)
+        return ops.convert_to_tensor(paths)
+
+    def shortest(self, start, end, shares):
+        """Points on the shortest paths of the cover to the nearer image."""
+        image = self.image(end)
+        is_near = self.cover.distance(start, end) <= self.cover.distance(start, image)
+        return self.cover.shortest(start, ops.where(is_near[:, None], end, image), shares)
+
+    def get_config(self):
+        """Returns `{}`."""
+        return {}
+
+
+class FlatQuotient(Quotient):
+    """A circle with the angle a, and a second coordinate that half a turn of a turns over.
+
+    A subclass defines `flat`, `lifts`, `keeps`, `chart` and `weight`. Its code begins with `cos 2a` and `sin 2a`.
+    """
+
+    parts = ("orbit",)
+    action_size = 1
+    weight: ClassVar[float]
+    """The default weight of the uniform term, from short trainings with weights of 1 to 10."""
+
+    @abc.abstractmethod
+    def flat(self, point: Tensor) -> tuple[Tensor, Tensor]:
+        """The angle a and the second coordinate of tensors of points, each `(batch, 1)`."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def lifts(a: Any, second: Any) -> list[tuple[Any, Any]]:
+        """Pairs of angles on a torus of two circles that stand for a point, of tensors or NumPy arrays."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def keeps(k: int, m: int) -> bool:
+        """Whether the mean of the wave `e^{i (k a + m b)}` over the lifts of a point is not 0."""
+
+    @abc.abstractmethod
+    def chart(self, points: np.ndarray) -> np.ndarray:
+        """The angle a in `[-π/2, π/2]` and the second coordinate of arrays of points, `(num, 2)`."""
+
+    def part(self, name, raw, point):
+        """Besides the raw values and points: `"orbit"`, the lifts of all points to a torus, `(lifts * batch, 2)`."""
+        if name != "orbit":
+            return super().part(name, raw, point)
+        return ops.concatenate([ops.concatenate(pair, axis=-1) for pair in self.lifts(*self.flat(point))])
+
+    def terms(self, preset):
+        """The term of a preset: see the class."""
+        _checks.option(type(self).__name__, "preset", preset, self.presets)
+        return [Term(DiaphonyLoss(_ORDER, 2, _DECAY), self.weight, reads="orbit")] if preset == "uniform" else []
+
+    def angles(self, point):
+        """`2a`, `(batch, 1)`, radians, `[-π, π)`."""
+        return polar_angles(self.code(point)[:, :2])
+
+    def statistics(self, points):
+        """`{"unevenness": ...}`: the root of the uniform loss."""
+
+        def loss(points):
+            k, moduli = metrics.moment_spectrum(self._lifted(points), order=_ORDER, interactions=2)
+            return np.average(moduli**2, weights=np.prod(np.maximum(1.0, abs(k)), axis=1) ** -_DECAY)
+
+        return unevenness(loss, points, _mean_over_orbits(self.keeps))
+
+    def _lifted(self, points: np.ndarray) -> np.ndarray:
+        return np.concatenate(
+            [np.concatenate(pair, axis=1) for pair in self.lifts(*np.split(self.chart(points), 2, 1))]
+        )
+
+    def in_domain(self, points: np.ndarray) -> np.ndarray:
+        """The points or their images with a in `[-π/2, π/2]`."""
+        return np.where(points[:, :1] < 0, self.image(points), points)
+
+
+def _mean_over_orbits(keeps: Callable[[int, int], bool]) -> float:
+    """The mean loss of the orbit of one random point, from the waves that an orbit keeps.
+
+    Their second factor is a cosine or a sine, whose mean square is 1/2; waves of a alone stay.
+    """
+    total = kept = 0.0
+    for k, m in itertools.product(range(-_ORDER, _ORDER + 1), repeat=2):
+        if (k, m) != (0, 0):
+            weight = (max(1, abs(k)) * max(1, abs(m))) ** -_DECAY
+            total += weight
+            kept += weight * keeps(k, m) * (0.5 if m else 1.0)
+    return kept / total

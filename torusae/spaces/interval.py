@@ -1,0 +1,93 @@
+"""One bounded coordinate."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+from torusae.losses import QuantileLoss
+from torusae.spaces import _geometry
+from torusae.spaces.base import Space, Statistic, Term, length, seed_generator
+
+_WEIGHT = 5.0  # of 1 to 10: more changes little
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+def uniform_quantiles(probabilities):
+    """The quantiles of the uniform distribution on [-1, 1]."""
+    return 2 * probabilities - 1
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class Interval(Space):
+    """The interval [-1, 1]: one bounded coordinate. A point is its own code.
+
+    Prior: uniform. The point is the hyperbolic tangent of the raw value.
+
+    Presets: `"uniform"`, the default: `QuantileLoss` with the uniform distribution's quantiles, the squared
+    2-Wasserstein distance; `"none"`.
+
+    Example:
+
+    >>> import torusae
+    >>> cylinder = torusae.Torus(1) * torusae.spaces.Interval()
+    >>> cylinder.point_size
+    3
+    """
+
+    raw_size = point_size = 1
+    presets = ("uniform", "none")
+
+    def __repr__(self) -> str:
+        return "Interval()"
+
+    def point(self, raw, seed=None):
+        """`tanh(raw)`."""
+        return ops.tanh(raw)
+
+    def terms(self, preset):
+        """The term of a preset: see the class."""
+        _checks.option("Interval", "preset", preset, self.presets)
+        if preset == "none":
+            return []
+        return [Term(QuantileLoss(quantile_function=uniform_quantiles), _WEIGHT, reads="point")]
+
+    def sample(self, num_samples, seed=None):
+        """Points drawn from the prior, `(num_samples, 1)`. See `Torus.sample`."""
+        num_samples = _checks.positive_int("Interval.sample", "num_samples", num_samples)
+        return keras.random.uniform((num_samples, 1), -1.0, 1.0, dtype="float32", seed=seed_generator(seed))
+
+    def distance(self, a, b):
+        """The difference of points, `(batch,)`, without its sign."""
+        a, b = _checks.float_pair("Interval.distance", 2, "(batch, 1)", a=a, b=b)
+        return length(a - b)
+
+    def paths(self, start, end, windings, num_steps=12):
+        """The straight line, once per row of `windings`, which has no columns."""
+        windings, shares = _geometry.path_rows("Interval.paths", windings, 0, num_steps)
+        start, end = _geometry.host(start, end)
+        line = (1 - shares) * start + shares * end
+        return ops.convert_to_tensor(np.tile(line[..., None], (len(windings), 1, 1)).astype("float32"))
+
+    def shortest(self, start, end, shares):
+        """Points on straight lines."""
+        return start + shares[:, None] * (end - start)
+
+    def statistics(self, points):
+        """`{"ks": ...}`: the Kolmogorov-Smirnov statistic against the uniform distribution, `(1,)`."""
+        ranks = np.arange(len(points) + 1)[:, None] / len(points)
+        shares = (np.sort(points, axis=0) + 1) / 2
+        value = np.maximum(ranks[1:] - shares, shares - ranks[:-1]).max(axis=0)
+        return {"ks": Statistic(value, 0.869 / math.sqrt(len(points)))}
+
+    def draw(self, axes, points):
+        """Draws a histogram beside the density of the prior."""
+        from torusae.plots.spaces import draw_interval
+
+        draw_interval(axes, points)
+
+    def get_config(self):
+        """Returns `{}`."""
+        return {}

@@ -1,0 +1,105 @@
+"""The Klein bottle."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+from torusae.angles import polar_angles, to_cartesian
+from torusae.spaces import _geometry
+from torusae.spaces._quotient import FlatQuotient
+from torusae.spaces.torus import Torus
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class KleinBottle(FlatQuotient):
+    """The Klein bottle: a torus of two circles with `(a, b)` and `(a + π, -b)` made one.
+
+    A point is `(cos a, cos b, sin a, sin b)`, one of two. The code is the same for both:
+    `(cos 2a, sin 2a, cos b, cos a sin b, sin a sin b)`. Half a turn of a closes a path and turns b over; the angle of
+    the space is `2a`, radians.
+
+    Raw values are five numbers in the order of the code. The first two give `2a`, and with either half of it the others
+    give `b`. So the code has no seam: no continuous choice of one of the two points exists on the whole space.
+
+    Prior: uniform in a and b.
+
+    Presets: `"uniform"`, the default: `DiaphonyLoss` of all points and their images on the torus; `"none"`.
+
+    Example:
+
+    >>> import torusae
+    >>> bottle = torusae.spaces.KleinBottle()
+    >>> point = bottle.sample(1, seed=0)
+    >>> bottle.code(point).shape[1], abs(round(float(bottle.distance(point, bottle.image(point))[0]), 4))
+    (5, 0.0)
+
+    Reference:
+        Klein (1882); the code and the loss are torusae choices.
+    """
+
+    cover = Torus(2)
+    signs = (-1, 1, -1, -1)
+    ways_to_image = 2
+    weight = 5.0
+    raw_size, point_size, num_windings = 5, 4, 3
+
+    def __repr__(self) -> str:
+        return "KleinBottle()"
+
+    @property
+    def code_size(self):
+        """5: see the class."""
+        return 5
+
+    def point(self, raw, seed=None):
+        """Points with a in `[-π/2, π/2)`."""
+        raw = _checks.float_tensor("KleinBottle.point", "raw", raw, 2, "(batch, 5)")
+        a = polar_angles(raw[:, :2]) / 2
+        across = raw[:, 3:4] * ops.cos(a) + raw[:, 4:] * ops.sin(a)
+        b = polar_angles(ops.concatenate([raw[:, 2:3], across], axis=-1))
+        angles = ops.concatenate([a, b], axis=-1)
+        return to_cartesian(ops.ones_like(angles), angles)
+
+    def code(self, point):
+        """See the class."""
+        cos_a, cos_b, sin_a, sin_b = ops.split(point, 4, axis=-1)
+        double = [cos_a * cos_a - sin_a * sin_a, 2 * cos_a * sin_a]
+        return ops.concatenate([*double, cos_b, cos_a * sin_b, sin_a * sin_b], axis=-1)
+
+    def flat(self, point):
+        """The angles a and b, each `(batch, 1)`."""
+        return ops.split(polar_angles(point), 2, axis=-1)
+
+    @staticmethod
+    def lifts(a, second):
+        """Both points of the torus."""
+        return [(a, second), (a + math.pi, -second)]
+
+    @staticmethod
+    def keeps(k, m):
+        """The cosine of b for an even number of turns along a, and its sine for an odd one."""
+        return m != 0 or k % 2 == 0
+
+    def sample(self, num_samples, seed=None):
+        """Points drawn from the prior, `(num_samples, 4)`. See `Torus.sample`."""
+        angles = self.cover.angles(self.cover.sample(num_samples, seed))
+        return to_cartesian(ops.ones_like(angles), angles)
+
+    def act(self, point, action):
+        """Points moved along a by angles, radians, `(1,)` or `(batch, 1)`. π turns b over."""
+        action = _geometry.action_tensor("KleinBottle.act", action, 1, point)
+        return self.cover.act(point, ops.concatenate([action, ops.zeros_like(action)], axis=-1))
+
+    def chart(self, points):
+        """a in `[-π/2, π/2]` and b, radians."""
+        points = self.in_domain(points)
+        return np.arctan2(points[:, 2:], points[:, :2])
+
+    def draw(self, axes, points):
+        """Draws a and b. The left and right edges are one, with b turned over."""
+        from torusae.plots.spaces import draw_band
+
+        draw_band(axes, self.chart(points), turns_over="b")

@@ -1,0 +1,98 @@
+"""The Möbius band."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+from torusae.angles import polar_angles
+from torusae.spaces import _geometry
+from torusae.spaces._quotient import FlatQuotient
+from torusae.spaces.interval import Interval
+from torusae.spaces.sphere import Sphere
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class MobiusBand(FlatQuotient):
+    """The Möbius band: a circle times the interval [-1, 1], with `(a, t)` and `(a + π, -t)` made one.
+
+    A point is `(cos a, sin a, t)`, one of two. The code is the same for both: `(cos 2a, sin 2a, t cos a, t sin a)`.
+    Half a turn of a closes a path and turns t over; the angle of the space is `2a`, radians.
+
+    Raw values are four numbers: the first two give `2a`, and with either half of it the others give
+    `t = tanh(p cos a + q sin a)`. So the code has no seam.
+
+    Prior: uniform in a and t.
+
+    Presets: `"uniform"`, the default: `DiaphonyLoss` of all points and their images, with the interval unfolded to a
+    circle; `"none"`.
+
+    Example:
+
+    >>> import torusae
+    >>> band = torusae.spaces.MobiusBand()
+    >>> point = band.sample(1, seed=0)
+    >>> band.code(point).shape[1], abs(round(float(band.distance(point, band.image(point))[0]), 4))
+    (4, 0.0)
+
+    Reference:
+        Möbius (1865); the code and the loss are torusae choices.
+    """
+
+    cover = Sphere(1) * Interval()
+    signs = (-1,)
+    weight = 5.0
+    raw_size, point_size, num_windings = 4, 3, 2
+
+    def __repr__(self) -> str:
+        return "MobiusBand()"
+
+    @property
+    def code_size(self):
+        """4: see the class."""
+        return 4
+
+    def point(self, raw, seed=None):
+        """Points with a in `[-π/2, π/2)`."""
+        raw = _checks.float_tensor("MobiusBand.point", "raw", raw, 2, "(batch, 4)")
+        a = polar_angles(raw[:, :2]) / 2
+        cos_a, sin_a = ops.cos(a), ops.sin(a)
+        return ops.concatenate([cos_a, sin_a, ops.tanh(raw[:, 2:3] * cos_a + raw[:, 3:] * sin_a)], axis=-1)
+
+    def code(self, point):
+        """See the class."""
+        cos_a, sin_a, t = ops.split(point, 3, axis=-1)
+        return ops.concatenate([cos_a * cos_a - sin_a * sin_a, 2 * cos_a * sin_a, t * cos_a, t * sin_a], axis=-1)
+
+    def flat(self, point):
+        """The angle a and t, each `(batch, 1)`."""
+        return polar_angles(point[:, :2]), point[:, 2:]
+
+    @staticmethod
+    def lifts(a, second):
+        """a and `±u` with `u = π (t + 1) / 2`, the interval unfolded to a circle, of both points of the cylinder."""
+        u = (math.pi / 2) * (second + 1)
+        return [(a, u), (a, -u), (a + math.pi, math.pi - u), (a + math.pi, u - math.pi)]
+
+    @staticmethod
+    def keeps(k, m):
+        """Cosines of u, those that half a turn does not change in sign."""
+        return (k + m) % 2 == 0
+
+    def act(self, point, action):
+        """Points moved along a by angles, radians, `(1,)` or `(batch, 1)`. π turns t over."""
+        action = _geometry.action_tensor("MobiusBand.act", action, 1, point)
+        return self.cover.act(point, action)
+
+    def chart(self, points):
+        """a in `[-π/2, π/2]`, radians, and t."""
+        points = self.in_domain(points)
+        return np.stack([np.arctan2(points[:, 1], points[:, 0]), points[:, 2]], axis=1)
+
+    def draw(self, axes, points):
+        """Draws a and t. The left and right edges are one, with t turned over."""
+        from torusae.plots.spaces import draw_band
+
+        draw_band(axes, self.chart(points), turns_over="t")

@@ -1,0 +1,126 @@
+"""Spheres."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+from torusae.angles import polar_angles
+from torusae.losses import HarmonicLoss
+from torusae.spaces import _geometry
+from torusae.spaces.base import Space, Term, seed_generator, unevenness
+
+_WEIGHT = 5.0  # of 1 to 10: unevenness falls to a fifth, and the reconstruction error rises by a fifth
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class Sphere(Space):
+    """The sphere S^n: unit vectors in n + 1 dimensions. A point is its own code.
+
+    Prior: uniform. `Sphere(1)` is a circle without a radius; it has an angle. `Torus(1)` is one with a radius.
+
+    Raw values are n + 1 numbers: the point is their direction.
+
+    Presets: `"uniform"`, the default: `HarmonicLoss`; `"none"`.
+
+    Args:
+        n: Integer, at least 1, the dimension of the sphere: 2 is the globe. Defaults to `2`.
+
+    Raises:
+        TypeError: If `n` is not an integer.
+        ValueError: If `n` is below 1.
+
+    Example:
+
+    >>> import torusae
+    >>> globe = torusae.spaces.Sphere(2)
+    >>> poles = globe.point([[0.0, 0.0, 5.0], [0.0, 0.0, -0.1]])
+    >>> round(float(globe.distance(poles[:1], poles[1:])[0]), 4)
+    3.1416
+
+    Reference:
+        Davidson et al. (2018), arXiv:1804.00891, for spheres in autoencoders; the loss is a torusae choice.
+    """
+
+    presets = ("uniform", "none")
+    num_windings = 1
+
+    def __init__(self, n: int = 2):
+        self.n = _checks.positive_int("Sphere", "n", n)
+        self.raw_size = self.point_size = self.n + 1
+        self.action_size = self.n * (self.n + 1) // 2
+
+    def __repr__(self) -> str:
+        return f"Sphere({self.n})"
+
+    def point(self, raw, seed=None):
+        """The directions of raw values. Zeros become the first axis."""
+        return _geometry.unit(_checks.float_tensor("Sphere.point", "raw", raw, 2, "(batch, n + 1)"))
+
+    def terms(self, preset):
+        """The term of a preset: see the class."""
+        _checks.option("Sphere", "preset", preset, self.presets)
+        # The harmonics of a degree are many in many dimensions, more than a batch can tell.
+        return [Term(HarmonicLoss(4 if self.n <= 3 else 2), _WEIGHT)] if preset == "uniform" else []
+
+    def sample(self, num_samples, seed=None):
+        """Points drawn from the prior, `(num_samples, n + 1)`. See `Torus.sample`."""
+        num_samples = _checks.positive_int("Sphere.sample", "num_samples", num_samples)
+        shape = (num_samples, self.n + 1)
+        return _geometry.unit(keras.random.normal(shape, dtype="float32", seed=seed_generator(seed)))
+
+    def distance(self, a, b):
+        """The angle between points, `(batch,)`, radians, `[0, π]`. The lengths of the vectors do not count."""
+        a, b = _checks.float_pair("Sphere.distance", 2, "(batch, n + 1)", a=a, b=b)
+        return _geometry.arc(_geometry.unit(a), _geometry.unit(b))
+
+    def windings(self, start, end):
+        """`[[0], [-1]]`: extra turns along the great circle. 0 is the short way, -1 the way around the other side."""
+        return ops.convert_to_tensor([[0], [-1]], dtype="int32")
+
+    def paths(self, start, end, windings, num_steps=12):
+        """Great circles. A winding is a number of extra turns. Equal or opposite points have any circle of theirs."""
+        windings, shares = _geometry.path_rows("Sphere.paths", windings, 1, num_steps)
+        start, end = (np.tile(each, (len(windings), 1)) for each in _geometry.host(start, end))
+        points = _geometry.great_circles(start, end, 2 * math.pi * windings[:, 0], shares)
+        return ops.convert_to_tensor(points.astype("float32"))
+
+    def shortest(self, start, end, shares):
+        """Points on the shorter arcs of great circles."""
+        start, end, shares = _geometry.host(start, end, shares)
+        return ops.convert_to_tensor(_geometry.great_circles(start, end, 0.0, shares[:, None])[:, 0].astype("float32"))
+
+    def act(self, point, action):
+        """Points turned, `action` of shape `(n (n + 1) / 2,)` or with a row per point, radians.
+
+        The entries are those of a skew matrix, whose exponential turns the points: angles in the planes of the axes
+        (0, 1), (0, 2), ..., (1, 2), ... A single one turns the first axis of its plane towards the second.
+        """
+        action = _geometry.action_tensor("Sphere.act", action, self.action_size, point)
+        return _geometry.turned(_geometry.rotation_matrices(action, self.n + 1), point)
+
+    def angles(self, point):
+        """The angle of points of a circle, `(batch, 1)`, radians, `[-π, π)`; higher spheres have none."""
+        return polar_angles(point) if self.n == 1 else super().angles(point)
+
+    def statistics(self, points):
+        """`{"unevenness": ...}`: the root of `HarmonicLoss`."""
+        return unevenness(self.terms("uniform")[0].loss.of_array, points)
+
+    def draw(self, axes, points):
+        """Draws longitude and height of a globe, a map of equal areas; of a circle the angles.
+
+        In more dimensions, height is the last coordinate and longitude is that of the first two.
+        """
+        from torusae.plots.spaces import draw_angles, draw_globe
+
+        if self.n == 1:
+            draw_angles(axes, np.arctan2(points[:, 1:], points[:, :1]))
+        else:
+            draw_globe(axes, points[:, [0, 1, -1]])
+
+    def get_config(self):
+        """Returns `{"n": n}`."""
+        return {"n": self.n}
