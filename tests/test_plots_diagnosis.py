@@ -49,7 +49,7 @@ def test_every_statistic_stands_beside_chance():
     assert (kuiper.get_xlabel(), kuiper.get_ylabel()) == ("coordinate", "kuiper")
     assert [bar.get_height() for bar in gap.patches] == [0.7]
     assert (gap.get_xlabel(), gap.get_ylabel()) == ("all coordinates", "gap (rad)")
-    assert legend_texts(figure) == ["measured", "chance: points of the prior"]
+    assert legend_texts(figure) == ["measured", "chance: independent points"]
     assert figure.get_suptitle() == "10 points of Plane(): nothing wrong found"
 
 

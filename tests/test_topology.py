@@ -118,7 +118,7 @@ def test_part_of_a_basis_by_minors(rows):
         round(np.linalg.det(np.array(rows)[:, list(columns)]))
         for columns in itertools.combinations(range(3), len(rows))
     ]
-    assert alignment._is_part_of_basis([np.array(row) for row in rows]) == (math.gcd(*minors) == 1)
+    assert alignment.is_part_of_basis([np.array(row) for row in rows]) == (math.gcd(*minors) == 1)
 
 
 @pytest.mark.parametrize("dim", [2, 3])

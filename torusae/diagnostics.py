@@ -5,18 +5,27 @@ import math
 from typing import Any
 
 import numpy as np
+from keras import ops
 
 from torusae import _checks, metrics
 from torusae.densities.base import polar
 from torusae.metrics.circles import KUIPER_CHANCE
-from torusae.spaces import Diagnosis, Problem, Statistic, Torus
+from torusae.spaces import Diagnosis, Problem, Space, Statistic, Torus
 from torusae.spaces._torus_problems import RARE_KUIPER, SMALL_KUIPER
+from torusae.topology import _graph, _maps, find_circles
+from torusae.topology.alignment import is_part_of_basis
 
 _LEAST_POINTS = 100
 _SMALL_BATCH = 64
+_LEAST_COMPARED = 500  # rows that are compared with their points: circles of fewer are doubtful
+_MOST_COMPARED = 4000
+_LANDMARKS = 400  # see the circles of tables and images, and take a third of the time of 600
+_MANY_TEARS = 0.05  # share of torn neighbours; true angles of noisy tables tear at most 0.3 %
+_MOSTLY_TORN = 0.5  # of chance. Data of more dimensions than the space must tear: digits on three circles by 0.25
+_MOST_SHOWN = 16  # windings in a note
 
 
-def diagnose(model: Any, x: Any = None, batch_size: int | None = None) -> Diagnosis:
+def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: bool = True) -> Diagnosis:
     """Says what is wrong with a latent space, and what to change.
 
     On a torus: dead, uneven or gapped circles, tied circles, radii off their prior, and fewer filled dimensions than
@@ -26,17 +35,32 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None) -> Diagno
     `"uniform_kuiper"` for single circles, and a note with the largest one along pairs of circles. The note also says if
     the weights changed after the flow was fitted.
 
+    Points of at least 500 samples are also compared with the samples, at most 4000 random ones, each joined to its 12
+    nearest neighbours after principal components. A note says all, beside the values of shuffled points:
+
+    - the statistic `"tears"`: the share of neighbours whose points are farther apart than half the mean distance of
+      shuffled points;
+    - the statistic `"stress"`: `torusae.metrics.geodesic_stress` of distances in the space against shortest paths
+      between neighbours, of pairs of 200 samples;
+    - the detail `"windings"`: integers `(num_angles, num_circles)`, how often each angle winds around each circle that
+      `find_circles` finds, and `"turns"`, the same before rounding. Values far from integers mean jumps. An angle
+      of zeros is folded, unless the other angles wind around all circles.
+
     Args:
         model: A `TorusAutoencoder`, or points of a torus, `(num, 2 * dim)`.
         x: Samples that the model encodes, at least 100. Not with points. Defaults to `None`.
         batch_size: Integer, the batch size of the training, which is judged too. Defaults to `None`.
+        circles: Boolean, whether samples and points are compared. It needs the extra `circles` and takes some seconds.
+            Without the extra a note says so. Defaults to `True`.
 
     Raises:
         ValueError: If samples are missing, too few, or given beside points, or the points are not finite.
 
     Notes:
         On a torus, independent uniform points pass all thresholds but once in about a thousand times. No threshold is
-        below what is visible in samples: a Kuiper statistic of 0.06, a moment of 0.1.
+        below what is visible in samples: a Kuiper statistic of 0.06, a moment of 0.1. A map may tear 5 % of the
+        neighbours; where the data show no circle, half the share of shuffled points, since data of more dimensions than
+        the space must tear.
 
     Example:
 
@@ -47,6 +71,7 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None) -> Diagno
     >>> print(torusae.diagnose(points * 3).problems[0].name)
     drifted radii
     """
+    circles = _checks.option("diagnose", "circles", circles, (True, False))
     space, points = _space_and_points(model, x)
     _checks.finite_array("diagnose", "points", points)
     if len(points) < _LEAST_POINTS:
@@ -54,6 +79,8 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None) -> Diagno
             f"diagnose: needs at least {_LEAST_POINTS} points. Received: {len(points)}. Give more samples."
         )
     diagnosis = _with_map(space.diagnose(points), model)
+    if circles and _checks.is_array(x) and len(x) >= _LEAST_COMPARED:
+        diagnosis = _beside_data(diagnosis, x)
     if batch_size is None or batch_size >= _SMALL_BATCH:
         return diagnosis
     small = Problem(
@@ -105,3 +132,84 @@ def _with_map(diagnosis: Diagnosis, model: Any) -> Diagnosis:
         problems = (*problems, problem)
     statistics = {**diagnosis.statistics, "uniform_kuiper": Statistic(circles, chance)}
     return dataclasses.replace(diagnosis, problems=problems, statistics=statistics, notes=(*diagnosis.notes, note))
+
+
+def _beside_data(diagnosis: Diagnosis, x: Any) -> Diagnosis:
+    """The diagnosis with tears, stress and windings of the map from samples to their points."""
+    rng = np.random.default_rng(0)
+    some = np.sort(rng.permutation(len(x))[:_MOST_COMPARED])
+    samples = _checks.host_array(x)[some]
+    try:
+        _graph.require("diagnose")
+        reduced = _graph.reduced(_graph.data_rows("diagnose", samples)[0], rng)
+        if len(reduced.rows) < _graph.LEAST_ROWS:
+            raise ValueError(f"diagnose: only {len(reduced.rows)} of {len(some)} samples differ.")
+    except (ImportError, TypeError, ValueError) as error:  # samples that are constant, or few different ones
+        note = f"Tears, stress and windings were not measured. {error}"
+        return dataclasses.replace(diagnosis, notes=(*diagnosis.notes, note))
+    space, graph = diagnosis.space, _graph.Graph(reduced.points[reduced.rows])
+    points = diagnosis.points[some][reduced.rows].astype("float32")
+    shuffled = rng.permutation(points)  # chance as in the test of Mantel (1967): the same points, unrelated to the data
+
+    def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return ops.convert_to_numpy(space.distance(*map(ops.convert_to_tensor, (a, b)))).astype("float64")
+
+    tears = Statistic(*_maps.tears(points, shuffled, distance, graph))
+    stress = Statistic(*_maps.stress(points, shuffled, distance, graph, rng))
+    problems, details, num_circles, found, shown = [], {}, 0, "", ""
+    if space.num_angles:
+        circles = find_circles(samples, _LANDMARKS).angles[reduced.rows]
+        turns = _maps.turns(ops.convert_to_numpy(space.angles(ops.convert_to_tensor(points))), circles, graph)
+        windings = np.rint(turns).astype(int)
+        problems += _of_windings(windings, turns, space)
+        num_circles = circles.shape[1]
+        details = {"windings": windings, "turns": turns}
+        found = f", {_circles(num_circles)}"
+        if 0 < windings.size <= _MOST_SHOWN:
+            shown = f"windings {windings.tolist()} (off by at most {np.abs(turns - windings).max():.2f}), "
+    problems += _of_tears(tears, space, num_circles)
+    note = (
+        f"Beside the data ({len(points)} samples{found}): {shown}{tears.value:.1%} of neighbours torn "
+        f"(shuffled points: {tears.chance:.0%}), stress {stress.value:.2f} (shuffled points: {stress.chance:.2f})."
+    )
+    return dataclasses.replace(
+        diagnosis,
+        problems=(*diagnosis.problems, *problems),
+        statistics={**diagnosis.statistics, "tears": tears, "stress": stress},
+        details={**diagnosis.details, **details},
+        notes=(*diagnosis.notes, note),
+    )
+
+
+def _circles(count: int) -> str:
+    return {0: "no circle", 1: "1 circle"}.get(count, f"{count} circles")
+
+
+def _of_tears(tears: Statistic, space: Space, num_circles: int) -> list[Problem]:
+    if tears.value <= (_MANY_TEARS if num_circles else max(_MANY_TEARS, _MOSTLY_TORN * tears.chance)):
+        return []
+    message = f"{tears.value:.1%} of the neighbours in the data lie far apart in the space"
+    message = f"{message} (shuffled points: {tears.chance:.0%})."
+    advice = _advice(space) if num_circles else "Train longer, or use a space of more dimensions."
+    return [Problem("torn map", (), tears.value, tears.chance, message, advice)]
+
+
+def _of_windings(windings: np.ndarray, turns: np.ndarray, space: Space) -> list[Problem]:
+    """What is wrong with windings `(num_angles, num_circles)` of angles around the circles of the data."""
+    num_angles, num_circles = windings.shape
+    if not num_circles or is_part_of_basis(windings if num_angles < num_circles else windings.T):
+        return []
+    folded = tuple(int(i) for i in np.flatnonzero(~windings.any(axis=1)))
+    if folded:
+        name, where, measured = "folded angle", folded, float(np.abs(turns[list(folded)]).max())
+        subject = f"Angle {folded[0]} winds" if len(folded) == 1 else f"Angles {', '.join(map(str, folded))} wind"
+        message = f"{subject} around no circle of the data, which show {_circles(num_circles)} ({measured:.2f} turns)."
+    else:
+        name, where, measured = "wrong windings", tuple(range(num_angles)), float(np.abs(windings).max())
+        message = f"The windings {windings.tolist()} do not map the {_circles(num_circles)} of the data one to one."
+    return [Problem(name, where, measured, 1.0, message, _advice(space))]
+
+
+def _advice(space: Space) -> str:
+    start = ' with start="circles", with fewer circles, or' if space.num_start_angles else ""
+    return f"Train a new model{start} from another seed."

@@ -1,4 +1,4 @@
-"""Measures of uniformity, independence, dimension and sample quality: functions over arrays, and Keras metrics.
+"""Measures of uniformity, independence, dimension, distances, sample quality: functions over arrays, and Keras metrics.
 
 Angles `(num, dim)` are in radians, read modulo 2π. Values that are not floating-point are a TypeError; values that are
 not of rank 2, empty, NaN or infinite a ValueError.
@@ -23,3 +23,4 @@ from torusae.metrics.joint import (
     moment_spectrum,
 )
 from torusae.metrics.streamed import CellDivergence, KuiperStatistic, LargestMoment
+from torusae.metrics.stress import geodesic_stress

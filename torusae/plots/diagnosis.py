@@ -11,7 +11,7 @@ _MAX_BARS = 16
 
 
 def plot_diagnosis(diagnosis: Any) -> _style.Figure:
-    """A diagnosis: one picture of the points, and one panel for each statistic beside its value for the prior.
+    """A diagnosis: one picture of the points, and one panel for each statistic beside its value by chance.
 
     The space draws the picture, with its method `draw(axes, points)`. A statistic of several coordinates has a bar for
     each, at most 16, those furthest from chance. At most 15 statistics are drawn. The title names the problems.
@@ -64,7 +64,7 @@ def _draw_statistic(axes: _style.Axes, name: str, statistic: Any) -> dict[str, A
     places = np.arange(len(shown))
     bars = axes.bar(places, value[shown], 0.8, color="tab:blue", label="measured")
     marks = axes.hlines(
-        chance[shown], places - 0.45, places + 0.45, color="black", linestyles="--", label="chance: points of the prior"
+        chance[shown], places - 0.45, places + 0.45, color="black", linestyles="--", label="chance: independent points"
     )
     unit = getattr(statistic, "unit", "")
     axes.set_ylabel(f"{name} ({unit})" if unit else name)

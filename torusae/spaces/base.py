@@ -90,11 +90,13 @@ class Term:
 
 @dataclasses.dataclass(frozen=True)
 class Statistic:
-    """How far points are from a space's prior.
+    """How far points are from a space's prior; `"tears"` and `"stress"` of `diagnose`: from being unrelated to samples.
 
     Attributes:
-        value: Float, or float array with one value per coordinate. Larger is further from the prior.
-        chance: Float, the mean of one value for as many independent points of the prior.
+        value: Float, or float array with one value per coordinate. Larger is further from the prior. Tears and stress
+            are small where the points follow the samples.
+        chance: Float, the mean of one value for as many independent points of the prior; for tears and stress the value
+            of shuffled points.
         unit: String, the unit of the value, such as `"rad"`. Defaults to `""`, no unit.
     """
 

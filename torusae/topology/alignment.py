@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -93,7 +94,7 @@ def align(angles: Tensor, reference: Tensor, max_entry: int = 2) -> Alignment:
                 (score + column[index], [*chosen, directions[index]])
                 for score, chosen in beam
                 for index in tried
-                if _is_part_of_basis([*chosen, directions[index]])
+                if is_part_of_basis([*chosen, directions[index]])
             ]
             if longer:
                 break
@@ -117,7 +118,7 @@ def _directions(dim: int, max_entry: int) -> np.ndarray:
     return np.array(sorted(rows, key=lambda row: (np.abs(row).sum(), np.count_nonzero(row))))
 
 
-def _is_part_of_basis(rows: list[np.ndarray]) -> bool:
+def is_part_of_basis(rows: Iterable[np.ndarray]) -> bool:
     """Whether integer rows can be completed to a matrix of determinant ±1: their Hermite form has a unit diagonal."""
     left = [list(map(int, row)) for row in rows]
     for index, row in enumerate(left):
