@@ -59,6 +59,26 @@ def test_rows_outside_the_graph_take_the_angles_of_their_neighbours(monkeypatch)
     assert torusae.align(found.angles, angles).scores > 0.98
 
 
+def test_a_lifted_cocycle_loses_multiples_of_another(rng):
+    def antisymmetric(values):
+        upper = np.triu(values, 1)
+        return upper - upper.T
+
+    small, other = (antisymmetric(rng.integers(-1, 2, (12, 12))) for _ in range(2))
+    found, reduced = circles._lifted((small + 17 * other) % circles._PRIME, [other])
+    assert np.abs(found).max() <= 2  # small, plus at most one other
+    assert any(((factor * reduced - found) % circles._PRIME == 0).all() for factor in range(1, circles._PRIME))
+    signs = itertools.product((-1, 1), (-1, 0, 1))
+    assert any((found == sign * small + multiple * other).all() for sign, multiple in signs)
+
+
+def test_angles_that_are_constant_nearly_everywhere_are_no_circle(rng):
+    angles = np.where(rng.random((500, 1)) < 0.95, 0.0, rng.uniform(-np.pi, np.pi, (500, 1)))
+    assert not circles._agree(angles, angles)
+    spread = rng.uniform(-np.pi, np.pi, (500, 1))
+    assert circles._agree(spread, -spread + 1)
+
+
 def test_one_seed_gives_one_result():
     table, _ = torusae.datasets.torus_table(600, dim=1, seed=0)
     first, again = (torusae.find_circles(table, num_landmarks=200, seed=5) for _ in range(2))

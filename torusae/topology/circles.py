@@ -14,6 +14,9 @@ from torusae.topology.alignment import align, short_basis
 _PRIME = 47  # of the coefficients: classes that vanish twice, as in a Klein bottle, are no circles
 _REACH = 0.5  # quantile of the landmarks' distances up to which classes are followed
 _LEAST_RATIO = 2.7  # sheets and images make lasting classes of 2.6 that both halves can share
+_LEAST_GAP = 1.2  # between the persistence of the last circle and of the next class: those of noise are a continuum
+_MUCH_SMALLER = 0.5  # sum of squared values of a cocycle for which multiples of others are taken away
+_MOST_CONCENTRATED = 0.8  # |mean exp(iφ)|: around a gap, angles are constant nearly everywhere and agree by that
 _LEAST_AGREEMENT = 0.9  # |mean exp(i difference)| of the angles that two halves of the rows give
 # Share of a class's death at which its cocycle is read: classes of noise, which could be added to it, are dead there.
 _SCALE = 0.9
@@ -63,7 +66,7 @@ def find_circles(x: Any, num_landmarks: int = 600, max_circles: int = 8, seed: i
     - At most 10000 random rows are divided into two halves. In each, rows are joined to their 12 nearest neighbours.
       Distances are lengths of shortest paths.
     - Persistent cohomology of a Rips complex on landmarks, by the package ripser.
-    - Candidates are the classes whose death is at least 2.7 times their birth.
+    - Candidates are the classes whose persistence, death over birth, is at least 2.7, and 1.2 times that of the next.
     - Each candidate gives an angle whose differences along edges are least in the mean square. Integer combinations of
       the angles with the least differences become the basis: see `short_basis`.
     - The circles are the candidates that both halves agree on: the angles correspond to 0.9 after `align`. Gaps of
@@ -118,9 +121,14 @@ def find_circles(x: Any, num_landmarks: int = 600, max_circles: int = 8, seed: i
     halves = [
         _candidates(points, part, num_landmarks, max_circles, rng) for part in np.array_split(np.arange(len(points)), 2)
     ]
-    # Classes of noise come last: the most classes that both halves agree on.
+    length = min(len(half.ratios) for half in halves)
+    persistence = np.minimum(*(half.ratios[:length] for half in halves))
+    # Classes of noise come last: the most classes that stand out from the next, and that both halves agree on.
     count = min(half.angles.shape[1] for half in halves)
-    while count and (align(halves[0].first(count), halves[1].first(count)).scores < _LEAST_AGREEMENT).any():
+    while count and not (
+        persistence[count - 1] > _LEAST_GAP * persistence[count : count + 1].max(initial=1.0)
+        and _agree(halves[0].first(count), halves[1].first(count))
+    ):
         count -= 1
     angles = np.zeros((len(rows), count))
     if count:
@@ -128,8 +136,6 @@ def find_circles(x: Any, num_landmarks: int = 600, max_circles: int = 8, seed: i
         smooth = _smooth(halves[0].first(count), whole)
         smooth = smooth @ short_basis(_differences(smooth, whole)).T
         angles = _wrapped(_graph.spread(smooth, points, reduced.points))
-    length = min(len(half.ratios) for half in halves)
-    persistence = np.minimum(*(half.ratios[:length] for half in halves))
     return Circles(angles, persistence, len(points), (*notes, *reduced.notes))
 
 
@@ -163,11 +169,21 @@ def _candidates(points: np.ndarray, part: np.ndarray, num_landmarks: int, most: 
     angles = np.zeros((len(part), count))
     for circle in range(count):
         scale = _SCALE * deaths[circle]
-        angles[:, circle] = _angles(cocycles[circle], paths[:, landmarks] <= scale, paths)
+        near = paths[:, landmarks] <= scale
+        alive = [cocycles[other] * near for other in range(count) if other != circle and deaths[other] > scale]
+        # Later classes see the reduced one, so that no two become the same.
+        lift, cocycles[circle] = _lifted(cocycles[circle] * near, alive)
+        angles[:, circle] = _angles(lift, near, paths)
     if not count:
         return _Half(np.zeros((len(points), 0)), np.zeros((0, 0)), ratios[: most + 1])
     angles = _smooth(angles, graph)
     return _Half(_graph.spread(angles, graph.points, points), _differences(angles, graph), ratios[: most + 1])
+
+
+def _agree(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two sets of angles are spread around their circles, and the same up to a basis."""
+    concentration = max(np.abs(np.exp(1j * angles).mean(axis=0)).max() for angles in (first, second))
+    return concentration < _MOST_CONCENTRATED and bool((align(first, second).scores > _LEAST_AGREEMENT).all())
 
 
 def _wrapped(angles: np.ndarray) -> np.ndarray:
@@ -200,15 +216,39 @@ def _classes(distances: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, 
     return births[order], deaths[order], cocycles
 
 
+def _lifted(cocycle: np.ndarray, others: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """A small cocycle of the integers from one modulo a prime, and the cocycle modulo the prime that it came from.
+
+    Modulo a prime, a class comes with an arbitrary factor, and with arbitrary multiples of the others that are alive.
+    Multiples are taken away where the values then become much smaller.
+    """
+    used = np.nonzero(sum((np.abs(other) for other in others), np.abs(cocycle)))
+    factors = np.arange(1, (_PRIME + 1) // 2)[:, None]
+
+    def smallest(values: np.ndarray) -> tuple[int, np.ndarray]:
+        lifts = (factors * values + _PRIME // 2) % _PRIME - _PRIME // 2
+        squares = (lifts**2).sum(axis=1)
+        return int(squares.min()), lifts[squares.argmin()]
+
+    values = cocycle[used]
+    for other in others:
+        squares = [smallest(values + multiple * other[used])[0] for multiple in range(_PRIME)]
+        best = int(np.argmin(squares))
+        if squares[best] < _MUCH_SMALLER * squares[0]:
+            values = values + best * other[used]
+    results = np.zeros_like(cocycle), np.zeros_like(cocycle)
+    results[0][used], results[1][used] = smallest(values)[1], values % _PRIME
+    return results
+
+
 def _angles(cocycle: np.ndarray, near: np.ndarray, paths: np.ndarray) -> np.ndarray:
-    """Angles of all points `(num,)` from a cocycle modulo a prime on the landmarks that are near each other.
+    """Angles of all points `(num,)` from an integer cocycle on the landmarks that are near each other.
 
     The angle whose differences along edges are the cocycle, as smooth as possible (de Silva et al., section 3). A point
     has the mean direction of its nearest landmarks.
     """
     start, end = np.nonzero(near)
-    values = (cocycle[start, end] + _PRIME // 2) % _PRIME - _PRIME // 2  # the integers nearest to zero
-    offsets = _potential(start, end, 2 * math.pi * values, len(near))
+    offsets = _potential(start, end, 2 * math.pi * cocycle[start, end], len(near))
     weights = 1 / np.maximum(paths, 1e-12)
     nearest = np.argpartition(-weights, _NEAREST, axis=0)[:_NEAREST]
     weights = np.take_along_axis(weights, nearest, axis=0)
