@@ -289,6 +289,14 @@ def parallel_devices() -> tuple[list[str], Callable[[list[str]], Any]]:
     return keras.distribution.list_devices(), lambda devices: keras.distribution.DataParallel(devices=devices).scope()
 
 
+def devices() -> list[str]:
+    """The devices that Keras computes on."""
+    if keras.backend.backend() == "torch":  # where Keras lists none
+        names = [f"cuda:{index} ({torch.cuda.get_device_name(index)})" for index in range(torch.cuda.device_count())]
+        return names or (["mps"] if torch.backends.mps.is_available() else ["cpu"])
+    return keras.distribution.list_devices()
+
+
 # Random numbers
 
 
@@ -304,7 +312,7 @@ def seeded(seed: int) -> Iterator[None]:
     """
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     with contextlib.ExitStack() as stack:
-        stack.callback(np.random.set_state, numpy)  # noqa: NPY002
+        stack.callback(np.random.set_state, numpy)
         stack.callback(random.setstate, python)
         if keras.backend.backend() == "torch":
             stack.enter_context(torch.random.fork_rng(range(torch.cuda.device_count())))
