@@ -16,7 +16,7 @@ from torusae.models import TorusAutoencoder
 from torusae.spaces import Term
 
 try:
-    from sklearn.base import BaseEstimator, TransformerMixin
+    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
     from sklearn.metrics import r2_score
     from sklearn.utils import check_array, check_random_state
     from sklearn.utils.validation import check_is_fitted, validate_data
@@ -30,7 +30,7 @@ __all__ = ["TorusEstimator"]
 _ROWS = 512  # in one call of the encoder or the decoder
 
 
-class TorusEstimator(TransformerMixin, BaseEstimator):
+class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Angles of the rows of a table, learned by a `TorusAutoencoder` with dense networks.
 
     Rows are `(num, num_columns)`, numbers without NaN and infinity, of similar scales: put a `StandardScaler` before it
@@ -109,7 +109,7 @@ class TorusEstimator(TransformerMixin, BaseEstimator):
         epochs = _checks.positive_int(owner, "epochs", self.epochs)
         batch_size = _checks.positive_int(owner, "batch_size", self.batch_size)
         learning_rate = _checks.positive_float(owner, "learning_rate", self.learning_rate)
-        X = validate_data(self, X, dtype="float32")
+        X = self._rows(X, reset=True)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with _backend.seeded(seed):
             model = TorusAutoencoder.from_shape(
@@ -123,7 +123,7 @@ class TorusEstimator(TransformerMixin, BaseEstimator):
     def transform(self, X: Any) -> np.ndarray:
         """Angles `(num, dim)` of rows, radians, `[-π, π)`."""
         check_is_fitted(self)
-        return _by_batches(self.model_.angles, validate_data(self, X, reset=False, dtype="float32"))
+        return _by_batches(self.model_.angles, self._rows(X))
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Rows `(num, num_columns)` of angles `(num, dim)`, radians. Any real number means its value modulo 2π."""
@@ -143,7 +143,7 @@ class TorusEstimator(TransformerMixin, BaseEstimator):
         It is `1 - Σ (x - inverse_transform(transform(x)))² / Σ (x - mean)²`, over all rows and columns. `y` is ignored.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype="float32")
+        X = self._rows(X)
         found = self.inverse_transform(_by_batches(self.model_.angles, X))
         return float(r2_score(X.astype("float64"), found.astype("float64"), multioutput="variance_weighted"))
 
@@ -161,9 +161,18 @@ class TorusEstimator(TransformerMixin, BaseEstimator):
         return self.model_.sample(n_samples, seed, _ROWS, 0)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Names of the angles, `torus0`, `torus1` and so on. `input_features` is ignored."""
-        check_is_fitted(self)
-        return np.array([f"torus{index}" for index in range(self.model_.latent.dim)], dtype=object)
+        """Names of the angles, `torus0`, `torus1` and so on. `input_features` may repeat the columns' names."""
+        names = super().get_feature_names_out(input_features)  # checks them
+        return np.array([f"torus{index}" for index in range(len(names))], dtype=object)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.latent.dim
+
+    def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
+        """Checked rows; with `reset` their columns are those to come."""
+        with np.errstate(over="ignore"):  # the check for finite numbers comes after the cast
+            return validate_data(self, X, reset=reset, dtype="float32")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
