@@ -32,11 +32,16 @@ def environment(backend: str) -> dict[str, str]:
 
 
 def test(session: nox.Session, backend: str, *options: str) -> None:
+    """Install the library and run the tests."""
+    install(session, backend)
+    run_tests(session, backend, *options)
+
+
+def run_tests(session: nox.Session, backend: str, *options: str) -> None:
     """Run pytest in two processes, each on one thread: the tests are many and small.
 
     On JAX most of their time is compilation, of much the same functions: both processes and later runs share it.
     """
-    install(session, backend)
     compilation = {
         "JAX_COMPILATION_CACHE_DIR": str(Path(session.virtualenv.location, "compiled")),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
@@ -81,6 +86,18 @@ def tests(session: nox.Session, backend: str) -> None:
 def slow(session: nox.Session, backend: str) -> None:
     """Run the tests that are too long for `tests`."""
     test(session, backend, "-m", "slow")
+
+
+@nox.session(default=False)
+@nox.parametrize("backend", BACKENDS, ids=BACKENDS)
+def minimums(session: nox.Session, backend: str) -> None:
+    """Run the tests with the lowest stated versions of Keras, NumPy, scikit-learn and one backend."""
+    project = PROJECT["project"]
+    extras = project["optional-dependencies"]
+    stated = [*project["dependencies"], *extras[backend], *extras["sklearn"]]
+    lowest = [requirement.replace(">=", "==") for requirement in stated]
+    session.install("-e", f".[{backend},plots,sklearn]", *lowest, *groups("test"))
+    run_tests(session, backend)
 
 
 @nox.session(default=False)

@@ -21,7 +21,7 @@ BLOCKS = {
 
 
 def test_there_are_examples():
-    assert len(BLOCKS["README.md"]) == 3
+    assert len(BLOCKS["README.md"]) == 4
     assert BLOCKS["docs/concepts.md"]
 
 

@@ -1,5 +1,16 @@
 """Latent spaces that are a torus, for Keras 3 on torch, JAX or TensorFlow."""
 
+__version__ = "0.1.0"
+
+try:
+    import keras as _keras  # noqa: F401
+except Exception:
+    from torusae.__main__ import is_asked_for, main
+
+    if is_asked_for():  # Python imports this package before its __main__
+        raise SystemExit(main()) from None
+    raise
+
 from torusae import data, datasets, densities, distribution, losses, metrics, networks, plots, spaces, topology
 from torusae._start import start_at_circles
 from torusae.angles import angle_difference, to_cartesian, to_polar, wrap_angles
@@ -22,8 +33,6 @@ from torusae.morph import morph_paths, shortest_winding, two_way_windings, windi
 from torusae.networks import autoencoder_networks
 from torusae.spaces import Gaussian, Product, Space, Term, Torus
 from torusae.topology import align, find_circles
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CircularEmbedding",

@@ -1,0 +1,186 @@
+"""`TorusEstimator`: the Toroidal AutoEncoder as a scikit-learn transformer, for pipelines and grid searches.
+
+Needs scikit-learn: `pip install "torusae[sklearn]"`. `import torusae` alone does not load this module.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from torusae import _backend, _checks
+from torusae.angles import harmonics
+from torusae.losses import LatentLoss
+from torusae.models import TorusAutoencoder
+from torusae.spaces import Term
+
+try:
+    from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+    from sklearn.metrics import r2_score
+    from sklearn.utils import check_array, check_random_state
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError(
+        'torusae.sklearn: needs scikit-learn 1.6 or newer. Install it with: pip install "torusae[sklearn]"'
+    ) from error
+
+__all__ = ["TorusEstimator"]
+
+_ROWS = 512  # in one call of the encoder or the decoder
+
+
+class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Angles of the rows of a table, learned by a `TorusAutoencoder` with dense networks.
+
+    Rows are `(num, num_columns)`, numbers without NaN and infinity, of similar scales: put a `StandardScaler` before it
+    in a `Pipeline`. Angles are `(num, dim)`, radians, `[-π, π)`. All results are float32. With
+    `set_output(transform="pandas")` angles are a data frame with the columns `torus0`, `torus1` and so on.
+
+    Nothing is checked before `fit`, as scikit-learn asks. `fit` leaves the random states of Python, NumPy and the
+    backend as they were, except that a seed of TensorFlow's own starts again.
+
+    Args:
+        dim: Integer, number of circles. Defaults to `3`.
+        epochs: Integer, passes over the rows. Defaults to `50`.
+        batch_size: Integer, rows in a step of training. Give 64 or more. Defaults to `128`.
+        learning_rate: Float, of Adam. Defaults to `0.001`.
+        losses: Latent losses as in `TorusLatent`: `"uniform"`, `"paper"`, `"none"` or a list. Defaults to `None`, the
+            torus' own.
+        loss_weights: Dict from a latent loss' name to its weight, as in `TorusLatent`. Defaults to `None`.
+        start: As in `TorusAutoencoder`: `"auto"`, `"circles"` or `None`. Defaults to `"auto"`.
+        random_state: Integer or `numpy.random.RandomState`, for the same angles in every fit on one backend and
+            machine. Defaults to `None`, NumPy's global random state.
+        verbose: Integer, as in `keras.Model.fit`; 0 is silent. Defaults to `0`.
+
+    Attributes:
+        model_: The trained `TorusAutoencoder`, with `morph`, `fit_density`, `save` and the rest.
+        history_: Dict from a name to its values, one an epoch: what Keras' `fit` logs.
+        n_features_in_: Integer, columns of the rows.
+        feature_names_in_: Array of the columns' names, where the rows of `fit` were a data frame.
+
+    Raises:
+        ImportError: When this module is imported without scikit-learn.
+        TypeError: In `fit`, if an argument is of the wrong type.
+        ValueError: In `fit`, if an argument is out of range; in all methods, if rows are not as above.
+
+    Example:
+
+    >>> import torusae
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from torusae.sklearn import TorusEstimator
+    >>> table, _ = torusae.datasets.torus_table(400, dim=1, seed=0)
+    >>> pipeline = make_pipeline(StandardScaler(), TorusEstimator(dim=1, epochs=2, random_state=0))
+    >>> angles = pipeline.fit_transform(table)
+    >>> angles.shape, pipeline.inverse_transform(angles).shape == table.shape
+    ((400, 1), True)
+
+    Reference:
+        Mikulski & Duda (2019), arXiv:1903.12286.
+    """
+
+    def __init__(
+        self,
+        dim: int = 3,
+        *,
+        epochs: int = 50,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        losses: str | Sequence[Term | LatentLoss] | None = None,
+        loss_weights: Mapping[str, float] | None = None,
+        start: str | None = "auto",
+        random_state: Any = None,
+        verbose: int = 0,
+    ):
+        self.dim = dim
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.losses = losses
+        self.loss_weights = loss_weights
+        self.start = start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any = None) -> "TorusEstimator":
+        """Trains a new model to the rows `X`. `y` is ignored."""
+        owner = "TorusEstimator.fit"
+        epochs = _checks.positive_int(owner, "epochs", self.epochs)
+        batch_size = _checks.positive_int(owner, "batch_size", self.batch_size)
+        learning_rate = _checks.positive_float(owner, "learning_rate", self.learning_rate)
+        X = self._rows(X, reset=True)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        with _backend.seeded(seed):
+            model = TorusAutoencoder.from_shape(
+                X.shape[1:], self.dim, start=self.start, losses=self.losses, loss_weights=self.loss_weights
+            )
+            model.compile(keras.optimizers.Adam(learning_rate), "mse")
+            self.history_ = model.fit(X, batch_size=batch_size, epochs=epochs, verbose=self.verbose).history
+        self.model_ = model
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Angles `(num, dim)` of rows, radians, `[-π, π)`."""
+        check_is_fitted(self)
+        return _by_batches(self.model_.angles, self._rows(X))
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Rows `(num, num_columns)` of angles `(num, dim)`, radians. Any real number means its value modulo 2π."""
+        check_is_fitted(self)
+        dim = self.model_.latent.dim
+        angles = check_array(X, dtype="float64", input_name="X")
+        if angles.shape[1] != dim:
+            raise ValueError(
+                f"TorusEstimator.inverse_transform: `X` must be angles of shape (num, {dim}). "
+                f"Received: X.shape={angles.shape}. Give what transform returns."
+            )
+        return _by_batches(self.model_.decode, keras.ops.convert_to_numpy(harmonics(angles)).astype("float32"))
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """The share of the variance of rows that their angles explain: 1 at best, 0 for the mean of the rows.
+
+        It is `1 - Σ (x - inverse_transform(transform(x)))² / Σ (x - mean)²`, over all rows and columns. `y` is ignored.
+        """
+        check_is_fitted(self)
+        X = self._rows(X)
+        found = self.inverse_transform(_by_batches(self.model_.angles, X))
+        return float(r2_score(X.astype("float64"), found.astype("float64"), multioutput="variance_weighted"))
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
+        """New rows `(n_samples, num_columns)`: of uniform angles, or of the density that `model_.fit_density` fitted.
+
+        Args:
+            n_samples: Integer, number of rows. Defaults to `1`.
+            random_state: Integer or `numpy.random.RandomState`, for the same rows. Defaults to `None`, NumPy's global
+                random state.
+        """
+        check_is_fitted(self)
+        n_samples = _checks.positive_int("TorusEstimator.sample", "n_samples", n_samples)
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        return self.model_.sample(n_samples, seed, _ROWS, 0)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Names of the angles, `torus0`, `torus1` and so on. `input_features` may repeat the columns' names."""
+        names = super().get_feature_names_out(input_features)  # checks them
+        return np.array([f"torus{index}" for index in range(len(names))], dtype=object)
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.latent.dim
+
+    def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
+        """Checked rows; with `reset` their columns are those to come."""
+        with np.errstate(over="ignore"):  # the check for finite numbers comes after the cast
+            return validate_data(self, X, reset=reset, dtype="float32")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]  # others become it
+        return tags
+
+
+def _by_batches(function: Callable, rows: np.ndarray) -> np.ndarray:
+    """`function` of rows, computed in batches of one size: JAX compiles for every other one."""
+    padded = np.resize(rows, (-(-len(rows) // _ROWS) * _ROWS, rows.shape[1]))
+    return function(padded, batch_size=_ROWS, verbose=0)[: len(rows)]
