@@ -135,6 +135,7 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 f"TorusEstimator.inverse_transform: `X` must be angles of shape (num, {dim}). "
                 f"Received: X.shape={angles.shape}. Give what transform returns."
             )
+        angles = np.mod(angles, 2 * np.pi)  # in float64: JAX would round large angles
         return _by_batches(self.model_.decode, keras.ops.convert_to_numpy(harmonics(angles)).astype("float32"))
 
     def score(self, X: Any, y: Any = None) -> float:
