@@ -84,6 +84,8 @@ function decodeNextTile() {
   const x = modulo(a, state.tiles) * width;
   const y = isStrip ? 0 : modulo(b, state.tiles) * height;
   drawSample(sheetPen, decode(placeAt(a * step, b * step)), x, y, width, height);
+  sheetPen.fillStyle = "#dcdce0";
+  if (!sample.image) sheetPen.fillRect(x, y, 1, height); // lines need a border between tiles
   drawn[tileIndex(a, b)] = version;
   return true;
 }
@@ -135,7 +137,7 @@ function drawAxes() {
   for (let i = Math.ceil(angleAtX(MARGIN.left) / quarter); screenX(i * quarter) <= MARGIN.left + view.width; i++) {
     const x = screenX(i * quarter);
     pen.fillRect(x - 0.5, view.height, 1, 4);
-    if (x > MARGIN.left + 8 && x < MARGIN.left + view.width - 52) pen.fillText(tick(i), x, view.height + 7);
+    if (x > MARGIN.left + 8 && x < MARGIN.left + view.width - 76) pen.fillText(tick(i), x, view.height + 7);
   }
   pen.textAlign = "right";
   pen.fillText(`${circleName(state.across)} (rad)`, MARGIN.left + view.width, view.height + 7);

@@ -150,7 +150,6 @@ function drawVector(context, values, x, y, width, height) {
   context.fillRect(x, y, width, height);
   context.fillStyle = "#dcdce0";
   context.fillRect(x, zero, width, 1);
-  context.fillRect(x, y, 1, height);
   const left = x + width * 0.08;
   const inner = width * 0.84;
   if (values.length <= 12) {

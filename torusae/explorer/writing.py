@@ -163,8 +163,8 @@ def _columns(space: Space) -> tuple[list[list[int]], list[int]]:
             if np.allclose(np.arctan2(code[:, half:], code[:, :half]), angles, atol=1e-5):
                 circles += [list(pair) for pair in zip(columns[:half], columns[half:], strict=True)]
                 continue
-        shift = np.ones((8, factor.action_size), "float32")
-        if code.shape != shift.shape or not np.allclose(ops.convert_to_numpy(factor.act(point, shift)) - 1, code, atol=1e-5):
+        moved = ops.convert_to_numpy(factor.act(point, ops.ones((8, factor.action_size))))
+        if code.shape != (8, factor.action_size) or not np.allclose(moved, code + 1, atol=1e-5):
             raise ValueError(
                 f"{_OWNER}: the page draws circles, and sliders for numbers that can be shifted. Received: a space with "
                 f"{factor!r}. Use a Torus, or its product with a Gaussian."
