@@ -140,7 +140,7 @@ def operation_at_the_end():
         (lambda: sequential(LAYERS.Reshape((2, 2, 1)), LAYERS.Conv2DTranspose(1, 2)), "Conv2DTranspose"),
         (lambda: sequential(LAYERS.Reshape((1, 2, 2)), LAYERS.Conv2D(2, 1, groups=2)), "groups or dilation"),
         (lambda: sequential(LAYERS.Reshape((2, 2, 1)), LAYERS.UpSampling2D(2, interpolation="bilinear")), "bilinear"),
-        (two_ways, "does not read the layer before it alone"),
+        (two_ways, "reads more than the one before"),
         (twice, "no chain"),
         (operation_at_the_end, "no chain"),
     ],
@@ -172,11 +172,11 @@ def test_a_page_of_images(images, tmp_path):
     assert content["title"] == "<b>&"
     assert content["circles"] == [[0, 3], [1, 4], [2, 5]]
     assert content["sample"] == {"image": True, "shape": [8, 8, 1], "low": 0.0, "high": 1.0}
-    # float16 keeps 11 bits of weights and codes: a relative error of 5e-4 each.
+    # So few weights stay in float32.
     arrays = arrays_of(content["network"])
     codes = np.random.default_rng(1).normal(size=(4, 6)).astype("float32")
     page = np.stack([evaluate(content["network"]["operations"], arrays, code) for code in codes])
-    np.testing.assert_allclose(page, model.decode(codes, verbose=0), atol=1e-3)
+    np.testing.assert_allclose(page, model.decode(codes, verbose=0), atol=1e-5)
     points = content["points"]
     shown = numbers_of(points["codes"]).reshape(30, 6)
     all_codes = model.encode(x, verbose=0)

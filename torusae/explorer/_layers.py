@@ -113,7 +113,9 @@ def _chain(model: keras.Model) -> Sequence[Any]:
             if isinstance(layer, keras.layers.InputLayer):
                 continue
             if layer.input is not tensor:
-                raise UnknownLayer(f"{layer.name!r}, which does not read the layer before it alone")
+                raise UnknownLayer(
+                    f"{layer.name!r}, a model in a model or a layer that reads more than the one before it"
+                )
             tensor = layer.output
     except (AttributeError, TypeError, ValueError) as error:  # a model of the user's own class, or a layer used twice
         raise UnknownLayer(f"{model.name!r}, which is no chain of layers") from error

@@ -21,9 +21,9 @@ def base64_text(array: np.ndarray) -> str:
     return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode("ascii")
 
 
-def floats(values: np.ndarray) -> dict[str, str]:
-    """Numbers as float16, or as float32 where float16 has none so large."""
-    half = not values.size or np.abs(values).max() <= _LARGEST_HALF
+def floats(values: np.ndarray, half: bool = True) -> dict[str, str]:
+    """Numbers as float16, or as float32 where float16 has none so large or `half` is `False`."""
+    half = half and (not values.size or np.abs(values).max() <= _LARGEST_HALF)
     kind = "float16" if half else "float32"
     return {"type": kind, "data": base64_text(values.astype(kind))}
 

@@ -38,7 +38,7 @@ function makeSliders() {
   }
   circles.forEach((_, i) => {
     if (i === state.across || i === state.up) return;
-    const row = makeSlider(box, circleName(i), -Math.PI, Math.PI, state.place.angles, i, " rad");
+    const row = makeSlider(box, circleName(i), -3.14, 3.14, state.place.angles, i, " rad");
     const turn = make(row, "button", { title: `Turn ${circleName(i)}`, onclick: () => turnBy(turn, i) }, "turn");
     turn.ariaPressed = String(state.turning === i);
   });
@@ -48,7 +48,8 @@ function makeSliders() {
 function makeSlider(box, name, low, high, values, i, unit) {
   const row = make(box, "div", { className: "slider" });
   make(row, "span", {}, name);
-  const input = make(row, "input", { type: "range", min: low, max: high, step: 0.01, ariaLabel: name });
+  const [min, max] = [Math.floor(100 * low) / 100, Math.ceil(100 * high) / 100]; // so that steps of 0.01 meet 0
+  const input = make(row, "input", { type: "range", min, max, step: 0.01, ariaLabel: name });
   const output = make(row, "output");
   const update = () => (output.textContent = signed(values[i], 2) + unit);
   input.value = values[i];

@@ -22,6 +22,7 @@ from torusae.spaces import Space
 _OWNER = "explore"
 _MAX_CLASSES = 20  # colours that can be told apart
 _ATLAS_STEPS = {1: 64, 2: 24}  # tiles around each circle that are decoded in advance, by the number of circles
+_FEW_WEIGHTS = 1 << 16  # up to so many stay in float32, 0.35 MB: the values of tables have no scale that bounds errors
 _NUMBERS_RANGE = 3.0  # of a standard normal coordinate
 _SCRIPTS = ("network.js", "samples.js", "plane.js", "gestures.js", "panel.js", "page.js")
 
@@ -41,7 +42,7 @@ def explore(
 
     Two circles are the plane, which scrolls without end; sliders set the other circles and the numbers of Gaussian
     factors. A click shows the decoded sample and the nearest samples of the data, a second click every way to a second
-    point. The decoder runs in the page, with weights in float16. Where it has a layer that the page does not know, or
+    point. The decoder runs in the page. More than 65,536 weights are rounded to float16. Where it has a layer that the page does not know, or
     is no chain of layers, a fixed number of samples over the first two circles is decoded in advance, with a warning.
 
     Args:
@@ -139,7 +140,9 @@ def _target(path: Any, overwrite: bool) -> Path:
     if target.exists() and not overwrite:
         raise FileExistsError(f"{_OWNER}: there is a file at {target}. Give another path, or overwrite=True.")
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"{_OWNER}: the folder of `path` must exist. Found none at {target.parent}. Make it first.")
+        raise FileNotFoundError(
+            f"{_OWNER}: the folder of `path` must exist. Found none at {target.parent}. Make it first."
+        )
     return target
 
 
@@ -171,7 +174,9 @@ def _columns(space: Space) -> tuple[list[list[int]], list[int]]:
             )
         numbers += columns
     if not circles:
-        raise ValueError(f"{_OWNER}: the space must have a circle. Received: {space!r}. plots.plot_samples draws samples.")
+        raise ValueError(
+            f"{_OWNER}: the space must have a circle. Received: {space!r}. plots.plot_samples draws samples."
+        )
     return circles, numbers
 
 
@@ -234,7 +239,7 @@ def _network(model: Codec, samples: Samples) -> dict[str, Any]:
     shapes = [list(array.shape) for array in network.arrays]
     joined = np.concatenate([array.ravel() for array in network.arrays] or [np.empty(0, "float32")])
     _checks.finite_array(_OWNER, "weights of the decoder", joined)
-    return {"operations": network.operations, "shapes": shapes, "arrays": floats(joined)}
+    return {"operations": network.operations, "shapes": shapes, "arrays": floats(joined, joined.size > _FEW_WEIGHTS)}
 
 
 def _atlas(model: Codec, samples: Samples, circles: list, batch_size: int | None) -> dict[str, Any]:
