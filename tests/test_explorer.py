@@ -1,4 +1,4 @@
-"""`explore`: the decoder in the page against Keras, what the page holds, and bad input. The page itself: `nox -s explore`."""
+"""`explore`: the decoder against Keras, what a page holds, bad input. The page itself: `nox -s explore`."""
 
 import base64
 import io

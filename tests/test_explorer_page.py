@@ -21,7 +21,8 @@ pytestmark = pytest.mark.explore
 
 NETWORK = Path(writing.__file__).with_name("network.js")
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-BLUE = "new Uint32Array(pen.getImageData(0, 0, plane.width, plane.height).data.buffer)"
+MINUS = "\N{MINUS SIGN}"
+PIXELS = "new Uint32Array(pen.getImageData(0, 0, plane.width, plane.height).data.buffer)"
 
 
 def in_node(script, *values):
@@ -98,10 +99,10 @@ def place_on_plane(page, across, up):
     return box["x"] + 42 + across * (box["width"] - 42), box["y"] + up * (box["height"] - 26)
 
 
-def picture(page, margin=0):
+def picture(page):
     """The pixels of the plane without its axes, as an array of 32-bit colours."""
     width, height = page.evaluate("[plane.width, plane.height]")
-    pixels = np.array(page.evaluate(f"Array.from({BLUE})"), "uint32").reshape(height, width)
+    pixels = np.array(page.evaluate(f"Array.from({PIXELS})"), "uint32").reshape(height, width)
     return pixels[: height - 26, 42:]
 
 
@@ -299,7 +300,7 @@ def test_two_clicks_play_every_way(digits, page_file, open_page):
     codes = [np.concatenate([np.cos(angles), np.sin(angles)]).astype("float32") for angles in (start, end)]
     windings = to_numpy(torusae.two_way_windings(*codes))
     names = page.locator("#ways button div:nth-of-type(1)").all_inner_texts()
-    assert names == [f"({', '.join(str(k).replace('-', '−') for k in row)})" for row in windings]
+    assert names == [f"({', '.join(str(k).replace('-', MINUS) for k in row)})" for row in windings]
     paths = to_numpy(torusae.morph_paths(*codes, windings, 33)).reshape(-1, 6)
     expected = digits[0].decode(paths, verbose=0).reshape(8, 33, -1)
     found = page.evaluate("state.ways.list.map((way) => [0, 7, 16, 32].map((step) => Array.from(way.samples[step])))")
@@ -382,7 +383,11 @@ def test_the_speed(page_file, open_page):
     )
     median = float(np.median(np.diff(frames)))
     decoding = page.evaluate(
-        "(() => { const t = performance.now(); for (let i = 0; i < 30; i++) decode(placeAt(i, i)); return (performance.now() - t) / 30; })()"
+        """(() => {
+          const start = performance.now();
+          for (let i = 0; i < 30; i++) decode(placeAt(i, i));
+          return (performance.now() - start) / 30;
+        })()"""
     )
     print(f"median frame {median:.1f} ms, a picture {decoding:.1f} ms")  # noqa: T201
     assert median < 34  # 30 frames a second

@@ -69,7 +69,7 @@ class Samples:
         return samples.reshape(len(samples), *self.shape).astype("float32")
 
     def set_range(self, *sets: np.ndarray) -> None:
-        """Sets the range that is drawn: for images that of the values, at least [0, 1]; for vectors without outliers."""
+        """Sets the range that is drawn: of images at least [0, 1], of vectors without outliers."""
         outside = 0.0 if self.is_image else _OUTLIERS
         values = [float(value) for each in sets for value in np.quantile(each, [outside, 1 - outside])]
         values += [0.0, 1.0] if self.is_image else [0.0]

@@ -27,7 +27,7 @@ function show(place, name) {
 
 function drawLarge(values) {
   const canvas = byId("large");
-  const limit = innerWidth <= 760 ? innerWidth * 0.46 : 250;
+  const limit = innerWidth <= 760 ? innerWidth * 0.46 : 210;
   const ratio = sample.image ? sample.shape[0] / sample.shape[1] : 0.6;
   const width = Math.min(canvas.parentElement.clientWidth, limit / ratio);
   canvas.style.width = width + "px";

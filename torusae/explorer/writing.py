@@ -9,7 +9,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -42,8 +41,9 @@ def explore(
 
     Two circles are the plane, which scrolls without end; sliders set the other circles and the numbers of Gaussian
     factors. A click shows the decoded sample and the nearest samples of the data, a second click every way to a second
-    point. The decoder runs in the page. More than 65,536 weights are rounded to float16. Where it has a layer that the page does not know, or
-    is no chain of layers, a fixed number of samples over the first two circles is decoded in advance, with a warning.
+    point. The decoder runs in the page; more than 65,536 weights are rounded to float16. Where it has a layer that the
+    page does not know, or is no chain of layers, a fixed number of samples over the first two circles is decoded in
+    advance, with a warning.
 
     Args:
         model: `TorusAutoencoder` of a space with circles: a torus, or its product with Gaussian spaces. Its samples are
@@ -60,7 +60,7 @@ def explore(
         batch_size: Integer. Defaults to `None`, Keras' 32.
 
     Returns:
-        `Path` of the file. MNIST with the paper's networks takes 0.6 MB.
+        `Path` of the file. MNIST with the paper's networks takes 0.45 MB.
 
     Raises:
         TypeError: If `model` is not a `TorusAutoencoder`, or data or labels are of the wrong type.
@@ -169,8 +169,8 @@ def _columns(space: Space) -> tuple[list[list[int]], list[int]]:
         moved = ops.convert_to_numpy(factor.act(point, ops.ones((8, factor.action_size))))
         if code.shape != (8, factor.action_size) or not np.allclose(moved, code + 1, atol=1e-5):
             raise ValueError(
-                f"{_OWNER}: the page draws circles, and sliders for numbers that can be shifted. Received: a space with "
-                f"{factor!r}. Use a Torus, or its product with a Gaussian."
+                f"{_OWNER}: the page draws circles, and sliders for numbers that can be shifted. Received: a space "
+                f"with {factor!r}. Use a Torus, or its product with a Gaussian."
             )
         numbers += columns
     if not circles:
@@ -188,8 +188,8 @@ def _checked_data(model: Codec, data: Any, labels: Any, num_points: int) -> tupl
         return None, {}
     if not _checks.is_array(data):
         raise TypeError(
-            f"{_OWNER}: `data` must be an array of samples. Received: {type(data).__name__}. Use numpy.asarray(data), or "
-            f"torusae.data.sample_rows(data, {num_points}) for a stream."
+            f"{_OWNER}: `data` must be an array of samples. Received: {type(data).__name__}. Use numpy.asarray(data), "
+            f"or torusae.data.sample_rows(data, {num_points}) for a stream."
         )
     model._check_samples(_OWNER, "data", data)
     if not len(data):
