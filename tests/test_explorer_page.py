@@ -193,7 +193,7 @@ def test_many_circles_have_the_sixteen_shortest_ways(rng):
     assert len({tuple(row) for row in rows}) == 16
     assert all(row in every for row in rows)
     # Those of one circle the long way are the four shortest of their kind.
-    single = sorted((length(k) for k in every if np.count_nonzero(np.array(k) != every[0]) == 1))[:4]
+    single = sorted(length(k) for k in every if np.count_nonzero(np.array(k) != every[0]) == 1)[:4]
     assert np.allclose(sorted(length(k) for k in rows if np.count_nonzero(np.array(k) != every[0]) == 1), single)
 
 
