@@ -24,6 +24,7 @@ function listen() {
   let moved = 0;
   let spread = 0;
   let time = 0;
+  let pinched = 0;
   const middle = () => {
     const all = [...pressed.values()];
     return [0, 1].map((axis) => all.reduce((sum, at) => sum + at[axis], 0) / all.length);
@@ -75,8 +76,13 @@ function listen() {
   plane.addEventListener("pointercancel", release);
   plane.addEventListener("wheel", (event) => {
     event.preventDefault();
-    if (event.ctrlKey) zoom(Math.sign(event.deltaY));
-    else if (isStrip) scrollBy(-event.deltaX - event.deltaY, 0);
+    if (event.ctrlKey) {
+      pinched += event.deltaY; // a notch of a wheel is 100, a pinch on a touchpad many small steps
+      if (Math.abs(pinched) > 60) {
+        zoom(Math.sign(pinched));
+        pinched = 0;
+      }
+    } else if (isStrip) scrollBy(-event.deltaX - event.deltaY, 0);
     else scrollBy(event.shiftKey ? -event.deltaY : -event.deltaX, event.shiftKey ? 0 : -event.deltaY);
   }, { passive: false });
   const steps = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };

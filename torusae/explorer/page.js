@@ -40,7 +40,6 @@ function makeSliders() {
     if (i === state.across || i === state.up) return;
     const row = makeSlider(box, circleName(i), -3.14, 3.14, state.place.angles, i, " rad");
     const turn = make(row, "button", { title: `Turn ${circleName(i)}`, onclick: () => turnBy(turn, i) }, "turn");
-    turn.ariaPressed = String(state.turning === i);
   });
   numbers.forEach(({ low, high }, i) => makeSlider(box, numberName(i), low, high, state.place.numbers, i, ""));
 }
@@ -49,7 +48,8 @@ function makeSlider(box, name, low, high, values, i, unit) {
   const row = make(box, "div", { className: "slider" });
   make(row, "span", {}, name);
   const [min, max] = [Math.floor(100 * low) / 100, Math.ceil(100 * high) / 100]; // so that steps of 0.01 meet 0
-  const input = make(row, "input", { type: "range", min, max, step: 0.01, ariaLabel: name });
+  const input = make(row, "input", { type: "range", min, max, step: 0.01 });
+  input.setAttribute("aria-label", name);
   const output = make(row, "output");
   const update = () => (output.textContent = signed(values[i], 2) + unit);
   input.value = values[i];
@@ -79,12 +79,12 @@ function makeLegend() {
   const box = byId("legend");
   if (names) {
     names.forEach((name, i) => {
-      const button = make(box, "button", { ariaPressed: "true", title: "Show or hide" });
+      const button = setPressed(make(box, "button", { title: "Show or hide" }), true);
       make(button, "span", { className: "dot" }).style.background = classColour(i, unknown);
       button.append(name);
       button.onclick = () => {
         if (!state.hidden.delete(i)) state.hidden.add(i);
-        button.ariaPressed = String(!state.hidden.has(i));
+        setPressed(button, !state.hidden.has(i));
         redraw();
       };
     });

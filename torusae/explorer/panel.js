@@ -58,6 +58,7 @@ function showNearest(place) {
 function goTo({ place }) {
   state.place.angles = place.angles.slice();
   state.place.numbers = place.numbers.slice();
+  state.turning = -1;
   makeSliders();
   renewTiles();
   setCentre(place.angles[state.across], isStrip ? 0 : place.angles[state.up]);
@@ -80,7 +81,8 @@ function startWays() {
     const far = signed(pathLength(start, end, winding), 1) + (numbers.length ? "" : " rad");
     const long = winding.flatMap((k, circle) => (k === rows[0][circle] ? [] : [circleName(circle)]));
     const title = long.length ? `${long.join(", ")} the long way round` : "the shortest way";
-    const button = make(byId("ways"), "button", { title, ariaPressed: "false", onclick: () => chooseWay(i) });
+    const button = make(byId("ways"), "button", { title, onclick: () => chooseWay(i) });
+    setPressed(button, false);
     const canvas = make(button, "canvas");
     make(button, "div", {}, name);
     make(button, "div", {}, far);
@@ -93,7 +95,7 @@ function startWays() {
 function chooseWay(i) {
   const { ways } = state;
   ways.chosen = ways.chosen === i ? -1 : i;
-  ways.list.forEach(({ button }, j) => (button.ariaPressed = String(j === ways.chosen)));
+  ways.list.forEach(({ button }, j) => setPressed(button, j === ways.chosen));
   redraw();
 }
 

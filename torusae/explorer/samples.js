@@ -46,6 +46,11 @@ function make(parent, tag, properties = {}, text = "") {
   return element;
 }
 
+function setPressed(button, isPressed) {
+  button.setAttribute("aria-pressed", isPressed);
+  return button;
+}
+
 // Decoding: a place is {angles, radii, numbers}
 
 let decodeCode = content.network ? decoderOf(content.network) : null;
