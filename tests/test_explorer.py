@@ -195,6 +195,18 @@ def test_a_page_of_images(images, tmp_path):
         np.testing.assert_allclose(tile, x[rows[number], :, :, 0], atol=0.5 / 255 + 1e-6)
 
 
+def test_many_weights_are_rounded(images, tmp_path, monkeypatch):
+    monkeypatch.setattr("torusae.explorer.writing._FEW_WEIGHTS", 0)
+    model = images[0]
+    network = content_of(torusae.explore(model, tmp_path / "page.html"))["network"]
+    assert network["arrays"]["type"] == "float16"
+    rounded = keras.models.clone_model(model.decoder)
+    rounded.set_weights([weight.astype("float16").astype("float32") for weight in model.decoder.get_weights()])
+    codes = np.random.default_rng(1).normal(size=(4, 6)).astype("float32")
+    page = np.stack([evaluate(network["operations"], arrays_of(network), code) for code in codes])
+    np.testing.assert_allclose(page, to_numpy(rounded(codes)), atol=1e-5)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_png(channels, rng):
     pixels = rng.integers(0, 256, (5, 7, channels), dtype="uint8")
