@@ -1,5 +1,6 @@
 """Tasks: `nox` checks style and runs the tests on every backend; `nox -l` lists the rest."""
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -111,6 +112,16 @@ def export(session: nox.Session, backend: str) -> None:
 
 @nox.session(default=False)
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
+def explore(session: nox.Session, backend: str) -> None:
+    """Open the explorer's page in Chromium, the system's or playwright's own, and run its network in node."""
+    session.install(*groups("explore"))
+    if not (shutil.which("chromium") or shutil.which("google-chrome")):
+        session.run("playwright", "install", "chromium")
+    test(session, backend, "-m", "explore")
+
+
+@nox.session(default=False)
+@nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def fuzz(session: nox.Session, backend: str) -> None:
     """Drive every public function with random inputs: nox -s 'fuzz(jax)' -- --seconds 60 --only wrap_angles."""
     install(session, backend)
@@ -188,6 +199,7 @@ model.fit(x, batch_size=128, epochs=1, verbose=2)
 model.save("model.keras")
 import keras
 loaded = keras.saving.load_model("model.keras")
+assert torusae.explore(loaded, "torus.html", x).stat().st_size > 100_000
 np.testing.assert_allclose(loaded.encode(x, verbose=0), model.encode(x, verbose=0), atol=1e-6)
 print("torusae", torusae.__version__, "works")
 """

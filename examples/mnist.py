@@ -173,8 +173,17 @@ def main(argv: list[str] | None = None) -> dict:
     }
     (folder / "table.json").write_text(json.dumps({"run": run, "table": table}, indent=2) + "\n", encoding="utf-8")
     draw(model, data.x_test, data.y_test, arrays, history, args.seed, folder)
+    torusae.explore(
+        model,
+        folder / "explorer.html",
+        data.x_test,
+        data.y_test,
+        f"MNIST test digits on {model.latent.space!r}",
+        overwrite=True,
+    )
     print(text)
     print(
+        "Open explorer.html in a browser: the torus, decoded as you scroll, and every way between two places.\n"
         "Look at morphs.png: each pair of digits has eight ways around the torus.\n"
         "Look at occupancy.png: it shows the part of the torus that no digit reaches.\n"
         "In the table, each statistic stands beside its value for uniform angles."

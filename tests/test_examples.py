@@ -54,6 +54,7 @@ def test_a_small_run_and_its_redrawing(mnist, tmp_path, capsys):
     table = mnist.main([*small, "--output", str(tmp_path / "run")])
     assert str(tmp_path / "run") in capsys.readouterr().out.splitlines()[-1]
     assert sorted(path.stem for path in (tmp_path / "run").glob("*.png")) == FIGURES
+    assert (tmp_path / "run" / "explorer.html").stat().st_size < 1e6
     written = json.loads((tmp_path / "run" / "table.json").read_text())
     assert written["table"] == table
     assert written["run"]["backend"] == keras.backend.backend()

@@ -16,6 +16,7 @@ from torusae._start import start_at_circles
 from torusae.angles import angle_difference, to_cartesian, to_polar, wrap_angles
 from torusae.callbacks import LatentLogger
 from torusae.diagnostics import diagnose
+from torusae.explorer import explore
 from torusae.heads import Head
 from torusae.layers import CircularEmbedding, Latent, Polar, TorusLatent
 from torusae.losses import (
@@ -61,6 +62,7 @@ __all__ = [
     "diagnose",
     "diaphony_loss",
     "distribution",
+    "explore",
     "find_circles",
     "losses",
     "metrics",

@@ -1,0 +1,284 @@
+"""`explore`: checks, what the page needs of model and data, and the file."""
+
+import html
+import importlib.resources
+import json
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+from torusae._codec import Codec
+from torusae.explorer._layers import TO_CHANNELS_LAST, Description, UnknownLayer
+from torusae.explorer._samples import Samples, base64_text, floats
+from torusae.spaces import Space
+
+_OWNER = "explore"
+_MAX_CLASSES = 20  # colours that can be told apart
+_ATLAS_STEPS = {1: 64, 2: 24}  # tiles around each circle that are decoded in advance, by the number of circles
+# Up to so many weights stay in float32, 0.7 MB. In float16 a picture of the paper's decoder was off by up to 0.0011.
+_FEW_WEIGHTS = 1 << 17
+_NUMBERS_RANGE = 3.0  # of a standard normal coordinate
+_SCRIPTS = ("network.js", "samples.js", "plane.js", "gestures.js", "panel.js", "page.js")
+
+
+def explore(
+    model: Any,
+    path: str | os.PathLike,
+    data: Any = None,
+    labels: Any = None,
+    title: str | None = None,
+    num_points: int = 2000,
+    num_thumbnails: int = 400,
+    overwrite: bool = False,
+    batch_size: int | None = None,
+) -> Path:
+    """Writes a page that shows a model's torus: one HTML file that any browser opens from the disk, without a network.
+
+    Two circles are the plane, which scrolls without end; sliders set the other circles and the numbers of Gaussian
+    factors. A click shows the decoded sample and the nearest samples of the data, a second click every way to a second
+    point. The decoder runs in the page; more than 131,072 weights are rounded to float16. Where it has a layer that the
+    page does not know, or is no chain of layers, a fixed number of samples over the first two circles is decoded in
+    advance, with a warning.
+
+    Args:
+        model: `TorusAutoencoder` of a space with circles: a torus, or its product with Gaussian spaces. Its samples are
+            vectors, or images with 1 or 3 channels.
+        path: Path that ends in `.html`.
+        data: Array of samples `(num, *sample_shape)`; some of them are shown. Defaults to `None`, no points.
+        labels: Array `(num,)`: integers or strings are classes, at most 20, and -1 means no label; floats are numbers.
+            Defaults to `None`.
+        title: String. Defaults to `None`, the space's name.
+        num_points: Integer, the most samples that are points in the page. Defaults to `2000`.
+        num_thumbnails: Integer, the most samples that are pictures in the page, and can be a nearest sample. Fewer
+            where they are large. Defaults to `400`.
+        overwrite: Boolean, whether a file at `path` is replaced. Defaults to `False`.
+        batch_size: Integer. Defaults to `None`, Keras' 32.
+
+    Returns:
+        `Path` of the file. MNIST with the paper's networks takes 0.7 MB.
+
+    Raises:
+        TypeError: If `model` is not a `TorusAutoencoder`, or data or labels are of the wrong type.
+        ValueError: If the space has no circles or a part that can't be drawn, or data, labels or samples have a shape
+            that does not fit.
+        FileExistsError: If there is a file at `path` and `overwrite` is `False`.
+        FileNotFoundError: If there is no folder for the file.
+
+    Example:
+
+    >>> import numpy as np, torusae, warnings
+    >>> warnings.simplefilter("ignore")  # the model is not trained
+    >>> model = torusae.TorusAutoencoder.from_shape((8,), dim=2)
+    >>> torusae.explore(model, "torus.html").name
+    'torus.html'
+    """
+    if not isinstance(model, Codec):
+        raise TypeError(f"{_OWNER}: `model` must be a TorusAutoencoder. Received: model={model!r}.")
+    target = _target(path, overwrite)
+    space = model.latent.space
+    circles, numbers = _columns(space)
+    samples = Samples(_OWNER, model.sample_shape)
+    num_points = _checks.positive_int(_OWNER, "num_points", num_points)
+    num_thumbnails = _checks.positive_int(_OWNER, "num_thumbnails", num_thumbnails)
+    if title is not None and not isinstance(title, str):
+        raise TypeError(f"{_OWNER}: `title` must be a string. Received: title={title!r}.")
+    x, marks = _checked_data(model, data, labels, num_points)
+    if not model.was_trained:
+        warnings.warn(f"{_OWNER}: the model is not trained. The page shows its random weights.", stacklevel=2)
+    content: dict[str, Any] = {
+        "title": title or f"The torus of {space!r}",
+        "codeSize": space.code_size,
+        "circles": circles,
+        "numbers": [{"column": column, "low": -_NUMBERS_RANGE, "high": _NUMBERS_RANGE} for column in numbers],
+    }
+    if model.output_range is None:
+        prior = ops.convert_to_numpy(space.sample(256, seed=0))
+        decoded = model.decode(prior, batch_size, verbose=0)
+        _checks.finite_array(_OWNER, "decoded samples", decoded)
+        samples.set_range(decoded, *([] if x is None else [x]))
+    try:
+        content["network"] = _network(model, samples)
+    except UnknownLayer as layer:
+        used = "the first two circles" if len(circles) > 1 else "the circle"
+        warnings.warn(
+            f"{_OWNER}: the page can't compute the decoder, because of {layer}. It shows samples over {used}, decoded "
+            f"in advance. It computes {', '.join(_KNOWN)}, one after the other.",
+            stacklevel=2,
+        )
+        content["atlas"] = _atlas(model, samples, circles, batch_size)
+    content["sample"] = samples.description()
+    if x is not None:
+        codes = ops.convert_to_numpy(space.code(ops.convert_to_tensor(model.encode(x, batch_size, verbose=0))))
+        for number in content["numbers"]:
+            column = codes[:, number["column"]]
+            number.update(
+                low=min(number["low"], float(column.min())),
+                high=max(number["high"], float(column.max())),
+            )
+        content["points"] = {"count": len(x), "codes": floats(codes), **marks}
+        content["thumbnails"] = samples.thumbnails(x[:num_thumbnails])
+    _write(target, _page(content))
+    return target
+
+
+_KNOWN = ("Dense", "Conv2D", "UpSampling2D", "Cropping2D", "BatchNormalization", "Reshape", "Flatten", "activations")
+
+
+def _target(path: Any, overwrite: bool) -> Path:
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{_OWNER}: `path` must be a path. Received: path={path!r}.")
+    target = Path(path).expanduser()
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{_OWNER}: `path` must end in .html, or no browser opens the file. Received: path={path!r}.")
+    if target.is_dir():
+        raise IsADirectoryError(f"{_OWNER}: `path` must be a file. Found a folder at {target}.")
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"{_OWNER}: there is a file at {target}. Give another path, or overwrite=True.")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"{_OWNER}: the folder of `path` must exist. Found none at {target.parent}. Make it first."
+        )
+    return target
+
+
+def _columns(space: Space) -> tuple[list[list[int]], list[int]]:
+    """The x and y column of each circle in a code, and the columns of free numbers.
+
+    Each factor is asked: it is circles if its code is the x and y of its angles, and free numbers if its symmetries
+    are all shifts.
+    """
+    circles: list[list[int]] = []
+    numbers: list[int] = []
+    start = 0
+    for factor in getattr(space, "factors", [space]):
+        point = factor.sample(8, seed=0)
+        code = ops.convert_to_numpy(factor.code(point))
+        columns = list(range(start, start + factor.code_size))
+        start += factor.code_size
+        half = len(columns) // 2
+        if factor.num_angles and factor.num_angles == half:
+            angles = ops.convert_to_numpy(factor.angles(point))
+            if np.allclose(np.arctan2(code[:, half:], code[:, :half]), angles, atol=1e-5):
+                circles += [list(pair) for pair in zip(columns[:half], columns[half:], strict=True)]
+                continue
+        moved = ops.convert_to_numpy(factor.act(point, ops.ones((8, factor.action_size))))
+        if code.shape != (8, factor.action_size) or not np.allclose(moved, code + 1, atol=1e-5):
+            raise ValueError(
+                f"{_OWNER}: the page draws circles, and sliders for numbers that can be shifted. Received: a space "
+                f"with {factor!r}. Use a Torus, or its product with a Gaussian."
+            )
+        numbers += columns
+    if not circles:
+        raise ValueError(
+            f"{_OWNER}: the space must have a circle. Received: {space!r}. plots.plot_samples draws samples."
+        )
+    return circles, numbers
+
+
+def _checked_data(model: Codec, data: Any, labels: Any, num_points: int) -> tuple[Any, dict[str, Any]]:
+    """At most `num_points` samples in random order, and what their labels tell the page."""
+    if data is None:
+        if labels is not None:
+            raise ValueError(f"{_OWNER}: `labels` need `data`. Received: data=None. Give the samples that they label.")
+        return None, {}
+    if not _checks.is_array(data):
+        raise TypeError(
+            f"{_OWNER}: `data` must be an array of samples. Received: {type(data).__name__}. Use numpy.asarray(data), "
+            f"or torusae.data.sample_rows(data, {num_points}) for a stream."
+        )
+    model._check_samples(_OWNER, "data", data)
+    if not len(data):
+        raise ValueError(f"{_OWNER}: `data` must hold at least one sample. Received: data.shape={tuple(data.shape)}.")
+    count = len(data)
+    order = np.random.default_rng(0).permutation(count)[:num_points]  # mixed, so that no class covers the others
+    x = np.asarray(_checks.host_array(data)[order])
+    _checks.finite_array(_OWNER, "data", x)
+    marks: dict[str, Any] = {}
+    if labels is not None:
+        array = _checks.host_array(_checks.as_array(_OWNER, "labels", labels))
+        if array.ndim == 2 and array.shape[1] == 1:
+            array = array[:, 0]
+        if array.shape != (count,):
+            raise ValueError(
+                f"{_OWNER}: `labels` must have shape ({count},), one for each sample. "
+                f"Received: labels.shape={array.shape}."
+            )
+        marks = _marks(array[order])
+    return x, marks
+
+
+def _marks(labels: np.ndarray) -> dict[str, Any]:
+    """Classes with their names, or numbers with their range."""
+    if labels.dtype.kind == "f":
+        _checks.finite_array(_OWNER, "labels", labels)
+        labels = labels.astype("float64")
+        low, high = float(labels.min()), float(labels.max())
+        shares = (labels - low) / (high - low) if high > low else np.zeros(len(labels))
+        return {"shares": base64_text(np.rint(255 * shares).astype("uint8")), "low": low, "high": high}
+    names, index = np.unique(labels.astype(str) if labels.dtype.kind not in "iu" else labels, return_inverse=True)
+    if len(names) > _MAX_CLASSES:
+        raise ValueError(
+            f"{_OWNER}: `labels` must hold at most {_MAX_CLASSES} classes, the number of colours that can be told "
+            f"apart. Received: {len(names)} different values. For a quantity use labels.astype('float32')."
+        )
+    unknown = names[0] == -1 if labels.dtype.kind == "i" else False  # a missing label of a `Head`
+    texts = ["no label" if unknown and not place else str(name) for place, name in enumerate(names)]
+    return {"classes": base64_text(index.reshape(-1).astype("uint8")), "names": texts, "unknown": bool(unknown)}
+
+
+def _network(model: Codec, samples: Samples) -> dict[str, Any]:
+    """The decoder's operations, their arrays one after the other, and the shapes of these."""
+    network = Description(model.decoder, model.latent.space.code_size)
+    if samples.channels_first:
+        network.add("permute", axes=TO_CHANNELS_LAST)
+    shapes = [list(array.shape) for array in network.arrays]
+    joined = np.concatenate([array.ravel() for array in network.arrays] or [np.empty(0, "float32")])
+    _checks.finite_array(_OWNER, "weights of the decoder", joined)
+    return {"operations": network.operations, "shapes": shapes, "arrays": floats(joined, joined.size > _FEW_WEIGHTS)}
+
+
+def _atlas(model: Codec, samples: Samples, circles: list, batch_size: int | None) -> dict[str, Any]:
+    """Samples at even angles of the first one or two circles, rows along the second. Other angles and numbers are 0."""
+    used = circles[:2]
+    steps = _ATLAS_STEPS[len(used)]
+    angles = 2 * np.pi * np.arange(steps) / steps
+    space = model.latent.space
+    codes = np.zeros((steps ** len(used), space.code_size), "float32")
+    codes[:, [x for x, _ in circles]] = 1
+    for (x, y), angle in zip(used, np.meshgrid(*[angles] * len(used)), strict=True):
+        codes[:, x], codes[:, y] = np.cos(angle.ravel()), np.sin(angle.ravel())
+    decoded = samples.rows(model.decode(codes, batch_size, verbose=0))  # a drawn space's code is its point
+    return {"circles": len(used), "steps": steps, **samples.packed(decoded)}
+
+
+def _page(content: dict[str, Any]) -> str:
+    """The page as text: its parts in their places, in one pass, so that no content is taken for a place."""
+    parts = {"css": _file("page.css"), "script": "\n".join(map(_file, _SCRIPTS))}
+    # "<" ends no script inside a string that holds none.
+    parts["data"] = json.dumps(content, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    parts["title"] = html.escape(content["title"])
+    pieces = _file("page.html").split("@@")
+    return "".join(parts[piece] if place % 2 else piece for place, piece in enumerate(pieces))
+
+
+def _file(name: str) -> str:
+    return importlib.resources.files("torusae.explorer").joinpath(name).read_text(encoding="utf-8")
+
+
+def _write(target: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
