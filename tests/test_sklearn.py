@@ -170,6 +170,7 @@ def test_pipeline_goes_there_and_back():
     assert pipeline.transform(x).shape == (60, 2)
 
 
+@pytest.mark.slow
 def test_grid_search_takes_the_better_score():
     x, _ = torusae.datasets.torus_table(120, dim=1, noise=0.05, seed=0)
     search = GridSearchCV(TorusEstimator(**TINY), {"epochs": [1, 40]}, cv=2, n_jobs=1).fit(x)
