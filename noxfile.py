@@ -41,9 +41,11 @@ def test(session: nox.Session, backend: str, *options: str) -> None:
 def run_tests(session: nox.Session, backend: str, *options: str, cached: bool = True) -> None:
     """Run pytest in two processes, each on one thread: the tests are many and small.
 
-    On JAX most of their time is compilation, of much the same functions: both processes and later runs share it.
+    On JAX most of their time is compilation, of much the same functions: both processes and later runs share it. The
+    tests of each change compile without most optimizations; slow tests and golden values compile as users do.
     """
     compilation = {
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "0" if options else "1",
         "JAX_COMPILATION_CACHE_DIR": str(Path(session.virtualenv.location, "compiled")),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
         "JAX_TRACEBACK_IN_LOCATIONS_LIMIT": "0",

@@ -35,7 +35,9 @@ def run(tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("num_devices", [2] if keras.backend.backend() == "torch" else [2, 4])
+@pytest.mark.parametrize(
+    "num_devices", [2] if keras.backend.backend() == "torch" else [2, pytest.param(4, marks=pytest.mark.slow)]
+)
 def test_training_on_several_devices_is_that_on_one(run, num_devices):
     one, several = run(1), run(num_devices)
     assert one["losses"][-1] < 0.9 * one["losses"][0]

@@ -123,6 +123,7 @@ def test_recipes_compare_the_default_with_no_losses(tmp_path):
     assert 0.5 < rows[0]["over none"] < 2
 
 
+@pytest.mark.slow
 def test_harmonics_go_on_where_they_stopped(tmp_path):
     script, file = example("harmonics"), tmp_path / "new" / "harmonics.json"
     small = ["--settings", "two circles", "--epochs", "1", "--seeds", "0", "--output", str(file)]

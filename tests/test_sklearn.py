@@ -31,14 +31,12 @@ QUICK_CHECKS = {
     "check_estimator_sparse_array",
     "check_estimators_empty_data_messages",
     "check_fit1d",
-    "check_fit2d_1feature",
     "check_fit2d_1sample",
     "check_get_params_invariance",
     "check_methods_subset_invariance",
     "check_mixin_order",
     "check_no_attributes_set_in_init",
     "check_parameters_default_constructible",
-    "check_readonly_memmap_input",
     "check_set_params",
     "check_transformers_unfitted",
 }
@@ -81,6 +79,7 @@ def test_quick_check_of_sklearn_passes(name):
         check(estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS_OF_OUTPUT, ids=lambda check: check.__name__)
 @pytest.mark.filterwarnings(
     "ignore:X (does not have|has) (valid )?feature names:UserWarning"
@@ -198,6 +197,7 @@ np.save(folder / "angles.npy", joblib.load(folder / "pipeline.joblib").transform
 """
 
 
+@pytest.mark.slow
 def test_a_file_loads_in_another_process(tmp_path):
     losses = [torusae.Term(torusae.SpringLoss(), weight=0.5)]
     pipeline = make_pipeline(StandardScaler(), TorusEstimator(**TINY, losses=losses)).fit(table())
