@@ -42,7 +42,7 @@ def run_tests(session: nox.Session, backend: str, *options: str, cached: bool = 
     """Run pytest in two processes, each on one thread: the tests are many and small.
 
     On JAX most of their time is compilation, of much the same functions: both processes and later runs share it. The
-    tests of each change compile without most optimizations; slow tests and golden values compile as users do.
+    suite compiles without most optimizations; `nox -s slow` compiles as users do, the golden values included.
     """
     compilation = {
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "0" if options else "1",
@@ -89,6 +89,7 @@ def tests(session: nox.Session, backend: str) -> None:
 def slow(session: nox.Session, backend: str) -> None:
     """Run the tests that are too long for `tests`."""
     test(session, backend, "-m", "slow")
+    run_tests(session, backend, "tests/test_golden.py")
 
 
 @nox.session(default=False)
