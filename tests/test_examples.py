@@ -89,6 +89,7 @@ def test_shifts_keep_digits_whole():
     assert sorted(set(column)) == [18, 19, 20, 21, 22]
 
 
+@pytest.mark.slow
 def test_compare_goes_on_where_it_stopped_and_refuses_other_settings(tmp_path, capsys):
     compare = example("compare")
     options = ["--samples", "300", "--epochs", "1", "--systems", "torus, paper", "--output", str(tmp_path)]

@@ -162,6 +162,7 @@ def test_serialized_loss_gives_the_same(loss):
     assert float(again(angles)) == pytest.approx(float(loss(angles)), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loss", [torusae.losses.SlicedLoss(seed=0, num_directions=4), torusae.DiaphonyLoss(), torusae.DiaphonyLoss(order=2)]
 )

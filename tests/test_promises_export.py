@@ -174,6 +174,7 @@ def test_a_model_exported_elsewhere_is_the_model(named, tmp_path):
     assert_exported(named, as_saved_model if BACKEND == "jax" else as_onnx, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method:UserWarning")
 def test_quantized_halves_work_and_are_saved(tmp_path):
     x = samples()
