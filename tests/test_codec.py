@@ -142,3 +142,17 @@ def test_morph_takes_one_sample_at_each_end(trained):
         trained.morph(samples()[:1], samples()[1], verbose=0)
     with pytest.raises(ValueError, match=r"morph: `end` must be one sample of shape \(4,\).*\(3,\)"):
         trained.morph(samples()[0], np.ones(3, "float32"), verbose=0)
+
+
+@pytest.mark.parametrize("model_first", [True, False])
+def test_layers_that_a_plain_model_shares_encode_in_an_autoencoder(model_first):
+    encoder, decoder = torusae.autoencoder_networks((4,), code_size=4)
+    latent = torusae.TorusLatent(2)
+    inputs = keras.Input((4,))
+    if model_first:
+        model = torusae.TorusAutoencoder(encoder, decoder, latent)
+    plain = keras.Model(inputs, decoder(latent(encoder(inputs))))
+    if not model_first:
+        model = torusae.TorusAutoencoder(encoder, decoder, latent)
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    np.testing.assert_allclose(model.reconstruct(x, verbose=0), plain.predict(x, verbose=0), atol=1e-6)

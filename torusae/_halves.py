@@ -62,8 +62,9 @@ class Halves(SampleModel):
 
     def _make_encoding_model(self):
         inputs = keras.Input(self.sample_shape, name="sample")
-        point = self.latent(self.encoder(inputs), return_point=True)[1]
-        outputs = {"point": keras.layers.Identity(name="point")(point)}
+        # Not by `return_point`: Keras takes the outputs of a layer's first symbolic call for those of all others.
+        point = Read(self.latent.space, "point", name="point")(self.latent.projection(self.encoder(inputs)))
+        outputs = {"point": point}
         if self.latent.space.num_angles:
             outputs["angles"] = Read(self.latent.space, "angles", name="angles")(point)
         return _called(keras.Model(inputs, outputs, name="encoding_model"))

@@ -137,15 +137,15 @@ class CircularEmbedding(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="torusae")
 class Read(keras.layers.Layer):
-    """Reads something of the points of a space: their angles, their code, or the input of a head.
+    """Reads something of the points of a space: their angles, their code, the input of a head; or points of raw values.
 
     Args:
         space: A `Space`.
-        what: `"angles"`, `"code"` or `"head_input"`.
+        what: `"angles"`, `"code"`, `"head_input"` or `"point"`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
     Call arguments:
-        point: Float tensor `(batch, space.point_size)`.
+        point: Float tensor `(batch, space.point_size)`; for `"point"` raw values, `(batch, space.raw_size)`.
 
     Example:
 
@@ -158,7 +158,7 @@ class Read(keras.layers.Layer):
     def __init__(self, space: Space, what: str, **kwargs):
         super().__init__(**_float32_by_default(kwargs))
         self.space = space
-        self.what = _checks.option("Read", "what", what, ("angles", "code", "head_input"))
+        self.what = _checks.option("Read", "what", what, ("point", "angles", "code", "head_input"))
 
     def call(self, point):
         return getattr(self.space, self.what)(point)
