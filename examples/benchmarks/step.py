@@ -54,7 +54,8 @@ def by_keras(network: str, x: np.ndarray, batch_size: int, latent: keras.layers.
 def by_torusae(network: str, x: np.ndarray, batch_size: int, losses: str | None) -> Callable[[], None]:
     """An epoch of `TorusAutoencoder.fit`."""
     x = x if network == "convolutions" else x.reshape(len(x), -1)
-    model = torusae.TorusAutoencoder.from_shape(x.shape[1:], dim=CODE // 2, losses=losses)
+    # An epoch is a call of `fit` here: what `fit` does once, before and after its epochs, is not a step.
+    model = torusae.TorusAutoencoder.from_shape(x.shape[1:], CODE // 2, start=None, density=None, losses=losses)
     model.compile(keras.optimizers.Adam(RATE), "mse")
     return lambda: model.fit(x, batch_size=batch_size, verbose=0)
 
