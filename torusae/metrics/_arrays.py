@@ -28,8 +28,13 @@ def float_rows(owner: str, name: str, values: Tensor, least: int = 1) -> np.ndar
 
 def angle_rows(owner: str, angles: Tensor, least: int = 1) -> np.ndarray:
     """As `float_rows`, in `[-π, π)`."""
-    wrapped = (float_rows(owner, "angles", angles, least) + math.pi) % (2 * math.pi) - math.pi
-    return np.where(wrapped >= math.pi, -math.pi, wrapped)  # the remainder can round up to 2π
+    return wrapped(float_rows(owner, "angles", angles, least))
+
+
+def wrapped(angles: np.ndarray) -> np.ndarray:
+    """Angles in `[-π, π)`: `wrap_angles` for float64 on the host."""
+    angles = (angles + math.pi) % (2 * math.pi) - math.pi
+    return np.where(angles >= math.pi, -math.pi, angles)  # the remainder can round up to 2π
 
 
 def some_rows(owner: str, values: np.ndarray, most: int, seed: int | None) -> np.ndarray:

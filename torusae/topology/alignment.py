@@ -2,14 +2,13 @@
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Iterable
 
 import numpy as np
 
 from torusae import _checks
 from torusae._checks import Tensor
-from torusae.metrics._arrays import angle_rows
+from torusae.metrics._arrays import angle_rows, wrapped
 
 _BEAM = 100  # partial choices that are followed
 _CANDIDATES = 24  # directions of each angle that are tried
@@ -38,7 +37,7 @@ class Alignment:
             raise ValueError(
                 f"Alignment: `angles` must have {self.matrix.shape[1]} columns. Received: shape={angles.shape}."
             )
-        return (angles @ self.matrix.T + self.shift + math.pi) % (2 * math.pi) - math.pi
+        return wrapped(angles @ self.matrix.T + self.shift)
 
 
 def align(angles: Tensor, reference: Tensor, max_entry: int = 2) -> Alignment:

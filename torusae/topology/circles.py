@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from torusae import _checks
+from torusae.metrics._arrays import wrapped
 from torusae.topology import _graph
 from torusae.topology.alignment import align, short_basis
 
+_LANDMARKS = 600  # in each half
 _PRIME = 47  # of the coefficients: classes that vanish twice, as in a Klein bottle, are no circles
 _REACH = 0.5  # quantile of the landmarks' distances up to which classes are followed
 _LEAST_RATIO = 2.7  # sheets and images make lasting classes of 2.6 that both halves can share
@@ -56,7 +58,7 @@ class Circles:
         return " ".join([head, *self.notes])
 
 
-def find_circles(x: Any, num_landmarks: int = 600, max_circles: int = 8, seed: int = 0) -> Circles:
+def find_circles(x: Any, num_landmarks: int | None = None, max_circles: int = 8, seed: int = 0) -> Circles:
     """Says how many circles data show, and gives an angle of every row along each.
 
     A circle is a class of the first cohomology that lives much longer than the classes of noise, in two halves of the
@@ -77,7 +79,7 @@ def find_circles(x: Any, num_landmarks: int = 600, max_circles: int = 8, seed: i
     Args:
         x: Float array `(num, ...)` of at least 100 samples; each is flattened.
         num_landmarks: Integer, at least 50, at most the number of rows. More landmarks see smaller circles and cost
-            time. With the default and fewer rows, all rows are landmarks. Defaults to `600`.
+            time. Defaults to `None`: 600, or all rows where there are fewer.
         max_circles: Integer, the largest number of circles. Defaults to `8`.
         seed: Integer, seed of the choice of rows and landmarks. Defaults to `0`.
 
@@ -107,11 +109,11 @@ def find_circles(x: Any, num_landmarks: int = 600, max_circles: int = 8, seed: i
     """
     owner = "find_circles"
     _graph.require(owner)
-    num_landmarks = _checks.positive_int(owner, "num_landmarks", num_landmarks, least=50)
+    num_landmarks = _checks.optional_int(owner, "num_landmarks", num_landmarks, least=50)
     max_circles = _checks.positive_int(owner, "max_circles", max_circles)
     rng = _checks.generators(owner, seed, 1)[0]
     rows, notes = _graph.data_rows(owner, x)
-    if num_landmarks > len(rows) and num_landmarks != 600:
+    if num_landmarks is not None and num_landmarks > len(rows):
         raise ValueError(
             f"{owner}: `num_landmarks` must be at most the number of rows. Received: num_landmarks={num_landmarks}, "
             f"{len(rows)} rows."
@@ -119,7 +121,8 @@ def find_circles(x: Any, num_landmarks: int = 600, max_circles: int = 8, seed: i
     reduced = _graph.reduced(rows, rng)
     points = reduced.points[reduced.rows]
     halves = [
-        _candidates(points, part, num_landmarks, max_circles, rng) for part in np.array_split(np.arange(len(points)), 2)
+        _candidates(points, part, num_landmarks or _LANDMARKS, max_circles, rng)
+        for part in np.array_split(np.arange(len(points)), 2)
     ]
     length = min(len(half.ratios) for half in halves)
     persistence = np.minimum(*(half.ratios[:length] for half in halves))
@@ -135,7 +138,7 @@ def find_circles(x: Any, num_landmarks: int = 600, max_circles: int = 8, seed: i
         whole = _graph.Graph(points)
         smooth = _smooth(halves[0].first(count), whole)
         smooth = smooth @ short_basis(_differences(smooth, whole)).T
-        angles = _wrapped(_graph.spread(smooth, points, reduced.points))
+        angles = wrapped(_graph.spread(smooth, points, reduced.points))
     return Circles(angles, persistence, len(points), (*notes, *reduced.notes))
 
 
@@ -163,13 +166,14 @@ def _candidates(points: np.ndarray, part: np.ndarray, num_landmarks: int, most: 
     graph = _graph.Graph(points[part])
     landmarks = graph.landmarks(num_landmarks, rng)
     paths = graph.path_lengths(landmarks)
-    births, deaths, cocycles = _classes(paths[:, landmarks], most)
+    distances = paths[:, landmarks]
+    births, deaths, cocycles = _classes(distances, most)
     ratios = deaths / births
     count = int((ratios[:most] >= _LEAST_RATIO).sum())
     angles = np.zeros((len(part), count))
     for circle in range(count):
         scale = _SCALE * deaths[circle]
-        near = paths[:, landmarks] <= scale
+        near = distances <= scale
         alive = [cocycles[other] * near for other in range(count) if other != circle and deaths[other] > scale]
         # Later classes see the reduced one, so that no two become the same.
         lift, cocycles[circle] = _lifted(cocycles[circle] * near, alive)
@@ -184,10 +188,6 @@ def _agree(first: np.ndarray, second: np.ndarray) -> bool:
     """Whether two sets of angles are spread around their circles, and the same up to a basis."""
     concentration = max(np.abs(np.exp(1j * angles).mean(axis=0)).max() for angles in (first, second))
     return concentration < _MOST_CONCENTRATED and bool((align(first, second).scores > _LEAST_AGREEMENT).all())
-
-
-def _wrapped(angles: np.ndarray) -> np.ndarray:
-    return (angles + math.pi) % (2 * math.pi) - math.pi
 
 
 def _classes(distances: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
@@ -282,4 +282,4 @@ def _smooth(angles: np.ndarray, graph: _graph.Graph) -> np.ndarray:
 
 def _differences(angles: np.ndarray, graph: _graph.Graph) -> np.ndarray:
     """The differences of angles along the edges, `(edges, dim)`."""
-    return _wrapped(angles[graph.end] - angles[graph.start])
+    return wrapped(angles[graph.end] - angles[graph.start])
