@@ -215,6 +215,18 @@ def host_array(value: Any) -> np.ndarray:
     return value if isinstance(value, np.ndarray) else np.asarray(ops.convert_to_numpy(value))
 
 
+def label_column(owner: str, labels: Any, num: int, meaning: str) -> np.ndarray:
+    """Labels `(num,)` or `(num, 1)` as a NumPy array `(num,)`. `meaning` says what each belongs to."""
+    array = host_array(as_array(owner, "labels", labels))
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.shape != (num,):
+        raise ValueError(
+            f"{owner}: `labels` must have shape ({num},), {meaning}. Received: labels.shape={array.shape}."
+        )
+    return array
+
+
 def shapes_agree(a: Sequence[int | None], b: Sequence[int | None]) -> bool:
     """Whether two shapes are equal where the sizes of both are known."""
     return len(a) == len(b) and all(m == n or m is None or n is None for m, n in zip(a, b, strict=True))

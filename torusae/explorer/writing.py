@@ -16,6 +16,7 @@ from torusae import _checks
 from torusae._codec import Codec
 from torusae.explorer._layers import TO_CHANNELS_LAST, Description, UnknownLayer
 from torusae.explorer._samples import Samples, base64_text, floats
+from torusae.plots._style import choose_rows
 from torusae.spaces import Space
 
 _OWNER = "explore"
@@ -196,20 +197,12 @@ def _checked_data(model: Codec, data: Any, labels: Any, num_points: int) -> tupl
     if not len(data):
         raise ValueError(f"{_OWNER}: `data` must hold at least one sample. Received: data.shape={tuple(data.shape)}.")
     count = len(data)
-    order = np.random.default_rng(0).permutation(count)[:num_points]  # mixed, so that no class covers the others
+    order = choose_rows(count, num_points)
     x = np.asarray(_checks.host_array(data)[order])
     _checks.finite_array(_OWNER, "data", x)
     marks: dict[str, Any] = {}
     if labels is not None:
-        array = _checks.host_array(_checks.as_array(_OWNER, "labels", labels))
-        if array.ndim == 2 and array.shape[1] == 1:
-            array = array[:, 0]
-        if array.shape != (count,):
-            raise ValueError(
-                f"{_OWNER}: `labels` must have shape ({count},), one for each sample. "
-                f"Received: labels.shape={array.shape}."
-            )
-        marks = _marks(array[order])
+        marks = _marks(_checks.label_column(_OWNER, labels, count, "one for each sample")[order])
     return x, marks
 
 

@@ -183,14 +183,7 @@ def _labels(owner: str, labels: Any, kind: str | None, num: int) -> tuple[str | 
         _checks.option(owner, "label_kind", kind, ("classes", "number", "angle"))
     if labels is None:
         return None, np.zeros(num)
-    array = _style.host(labels)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.shape != (num,):
-        raise ValueError(
-            f"{owner}: `labels` must have shape ({num},), one label a row of `angles`. "
-            f"Received: labels.shape={array.shape}."
-        )
+    array = _checks.label_column(owner, labels, num, "one label a row of `angles`")
     if kind is None:
         kind = "number" if array.dtype.kind == "f" else "classes"
     if kind != "classes":
