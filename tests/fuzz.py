@@ -31,7 +31,7 @@ from keras import ops
 
 import torusae
 from torusae import angles as angles_module
-from torusae import data, densities, losses, metrics, networks, plots
+from torusae import data, densities, losses, metrics, networks, plots, topology
 
 LARGEST = {"angles": 3e38, "values": 1e9}  # up to here finite input must have finite results
 SPECIAL = [0.0, -0.0, np.pi, -np.pi, np.pi / 2, 2 * np.pi, 1.0, -1.0, 1e-30, -1e-30, 1e-40, 1e-12, 1e30, -1e30, 1e8]
@@ -200,7 +200,42 @@ SPACES = {
     "Torus": torusae.Torus(2),
     "Gaussian": torusae.Gaussian(3),
     "Product": torusae.Torus(1) * torusae.Gaussian(2),
+    "Interval": torusae.spaces.Interval(),
+    "Sphere": torusae.spaces.Sphere(2),
+    "SO3": torusae.spaces.SO3(),
+    "ProjectiveSpace": torusae.spaces.ProjectiveSpace(2),
+    "KleinBottle": torusae.spaces.KleinBottle(),
+    "MobiusBand": torusae.spaces.MobiusBand(),
 }
+
+
+def space_call(space, name):
+    """A member of a space, of points that raw values give."""
+
+    def point(raw):
+        return space.point(checked_table(raw, space.raw_size))
+
+    members = {
+        "point": point,
+        "code": lambda raw: space.code(point(raw)),
+        "head_input": lambda raw: space.head_input(point(raw)),
+        "distance": lambda raw: space.distance(point(raw), ops.flip(point(raw), axis=0)),
+        "act": lambda raw: space.act(point(raw), ops.ones((len(raw), space.action_size))),
+        "statistics": lambda raw: [value.value for value in space.statistics(host(point(raw))).values()],
+    }
+    return members[name]
+
+
+def checked_table(raw, num_columns):
+    """Raw values are what the layer's own linear map gives: floats, of the right shape."""
+    array = host(raw)
+    if array.dtype.kind != "f" or array.ndim != 2 or array.shape[1] != num_columns or not len(array):
+        raise Skipped
+    return ops.convert_to_tensor(array.astype("float32"))
+
+
+class Skipped(Exception):
+    """An input that a user can't give."""
 
 
 def positive(*values):
@@ -281,9 +316,43 @@ def targets():
         found[f"{name}.distance"] = (space.distance, {"a": points(columns), "b": like("a")}, "values")
         found[f"{name}.windings"] = (space.windings, {"start": vector(columns), "end": vector(columns)}, "values")
         found[f"{name}.terms"] = (space.terms, {"preset": size(*space.presets)}, "values")
+        for member in ("point", "code", "head_input", "distance", "act", "statistics"):
+            call = space_call(space, member)
+            found[f"{name}.{member} of raw values"] = (call, {"raw": points(space.raw_size)}, "values")
+    for name, argument in (("Torus", "dim"), ("Gaussian", "dim"), ("Sphere", "n"), ("ProjectiveSpace", "n")):
+        found[name] = (getattr(torusae.spaces, name), {argument: size(1, 2)}, "values")
     found |= {
-        "Torus": (torusae.Torus, {"dim": size(1, 2)}, "values"),
-        "Gaussian": (torusae.Gaussian, {"dim": size(1, 2)}, "values"),
+        "parse": (torusae.spaces.parse, {"text": size("T2", "T2 x R4", "K * M", "so3", "x", "T0", "RP2 x S2")}, None),
+        "align": (topology.align, {"angles": table, "reference": like("angles")}, "angles"),
+        "find_circles": (topology.find_circles, {"x": points(3), "num_landmarks": size(None, 50)}, None),
+        "short_basis": (topology.short_basis, {"differences": points(3)}, None),
+        "geodesic_stress": (metrics.geodesic_stress, {"a": table, "b": like("a")}, None),
+        "kolmogorov_smirnov": (metrics.kolmogorov_smirnov, {"values": table}, "angles"),
+        "arc_counts": (metrics.arc_counts, {"angles": table, "num_arcs": size(1, 8)}, "angles"),
+        "CircularEmbedding": (
+            lambda values, **arguments: torusae.CircularEmbedding(**arguments)(values),
+            {
+                "values": lambda rng: numbers(rng, shape_of(rng)).astype("float32"),
+                "num_harmonics": size(1, 2, 5),
+                "period": positive(),
+            },
+            "angles",
+        ),
+        "Polar": (
+            lambda code: torusae.Polar()(code),
+            {"code": lambda rng: numbers(rng, (8, 4)).astype("float32")},
+            "values",
+        ),
+        "conv_encoder": (
+            networks.conv_encoder,
+            {"input_shape": size((8, 8, 1), (4, 4, 3)), "filters": size((2,))},
+            None,
+        ),
+        "conv_decoder": (
+            networks.conv_decoder,
+            {"output_shape": size((8, 8, 1), (4, 4, 3)), "code_size": size(2, 4), "filters": size((2,))},
+            None,
+        ),
         "Term": (
             torusae.Term,
             {"loss": lambda rng: torusae.SpringLoss(), "weight": positive(), "reads": size(None, "angles")},
@@ -391,6 +460,8 @@ LOSSES = {
         "directions": like("values", lambda shape: (4, *shape[1:])),
     },
     "angular_loss": {"targets": table, "angles": like("targets"), "period": positive()},
+    "harmonic_loss": {"points": table, "order": size(1, 2, 4), "decay": positive(0.0, 1.0), "even": size(False, True)},
+    "character_loss": {"rotations": lambda rng: points(9)(rng), "order": size(1, 2), "decay": positive(0.0, 1.0)},
 }
 OF_ANGLES = {
     "spring_loss",
@@ -412,6 +483,8 @@ LOSS_CLASSES = [
     "KLLoss",
     "MMDLoss",
     "SlicedWassersteinLoss",
+    "HarmonicLoss",
+    "CharacterLoss",
 ]
 METRICS = {
     "kuiper_statistic": {},
@@ -429,6 +502,7 @@ DENSITIES = {
     "VonMisesMixture": lambda: densities.VonMisesMixture(3, seed=0),
     "TorusKernelDensity": lambda: densities.TorusKernelDensity(seed=0),
     "TorusNeighborDensity": lambda: densities.TorusNeighborDensity(seed=0),
+    "TorusFlow": lambda: densities.TorusFlow(num_bins=4, units=4, epochs=1, seed=0),
     "PathDensity": lambda: densities.PathDensity(torusae.Torus(2), seed=0),
 }
 PLOTS = {
@@ -437,11 +511,13 @@ PLOTS = {
     "plot_radii": {"radii": table},
     "plot_samples": {"samples": lambda rng: numbers(rng, (int(rng.choice(ROWS[:4])), 5, 5, 1)).astype("float32")},
     "plot_spring": {"angles": table},
+    "plot_morph": {"samples": lambda rng: numbers(rng, (2, 3, 5, 5, 1)).astype("float32")},
+    "plot_history": {"history": lambda rng: {"loss": numbers(rng, (3,)).tolist()}},
 }
 
 
-# Their arguments are what the library itself makes.
-INTERNAL = {"Head.loss_and_score"}
+# Their arguments are what the library itself makes, or Keras converts them before they come.
+INTERNAL = {"Head.loss_and_score", "CircularEmbedding", "Polar"}
 
 
 # Outcomes
@@ -479,7 +555,7 @@ def are_finite(value, largest=np.inf):
 def is_clear(error):
     """Whether torusae raised an error itself, with the name of what was called in front."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    named = re.match(r"`?[A-Za-z_.]+`?( \w+)?(,[^:]*)?: ", str(error))
+    named = re.match(r"`?[A-Za-z0-9_.]+`?( \w+)?(,[^:]*)?: ", str(error))
     return isinstance(error, (ValueError, TypeError)) and PACKAGE in last.filename and bool(named)
 
 
@@ -506,6 +582,8 @@ def run(name, seed):
     signal.alarm(MOST_SECONDS)
     try:
         results = function(**arguments)
+    except Skipped:
+        return None, 0
     except Exception as error:  # each is judged
         if is_clear(error):
             return None, amount

@@ -13,9 +13,11 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks
+from torusae._backend import constant
 from torusae._checks import Tensor
 from torusae.losses.base import LatentLoss, batch_size
 
+_MIN_SQUARED_LENGTH = 1e-30
 _MOST_DEGREES = 12  # float32 can't hold the coefficients of a higher polynomial
 
 
@@ -28,7 +30,7 @@ def harmonic_loss(points: Tensor, order: int = 4, decay: float = 1.0, even: bool
     and `decay`.
 
     Args:
-        points: Float tensor `(batch, n + 1)`, unit vectors, n at least 1.
+        points: Float tensor `(batch, n + 1)`, n at least 1. Their directions count alone.
         order: Integer from 1 to 12, the largest degree. Defaults to `4`.
         decay: Float, not negative: how fast the weights fall with the degree. Defaults to `1.0`.
         even: Boolean, whether only even degrees count. Then `x` and `-x` are the same: the loss of a projective space.
@@ -60,12 +62,13 @@ def harmonic_loss(points: Tensor, order: int = 4, decay: float = 1.0, even: bool
     """
     owner = "harmonic_loss"
     points = _checks.float_tensor(owner, "points", points, 2, "(batch, n + 1)")
+    _checks.option(owner, "even", even, (False, True))
     order, decay = _checked(owner, order, decay, least=2 if even else 1)
     if points.shape[1] < 2:
         raise ValueError(f"{owner}: `points` must have 2 or more columns. Received: points.shape={points.shape}.")
-    # Newton's iteration towards unit length moves no unit vector. Its derivative drops the gradient along the radius,
-    # which would count in the size of a pull and move nothing.
-    points = 1.5 * points - 0.5 * points * ops.sum(points * points, axis=-1, keepdims=True)
+    # The derivative of a direction has no part along the radius, which would count in the size of a pull and move
+    # nothing.
+    points = unit(points)
     cosines = points @ ops.transpose(points)
     return _mean_over_pairs(cosines * cosines if even else cosines, points.shape[1] - 1, _degrees(order, even), decay)
 
@@ -112,13 +115,23 @@ def character_loss(rotations: Tensor, order: int = 2, decay: float = 1.0) -> Ten
             f"{owner}: `rotations` must have shape (batch, 9), matrices row by row. "
             f"Received: rotations.shape={tuple(rotations.shape)}."
         )
-    # As in `harmonic_loss`: the iteration moves no rotation, and drops the gradient that leads off the rotations.
+    # As in `harmonic_loss`. Newton's iteration towards the rotations moves no rotation, and its derivative drops the
+    # gradient that leads off them.
+    rotations = unit(rotations) * 3**0.5
     matrices = ops.reshape(rotations, (-1, 3, 3))
     cubes = ops.matmul(matrices, ops.matmul(ops.transpose(matrices, (0, 2, 1)), matrices))
     rotations = 1.5 * rotations - 0.5 * ops.reshape(cubes, (-1, 9))
     # The trace of Rᵀ R' is 1 + 2 cos θ, and cos(θ/2) is the cosine between the quaternions.
     squared_cosines = 0.25 * (1.0 + rotations @ ops.transpose(rotations))
     return _mean_over_pairs(squared_cosines, 3, _degrees(2 * order, True), decay)
+
+
+def unit(values: Tensor) -> Tensor:
+    """Rows of length 1. A row of zeros becomes the first axis, with gradient 0."""
+    squares = ops.sum(values * values, axis=-1, keepdims=True)
+    first = constant(np.eye(1, values.shape[-1]), values)
+    values = ops.where(squares < _MIN_SQUARED_LENGTH, first, values)
+    return values / ops.sqrt(ops.sum(values * values, axis=-1, keepdims=True))
 
 
 def _checked(owner: str, order: int, decay: float, least: int = 1, most: int = _MOST_DEGREES) -> tuple[int, float]:
@@ -149,7 +162,7 @@ def _degrees(order: int, even: bool) -> tuple[int, ...]:
 @lru_cache(maxsize=32)
 def _coefficients(n: int, degrees: tuple[int, ...], decay: float) -> list[float]:
     """The polynomial `Σ_l w_l N_l G_l(t) / Σ_l w_l N_l` on S^n, the constant first."""
-    weights = {degree: degree**-decay * num_harmonics(n, degree) for degree in degrees}
+    weights = {degree: (degree / degrees[0]) ** -decay * num_harmonics(n, degree) for degree in degrees}
     variable = np.polynomial.Polynomial([0.0, 1.0])
     gegenbauer = [np.polynomial.Polynomial([1.0]), variable]
     for m in range(1, max(degrees)):
@@ -194,8 +207,8 @@ class HarmonicLoss(LatentLoss):
 
     def __init__(self, order: int = 4, decay: float = 1.0, even: bool = False, name: str = "harmonics"):
         super().__init__(name)
+        self.even = _checks.option("HarmonicLoss", "even", even, (False, True))
         self.order, self.decay = _checked("HarmonicLoss", order, decay, least=2 if even else 1)
-        self.even = bool(even)
 
     def call(self, values):
         return harmonic_loss(values, self.order, self.decay, self.even)

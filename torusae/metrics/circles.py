@@ -29,12 +29,18 @@ def arc_counts(angles: Tensor, num_arcs: int) -> Tensor:
     Returns:
         float32 tensor `(dim, num_arcs)`.
 
+    Raises:
+        TypeError: If `angles` are not floating-point numbers, or `num_arcs` is not an integer.
+        ValueError: If `angles` are not of rank 2, or `num_arcs` is below 1.
+
     Example:
 
     >>> import keras, torusae
     >>> keras.ops.convert_to_numpy(torusae.metrics.arc_counts(keras.ops.zeros((10, 1)), 4)).tolist()
     [[0.0, 0.0, 10.0, 0.0]]
     """
+    angles = _checks.float_tensor("arc_counts", "angles", angles, 2, "(batch, dim)")
+    num_arcs = _checks.positive_int("arc_counts", "num_arcs", num_arcs)
     turns = wrap_angles(angles) / (2 * math.pi) + 0.5
     index = ops.minimum(ops.cast(ops.floor(turns * num_arcs), "int32"), num_arcs - 1)
     return ops.sum(ops.one_hot(index, num_arcs, dtype="float32"), axis=0)

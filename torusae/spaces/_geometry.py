@@ -11,17 +11,8 @@ from torusae._backend import constant, direct_ops
 from torusae._checks import Tensor
 from torusae.spaces.base import length
 
-_MIN_SQUARED_LENGTH = 1e-30
 _NO_DIRECTION = 1e-6  # of a float32 arc: its direction is rounding error
 _HALVINGS, _ORDER = 5, 8  # with 32 parts of a turn, eight powers are exact to float32
-
-
-def unit(values: Tensor) -> Tensor:
-    """Rows of length 1. A row of zeros becomes the first axis, with gradient 0."""
-    squares = ops.sum(values * values, axis=-1, keepdims=True)
-    first = constant(np.eye(1, values.shape[-1]), values)
-    values = ops.where(squares < _MIN_SQUARED_LENGTH, first, values)
-    return values / ops.sqrt(ops.sum(values * values, axis=-1, keepdims=True))
 
 
 def arc(a: Tensor, b: Tensor) -> Tensor:

@@ -53,13 +53,22 @@ class Quotient(Space):
 
     def windings(self, start, end):
         """The ways to both images, the shortest first: `(num_paths, num_windings)`."""
-        ends = [ops.convert_to_tensor(end), self.image(ops.convert_to_tensor(end))]
+        start, end = self._point_pair("windings", start, end)
+        ends = [end, self.image(end)]
         near = [float(self.cover.distance(start[None], each[None])[0]) for each in ends]
         rows = []
         for number in np.argsort(near, kind="stable"):
             ways = ops.convert_to_numpy(self.cover.windings(start, ends[number]))[: self.ways_to_image]
             rows.append(np.concatenate([np.full((len(ways), 1), number), ways], axis=1))
         return ops.convert_to_tensor(np.concatenate(rows).astype("int32"))
+
+    def _point_pair(self, method: str, start: Any, end: Any) -> tuple[Tensor, Tensor]:
+        owner, size = f"{type(self).__name__}.{method}", self.point_size
+        pair = _checks.float_pair(owner, 1, f"({size},)", start=start, end=end)
+        for name, point in zip(("start", "end"), pair, strict=True):
+            if point.shape[0] != size:
+                raise ValueError(f"{owner}: `{name}` must have shape ({size},). Received: shape={tuple(point.shape)}.")
+        return pair
 
     def paths(self, start, end, windings, num_steps=12):
         """Paths of the cover to the end or to its image, one per row of `windings`."""
@@ -70,7 +79,8 @@ class Quotient(Space):
                 f"{owner}: the first column of `windings` must be the number of an image, 0 or 1. "
                 f"Received: {sorted({int(number) for number in windings[:, 0]})}."
             )
-        ends = [ops.convert_to_tensor(end), self.image(ops.convert_to_tensor(end))]
+        start, end = self._point_pair("paths", start, end)
+        ends = [end, self.image(end)]
         paths = np.empty((len(windings), num_steps, self.point_size), "float32")
         for number in set(windings[:, 0].tolist()):
             rows = windings[:, 0] == number

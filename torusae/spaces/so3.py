@@ -9,6 +9,7 @@ from keras import ops
 from torusae import _checks
 from torusae._backend import constant, direct_ops
 from torusae.losses import CharacterLoss
+from torusae.losses.harmonics import unit
 from torusae.spaces import _geometry
 from torusae.spaces.base import Space, Term, length, seed_generator, unevenness
 
@@ -79,11 +80,11 @@ class SO3(Space):
     def point(self, raw, seed=None):
         """Rotation matrices of raw values, by Gram and Schmidt. Any plane is taken where the vectors hold none."""
         raw = _checks.float_tensor("SO3.point", "raw", raw, 2, "(batch, 6)")
-        first, second = _geometry.unit(raw[:, :3]), raw[:, 3:]
+        first, second = unit(raw[:, :3]), raw[:, 3:]
         across = ops.cross(first, second, axis=-1)
         least = ops.one_hot(ops.argmin(ops.abs(first), axis=-1), 3, dtype=first.dtype)
         sizes = [ops.sum(each * each, axis=-1, keepdims=True) for each in (across, second)]
-        third = _geometry.unit(ops.where(sizes[0] <= _NO_PLANE * sizes[1], ops.cross(first, least, axis=-1), across))
+        third = unit(ops.where(sizes[0] <= _NO_PLANE * sizes[1], ops.cross(first, least, axis=-1), across))
         columns = [first, ops.cross(third, first, axis=-1), third]
         return ops.reshape(ops.stack(columns, axis=-1), (-1, 9))
 
@@ -96,9 +97,9 @@ class SO3(Space):
         """Rotations of Haar measure, `(num_samples, 9)`, by random unit quaternions. See `Torus.sample`."""
         num_samples = _checks.positive_int("SO3.sample", "num_samples", num_samples)
         normal = keras.random.normal((num_samples, 4), dtype="float32", seed=seed_generator(seed))
-        unit = _geometry.unit(normal)
-        products = ops.reshape(unit[:, :, None] * unit[:, None, :], (-1, 16))
-        return products @ constant(_BILINEAR, unit)
+        quaternions = unit(normal)
+        products = ops.reshape(quaternions[:, :, None] * quaternions[:, None, :], (-1, 16))
+        return products @ constant(_BILINEAR, quaternions)
 
     def distance(self, a, b):
         """The angle of the rotation from one to the other, `(batch,)`, radians, `[0, π]`.

@@ -9,6 +9,7 @@ from keras import ops
 from torusae import _checks
 from torusae.angles import polar_angles
 from torusae.losses import HarmonicLoss
+from torusae.losses.harmonics import unit
 from torusae.spaces import _geometry
 from torusae.spaces.base import Space, Term, seed_generator, unevenness
 
@@ -57,7 +58,7 @@ class Sphere(Space):
 
     def point(self, raw, seed=None):
         """The directions of raw values. Zeros become the first axis."""
-        return _geometry.unit(_checks.float_tensor("Sphere.point", "raw", raw, 2, "(batch, n + 1)"))
+        return unit(_checks.float_tensor("Sphere.point", "raw", raw, 2, "(batch, n + 1)"))
 
     def terms(self, preset):
         """The term of a preset: see the class."""
@@ -69,12 +70,12 @@ class Sphere(Space):
         """Points drawn from the prior, `(num_samples, n + 1)`. See `Torus.sample`."""
         num_samples = _checks.positive_int("Sphere.sample", "num_samples", num_samples)
         shape = (num_samples, self.n + 1)
-        return _geometry.unit(keras.random.normal(shape, dtype="float32", seed=seed_generator(seed)))
+        return unit(keras.random.normal(shape, dtype="float32", seed=seed_generator(seed)))
 
     def distance(self, a, b):
         """The angle between points, `(batch,)`, radians, `[0, π]`. The lengths of the vectors do not count."""
         a, b = _checks.float_pair("Sphere.distance", 2, "(batch, n + 1)", a=a, b=b)
-        return _geometry.arc(_geometry.unit(a), _geometry.unit(b))
+        return _geometry.arc(unit(a), unit(b))
 
     def windings(self, start, end):
         """`[[0], [-1]]`: extra turns along the great circle. 0 is the short way, -1 the way around the other side."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from torusae import _checks
 from torusae._checks import Tensor
-from torusae.metrics._arrays import angle_rows, wrapped
+from torusae.metrics._arrays import angle_rows, float_rows, wrapped
 
 _BEAM = 100  # partial choices that are followed
 _CANDIDATES = 24  # directions of each angle that are tried
@@ -154,6 +154,10 @@ def short_basis(differences: np.ndarray) -> np.ndarray:
     Returns:
         Integer array `(dim, dim)` of determinant ±1. The rows are ordered by length, the shortest first.
 
+    Raises:
+        TypeError: If `differences` are not floating-point numbers.
+        ValueError: If they are not of rank 2, or not finite.
+
     Example:
 
     >>> import numpy as np, torusae
@@ -163,9 +167,11 @@ def short_basis(differences: np.ndarray) -> np.ndarray:
     >>> np.abs(basis @ np.array([[1, 3], [0, 1]])).tolist() in ([[1, 0], [0, 1]], [[0, 1], [1, 0]])
     True
     """
-    differences = np.asarray(differences, dtype="float64")
+    differences = float_rows("short_basis", "differences", differences)
     gram = differences.T @ differences / len(differences)
     dim = len(gram)
+    # Differences of one angle only would leave lengths of 0, and the algorithm would not end.
+    gram = gram / max(np.trace(gram), 1e-300) + 1e-12 * np.eye(dim)
     basis = np.eye(dim, dtype=int)
 
     def dot(a: np.ndarray, b: np.ndarray) -> float:
