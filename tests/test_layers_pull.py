@@ -181,8 +181,7 @@ def test_a_point_without_a_gradient_is_not_pulled():
     np.testing.assert_array_equal(to_numpy(latent.projection.kernel), start)
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3])
-@pytest.mark.parametrize("compile", [False, True])
+@pytest.mark.parametrize(("dim", "compile"), [(1, False), (2, True), (3, True)])
 def test_the_gradient_in_closed_form_is_that_of_the_losses(dim, compile, rng):
     """The backend differentiates the same terms. Two points are equal, one has no angle, one lies on the seam."""
     space = torusae.Torus(dim)

@@ -23,8 +23,8 @@ SYSTEMS += [(torusae.Gaussian(2, variational=True), "vae")]
 def test_every_system_trains(space, losses):
     model = torusae.TorusAutoencoder.from_shape((5,), space, losses=losses)
     model.compile("adam", "mse")
-    x = samples()
-    history = model.fit(x, batch_size=32, epochs=2, verbose=0).history  # a last batch of 6
+    x = samples(64)
+    history = model.fit(x, batch_size=32, epochs=2, verbose=0).history
     assert all(np.isfinite(values).all() for values in history.values())
     points = model.encode(x, verbose=0)
     np.testing.assert_array_equal(points, model.encode(x, verbose=0))  # nothing random outside of training
