@@ -32,7 +32,7 @@ def environment(backend: str) -> dict[str, str]:
     return {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "MPLBACKEND": "agg"}
 
 
-def test(session: nox.Session, backend: str, *options: str, quick: bool = False) -> None:
+def install_and_test(session: nox.Session, backend: str, *options: str, quick: bool = False) -> None:
     """Install the library and run the tests."""
     install(session, backend)
     run_tests(session, backend, *options, quick=quick)
@@ -86,14 +86,14 @@ def types(session: nox.Session) -> None:
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def tests(session: nox.Session, backend: str) -> None:
     """Run the tests on one backend: nox -s 'tests(jax)' -- -k spring."""
-    test(session, backend, quick=True)
+    install_and_test(session, backend, quick=True)
 
 
 @nox.session(default=False)
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def slow(session: nox.Session, backend: str) -> None:
     """Run the tests that are too long for `tests`."""
-    test(session, backend, "-m", "slow")
+    install_and_test(session, backend, "-m", "slow")
 
 
 @nox.session(default=False)
@@ -114,7 +114,7 @@ def minimums(session: nox.Session, backend: str) -> None:
 def export(session: nox.Session, backend: str) -> None:
     """Export models to every format that Keras knows on a backend, and run them there."""
     session.install(*groups(f"export-{backend}"))
-    test(session, backend, "-m", "export")
+    install_and_test(session, backend, "-m", "export")
 
 
 @nox.session(default=False)
@@ -124,7 +124,7 @@ def explore(session: nox.Session, backend: str) -> None:
     session.install(*groups("explore"))
     if not (shutil.which("chromium") or shutil.which("google-chrome")):
         session.run("playwright", "install", "chromium")
-    test(session, backend, "-m", "explore")
+    install_and_test(session, backend, "-m", "explore")
 
 
 @nox.session(default=False)
