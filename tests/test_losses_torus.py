@@ -65,9 +65,10 @@ def test_circular_wasserstein_is_the_cost_of_the_best_assignment():
     value, slope = gradient(torusae.losses.circular_wasserstein_loss, angles, compile=True)
     np.testing.assert_allclose(value, reference.circular_wasserstein(angles), rtol=1e-3)
     step = np.zeros_like(angles)
-    step[3, 1] = 1e-3  # float32 holds a value of 0.3 to 3e-8: a difference over 2e-3 to 2e-5
+    # Between changes of the order the loss is quadratic. float32 holds 0.3 to 3e-8: a difference over 2e-2 to 2e-6.
+    step[3, 1] = 1e-2
     ends = [float(torusae.losses.circular_wasserstein_loss(to_tensor(angles + sign * step))) for sign in (1, -1)]
-    np.testing.assert_allclose(slope[3, 1], (ends[0] - ends[1]) / 2e-3, rtol=2e-3)
+    np.testing.assert_allclose(slope[3, 1], (ends[0] - ends[1]) / 2e-2, rtol=1e-3)
 
 
 def test_closed_form_is_the_limit_of_its_frequencies():
