@@ -39,7 +39,7 @@ MOONS = ("Io", "Europa", "Ganymede")
 DAYS = np.array([0, 0.25, 1, 1.25, 2, 2.25])  # of the drawings of a sample; the first two alone where dots are known
 YEARS = 10
 TEST_SAMPLES = 1000
-EPOCHS = 30
+EPOCHS = 20
 # Mean motions among the stars, degrees a day: Lieske (1998), Galilean satellite ephemerides E5, Astron. Astrophys.
 # Suppl. Ser. 129, 205. Seen from Earth, a moon is back after a synodic period: Jupiter goes round the Sun in 4332.589
 # days, and Earth looks from near the Sun.
@@ -171,7 +171,7 @@ def period(phase: np.ndarray, days: np.ndarray, shortest: float = 0.5) -> float:
 
 def scores(angles: np.ndarray, truth: np.ndarray) -> list[float]:
     """How well each true phase is found, after `align`: 1 is perfect."""
-    return torusae.align(angles.astype("float64"), truth).scores.round(4).tolist()
+    return torusae.align(angles, truth, max_entry=3).scores.round(4).tolist()
 
 
 def clocks_of_named(angles: np.ndarray, dots: np.ndarray) -> list[Clock]:
@@ -255,8 +255,8 @@ def table(row: dict) -> str:
         )
     strongest = ", ".join(f"{n} {height}" for n, height in row["ties"])
     lines += [
-        "phase: |mean exp(i (true - found))| after `align`. Periods in days: by the lag of the second drawing, by dates,",
-        "and the true synodic one. orbit: its radius in radii of Jupiter.",
+        "phase: |mean exp(i (true - found))| after `align`. Days of a period: by the lag of the second drawing, by",
+        "dates, and the true synodic ones. orbit: its radius in radii of Jupiter.",
         "",
         f"Strongest ties: {strongest}. The angle of the first: {row['angle of the tie']}°.",
         f"Circles of all three: {row['circles of all three']}. Tie of their windings: {row['tie of windings']}.",
@@ -321,7 +321,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of times, noise and weights (default: 0)")
     parser.add_argument("--samples", type=int, default=4000, help="samples to train on")
     parser.add_argument("--noise", type=float, default=0.1, help="of a dot, in radii of Jupiter (default: 0.1)")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--output", type=Path, default=Path("out", "moons"), help="folder of the figure and the rows")
     args = parser.parse_args(argv)
     args.output.mkdir(parents=True, exist_ok=True)
