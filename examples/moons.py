@@ -166,7 +166,7 @@ def period(phase: np.ndarray, days: np.ndarray, shortest: float = 0.5) -> float:
         return rates[np.argmax(np.concatenate(heights))]
 
     rate = best(np.arange(step, 2 * math.pi / shortest, step))
-    return 2 * math.pi / float(best(rate + step * np.linspace(-1, 1, 201)))
+    return 2 * math.pi / float(best(rate + step * np.linspace(-0.5, 0.5, 101)))
 
 
 def scores(angles: np.ndarray, truth: np.ndarray) -> list[float]:
@@ -228,7 +228,7 @@ def run(seed: int, num: int, noise: float, epochs: int, verbose: str | int) -> t
         "scores, moons unknown": [scores(nameless, column[:, None])[0] for column in truth.T],
         "ties": [[n.tolist(), round(float(abs(mean)), 4)] for n, mean in zip(vectors[:3], means[:3], strict=True)],
         "angle of the tie": round(float(np.angle(means[0], deg=True)) % 360, 2),
-        "circles of all three": torusae.find_circles(named(dots, 0, 1, 2)).num_circles,
+        "circles of all three": torusae.find_circles(named(dots, 0, 1, 2), 400).num_circles,
         "tie of windings": tie_of_windings(np.array([each.winding for each in together])).tolist(),
         "tie of windings, moons unknown": tie_of_windings(np.array([each.winding for each in guessed])).tolist(),
         "periods of six hours": [round(each.days, 4) for each in apart],
