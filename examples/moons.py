@@ -159,14 +159,13 @@ def period(phase: np.ndarray, days: np.ndarray, shortest: float = 0.5) -> float:
     """
     days = days - days.mean()
     step = 2 * math.pi / (8 * np.ptp(days))
-
-    def best(rates: np.ndarray) -> float:
-        blocks = np.array_split(rates, -(-len(rates) // 1000))  # bounds the memory
-        heights = [np.abs(np.exp(1j * (phase - np.outer(block, days))).mean(axis=1)) for block in blocks]
-        return rates[np.argmax(np.concatenate(heights))]
-
-    rate = best(np.arange(step, 2 * math.pi / shortest, step))
-    return 2 * math.pi / float(best(rate + step * np.linspace(-0.5, 0.5, 101)))
+    block = step * np.arange(1000)
+    firsts = np.arange(step, 2 * math.pi / shortest, 1000 * step)
+    heights = np.abs(np.exp(-1j * np.outer(block, days)) @ np.exp(1j * (phase[:, None] - np.outer(days, firsts))))
+    row, column = np.unravel_index(heights.argmax(), heights.shape)
+    rates = block[row] + firsts[column] + step * np.linspace(-0.5, 0.5, 101)
+    heights = np.abs(np.exp(1j * (phase - np.outer(rates, days))).mean(axis=1))
+    return float(2 * math.pi / rates[heights.argmax()])
 
 
 def scores(angles: np.ndarray, truth: np.ndarray) -> list[float]:
