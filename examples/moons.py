@@ -14,6 +14,8 @@ and tested at 1000 times of the next ten. What is found:
   (`ties`). It is Io - 3 Europa + 2 Ganymede. Laplace (1788) found that this angle stays near 180°.
 - The same without looking for ties: the drawings of all three moons show two circles, not three. Each moon winds around
   a torus of two circles in its own way, and three integer vectors of two entries have a tie.
+- The same again where no dot's moon is known, from six drawings of three nights. On their torus of two circles, the sum
+  of a drawing's dots has three waves, one for each moon.
 - The periods to 0.01 %, once the dates are given (`period`).
 
 True phases and dates are read at the end only. `--seeds 0 1 2` repeats all with other times and other weights.
@@ -50,7 +52,7 @@ SYNODIC = 360 / (MEAN_MOTIONS - 360 / 4332.589)
 def sky(days: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions at days after 2000-01-01: along the line of the moons, east is positive, and towards Earth.
 
-    Each `(num, 3)`, in radii of Jupiter.
+    Each `(num, 3)`, in radii of Jupiter. Moons before and behind Jupiter are drawn too.
     """
     try:
         import ephem
