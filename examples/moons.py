@@ -41,7 +41,7 @@ MOONS = ("Io", "Europa", "Ganymede")
 DAYS = np.array([0, 0.25, 1, 1.25, 2, 2.25])  # of the drawings of a sample; the first two alone where dots are known
 YEARS = 10
 TEST_SAMPLES = 1000
-EPOCHS = 20
+EPOCHS = 30
 # Mean motions among the stars, degrees a day: Lieske (1998), Galilean satellite ephemerides E5, Astron. Astrophys.
 # Suppl. Ser. 129, 205. Seen from Earth, a moon is back after a synodic period: Jupiter goes round the Sun in 4332.589
 # days, and Earth looks from near the Sun.
