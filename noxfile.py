@@ -140,12 +140,14 @@ def fuzz(session: nox.Session, backend: str) -> None:
 def examples(session: nox.Session, backend: str) -> None:
     """Run every example, made small."""
     install(session, backend)
+    session.install(*groups("examples"))
     small = ["--epochs", "1", "--samples", "600"]
     scripts = {
         "mnist.py": small,
         "digit_classifier.py": small,
         "compare.py": [*small, "--seeds", "0"],
         "recipes.py": ["--recipes", "6", "--steps", "5"],
+        "moons.py": small,
         "batches.py": ["--batches", "1024", "--epochs", "1"],
         "benchmarks/power.py": ["--batch-sizes", "64", "--batches", "10"],
         "benchmarks/losses.py": ["--seconds", "0", "--largest", "1600"],

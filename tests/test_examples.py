@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import keras
@@ -161,3 +162,78 @@ def test_recipes_are_drawn_by_their_seed_and_fit_their_data():
     assert 0 < len(tables) < 50
     assert all(recipe["network"] != "convolutions" for recipe in tables)
     assert all(recipe["loss"] != "binary_crossentropy" for recipe in tables)
+
+
+@pytest.fixture
+def moons():
+    """examples/moons.py as a module."""
+    return example("moons")
+
+
+@pytest.fixture
+def phases():
+    """Phases of three moons with the tie (1, -3, 2) at half a turn, but for 0.1 radians."""
+    rng = np.random.default_rng(0)
+    slower = rng.uniform(-np.pi, np.pi, (2000, 2))
+    first = np.pi + 3 * slower[:, 0] - 2 * slower[:, 1] + 0.1 * rng.standard_normal(2000)
+    return np.column_stack([first, slower])
+
+
+def test_the_moons_tie_is_the_strongest_of_all_small_vectors(moons, phases):
+    vectors, means = moons.ties(phases)
+    # (7³ - 1) / 2 lines through the origin, less those of vectors with the divisors 2 (13) and 3 (13).
+    assert len(vectors) == len(np.unique(vectors, axis=0)) == 171 - 26
+    assert vectors[0].tolist() == [1, -3, 2]
+    # E exp(iσZ) = exp(-σ²/2), with an error of σ / sqrt(2000).
+    assert means[0] == pytest.approx(-np.exp(-0.005), abs=0.01)
+    assert abs(means[1]) < 4 * np.sqrt(np.log(171) / 2000)  # chance
+
+
+@pytest.mark.parametrize(
+    ("windings", "expected"), [([[2, 1], [0, 1], [-1, 1]], [1, -3, 2]), ([[2, 2], [1, 1], [3, 3]], [0] * 3)]
+)
+def test_three_windings_around_two_circles_have_a_tie(moons, windings, expected):
+    tie = moons.tie_of_windings(np.array(windings))
+    assert tie.tolist() == expected
+    np.testing.assert_array_equal(tie @ windings, 0)
+
+
+def test_a_moons_period_from_its_phases(moons):
+    rng = np.random.default_rng(0)
+    days = rng.uniform(0, 1000, 300)
+    noisy = 2 * np.pi * days / 1.769 + 1 + 0.2 * rng.standard_normal(300)
+    # The rate's standard error; the finest grid has smaller steps.
+    error = 0.2 * np.sqrt(12 / 300) / 1000
+    assert moons.period(noisy, days) == pytest.approx(1.769, rel=4 * error * 1.769 / (2 * np.pi))
+
+
+def test_moons_clocks_from_dots_alone(moons):
+    """Turned and mirrored torus angles, dots of known waves; then their sums, whichever dot is whose."""
+    rng = np.random.default_rng(0)
+    slower = rng.uniform(-np.pi, np.pi, (2000, 2))
+    phases = np.column_stack([np.pi + 3 * slower[:, 0] - 2 * slower[:, 1], slower])
+    days, radii = np.array([1.77, 3.55, 7.17]), np.array([5.9, 9.4, 15.0])
+    dots = radii * np.cos(np.stack([phases, phases + 2 * np.pi * 0.25 / days], axis=1))
+    # A basis: Europa is -φ₁, Ganymede -φ₁ - φ₂, Io -φ₁ + 2 φ₂, each but for a zero.
+    angles = np.column_stack([0.4 - slower[:, 0], slower[:, 0] - slower[:, 1]])
+    named = moons.clocks_of_named(angles, dots)
+    unnamed = moons.clocks_of_unnamed(angles, dots[:, :, [2, 0, 1]])
+    for clocks, tolerance in ((named, 1e-9), (unnamed, 0.2)):  # other waves leave 2 / sqrt(num) of their size
+        assert [each.winding.tolist() for each in clocks] == [[-1, 2], [-1, 0], [-1, -1]]
+        np.testing.assert_allclose([each.days for each in clocks], days, rtol=tolerance)
+        np.testing.assert_allclose([each.radius for each in clocks], radii, rtol=tolerance)
+        found = np.column_stack([each.phase(angles) for each in clocks])
+        assert np.abs(np.angle(np.exp(1j * (found - phases)))).max() < 2 * tolerance
+
+
+def test_the_moons_synodic_periods_are_those_of_the_almanac(moons):
+    """Days, hours, minutes and seconds; the last digit is a second, 7e-6 of the shortest period."""
+    almanac = [(1, 18, 28, 36), (3, 13, 17, 54), (7, 3, 59, 36)]
+    days = [day + hour / 24 + minute / 1440 + second / 86400 for day, hour, minute, second in almanac]
+    np.testing.assert_allclose(moons.SYNODIC, days, rtol=7e-6)
+
+
+def test_the_moons_say_which_package_is_missing(moons, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ephem", None)
+    with pytest.raises(SystemExit, match="pip install ephem"):
+        moons.sky(np.zeros(1))
