@@ -136,9 +136,9 @@ class _Charted(keras.Model):
         x, angles = inputs
         space = self.latent.space
         point = space.point(self.latent.projection(self.encoder(x, training=training)))
-        target = space.at_angles(point, angles)
-        self.add_loss(ops.mean(ops.square(point - ops.stop_gradient(target))))
-        return self.decoder(space.code(target), training=training)
+        target = space.code(space.at_angles(point, angles))
+        self.add_loss(ops.mean(ops.square(space.code(point) - ops.stop_gradient(target))))
+        return self.decoder(target, training=training)
 
 
 def _train(

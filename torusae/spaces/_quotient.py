@@ -11,7 +11,7 @@ from keras import ops
 from torusae import _checks, metrics
 from torusae._backend import constant
 from torusae._checks import Tensor
-from torusae.angles import polar_angles
+from torusae.angles import angle_difference, polar_angles
 from torusae.losses import DiaphonyLoss
 from torusae.spaces import _geometry
 from torusae.spaces.base import Space, Term, unevenness
@@ -106,7 +106,7 @@ class FlatQuotient(Quotient):
     """
 
     parts = ("orbit",)
-    action_size = 1
+    action_size = num_start_angles = 1
     weight: ClassVar[float]
     """The default weight of the uniform term, from short trainings with weights of 1 to 10."""
 
@@ -142,6 +142,10 @@ class FlatQuotient(Quotient):
     def angles(self, point):
         """`2a`, `(batch, 1)`, radians, `[-π, π)`."""
         return polar_angles(self.code(point)[:, :2])
+
+    def at_angles(self, point, angles):
+        """Points moved along a, the shortest way, to a value of `2a`. The second coordinate stays."""
+        return self.act(point, 0.5 * angle_difference(angles, self.angles(point)))
 
     def statistics(self, points):
         """`{"unevenness": ...}`: the root of the uniform loss."""

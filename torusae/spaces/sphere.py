@@ -52,6 +52,7 @@ class Sphere(Space):
         self.n = _checks.positive_int("Sphere", "n", n)
         self.raw_size = self.point_size = self.n + 1
         self.action_size = self.n * (self.n + 1) // 2
+        self.num_start_angles = int(self.n == 1)
 
     def __repr__(self) -> str:
         return f"Sphere({self.n})"
@@ -105,6 +106,12 @@ class Sphere(Space):
     def angles(self, point):
         """The angle of points of a circle, `(batch, 1)`, radians, `[-π, π)`; higher spheres have none."""
         return polar_angles(point) if self.n == 1 else super().angles(point)
+
+    def at_angles(self, point, angles):
+        """Points of a circle at some angles; higher spheres have none."""
+        if self.n > 1:
+            return super().at_angles(point, angles)
+        return ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
 
     def statistics(self, points):
         """`{"unevenness": ...}`: the root of `HarmonicLoss`."""
