@@ -34,6 +34,7 @@ myst_enable_extensions = ["colon_fence"]
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
+nb_execution_in_temp = True
 nb_merge_streams = True
 nb_output_stderr = "remove-warn"  # what a cell writes there is a warning, so the build fails
 nb_mime_priority_overrides = [("html", "image/png", 0)]
