@@ -1,7 +1,7 @@
 """The examples of the README and of `docs/` run, and print the text below them.
 
-The blocks of one file share their variables. A word after `python` says where a block runs: `by-hand` nowhere, `torchrun`
-in two processes, a backend's name there alone.
+The blocks of one file share their variables. A word after `python` says where a block runs: `by-hand` nowhere,
+`torchrun` in two processes, a backend's name there alone.
 """
 
 import contextlib
