@@ -186,6 +186,14 @@ def models(session: nox.Session, backend: str) -> None:
 
 
 @nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the site into `site/`: run its pages, and take warnings for errors. It needs no network."""
+    session.install("-e", ".[jax,plots,circles,sklearn]", *groups("docs"))
+    options = session.posargs or ["--fresh-env"]
+    session.run("sphinx-build", "--fail-on-warning", "--keep-going", *options, "docs", "site", env=environment("jax"))
+
+
+@nox.session(default=False)
 def build(session: nox.Session) -> None:
     """Build the wheel, install it with one backend into a clean environment, and use it."""
     session.install("build")

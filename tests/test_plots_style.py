@@ -1,10 +1,13 @@
 """What holds for every figure: matplotlib is imported when used, and no figure stays in pyplot."""
 
+import io
 import os
+import pickle
 import subprocess
 import sys
 
 import matplotlib
+import matplotlib.image
 import numpy as np
 import pytest
 
@@ -28,3 +31,10 @@ def test_no_figure_stays_in_pyplot():
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or not pyplot.get_fignums()
     assert matplotlib.get_backend().lower() == "agg"
+
+
+def test_a_notebook_shows_a_figure_without_pyplot():
+    figure = plots.plot_history({"loss": [1.0]})
+    picture = matplotlib.image.imread(io.BytesIO(figure._repr_png_()))  # the method that IPython looks for
+    np.testing.assert_allclose(picture.shape[:2], figure.get_size_inches()[::-1] * figure.dpi, atol=1)  # whole pixels
+    pickle.loads(pickle.dumps(figure)).canvas.draw()

@@ -1,42 +1,94 @@
 """The examples of the README and of `docs/` run, and print the text below them.
 
-A Python block runs if a text block follows it. The blocks of one file share their variables.
+The blocks of one file share their variables. A word after `python` says where a block runs: `by-hand` nowhere,
+`torchrun` in two processes, a backend's name there alone.
 """
 
 import contextlib
 import io
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = r"^```(python|\{code-cell\})([^\n]*)\n(.*?)^```\n(?:\n^```text\n(.*?)^```)?"
 BLOCKS = {
-    file.relative_to(ROOT).as_posix(): re.findall(
-        r"```python\n((?:(?!```).)*?)```\n+```text\n(.*?)```", file.read_text(encoding="utf-8"), flags=re.DOTALL
-    )
+    file.relative_to(ROOT).as_posix(): re.findall(FENCE, file.read_text(encoding="utf-8"), flags=re.DOTALL | re.M)
     for file in FILES
 }
+BACKENDS = {"torch", "jax", "tensorflow"}
+# They need another machine, or packages that only another session installs, or change the backend.
+BY_HAND = {"docs/devices.md": 1, "docs/start.md": 1, "docs/tasks/export.md": 1}
+
+
+def is_long(name):
+    """Whether a page is run by `nox -s slow`: those that train with figures, which the site's build runs too."""
+    has_cells = any(kind == "{code-cell}" for kind, *_ in BLOCKS[name])
+    return name == "docs/devices.md" or (has_cells and name != "docs/concepts.md")
 
 
 def test_there_are_examples():
-    assert len(BLOCKS["README.md"]) == 4
+    assert len(BLOCKS["README.md"]) == 5
     assert BLOCKS["docs/concepts.md"]
+    by_hand = {name: sum("by-hand" in words.split() for _, words, *_ in blocks) for name, blocks in BLOCKS.items()}
+    assert {name: count for name, count in by_hand.items() if count} == BY_HAND
 
 
-@pytest.mark.parametrize("file", [name for name, blocks in BLOCKS.items() if blocks])
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if is_long(name) else [], id=name)
+        for name, blocks in BLOCKS.items()
+        if blocks
+    ],
+)
 def test_examples_print_the_text_below_them(file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, (200, 2))
+    table = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    np.savetxt("table.csv", table, delimiter=",", header="a,b,c,d")  # the reader's own
     variables = {}
-    for code, expected in BLOCKS[file]:
+    for kind, words, code, expected in BLOCKS[file]:
+        places = set(words.split()) if kind == "python" else set()
+        assert places <= BACKENDS | {"by-hand", "torchrun"}
+        if "torchrun" in places:
+            run_in_two_processes(code)
+            continue
+        if places and keras.backend.backend() not in places:
+            continue
+        code = re.sub(r"\A(:.*\n)+", "", code)  # options of a cell
         output = io.StringIO()
         with contextlib.redirect_stdout(output):
             exec(compile(code, file, "exec"), variables)
-        assert output.getvalue() == expected
+        if expected:
+            assert output.getvalue() == expected
+
+
+def run_in_two_processes(code):
+    if keras.backend.backend() != "torch":
+        return
+    Path("train.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "train.py"]
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env={**os.environ, "PYTHONPATH": path})
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert Path("model.keras").exists()
 
 
 def test_local_links_exist():
     for file in FILES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", file.read_text(encoding="utf-8")):
             assert (file.parent / target).exists(), f"{file.name} links to {target}"
+
+
+def test_every_page_is_in_the_site():
+    listed = re.findall(r"^([\w/]+)$", (ROOT / "docs/index.md").read_text(encoding="utf-8"), flags=re.M)
+    pages = {file.relative_to(ROOT / "docs").with_suffix("").as_posix() for file in (ROOT / "docs").rglob("*.md")}
+    assert pages - {"index"} == set(listed) - {"api/torusae"}

@@ -79,12 +79,10 @@ def data_parallel(num_devices: int | None = None) -> Iterator[None]:
 
     Example:
 
-    ```python
-    with torusae.distribution.data_parallel(4):
-        model = torusae.TorusAutoencoder.from_shape((28, 28, 1), dim=3)
-        model.compile("adam", "mse")
-        model.fit(x, batch_size=512)
-    ```
+        with torusae.distribution.data_parallel(4):
+            model = torusae.TorusAutoencoder.from_shape((28, 28, 1), dim=3)
+            model.compile("adam", "mse")
+            model.fit(x, batch_size=512)
     """
     num_devices = _checks.optional_int("data_parallel", "num_devices", num_devices)
     found, scope = _backend.parallel_devices()

@@ -25,11 +25,9 @@ class Head(keras.layers.Layer):
     It is the paper's classifier: three dense layers with cross-entropy. It reads what `space.head_input` returns. For a
     torus that is the cosine and sine of each angle, so the head has no seam at ±π.
 
-    | task | labels | missing label | loss |
-    |---|---|---|---|
-    | `"classes"` | integers `0..num_outputs - 1` | -1 | cross-entropy |
-    | `"number"` | real numbers | NaN | squared error, mean over the columns |
-    | `"angle"` | periodic numbers, for example hours with `period=24` | NaN | `1 - cos` of the error |
+    - `"classes"`: labels are integers `0..num_outputs - 1`, -1 is missing; the loss is the cross-entropy.
+    - `"number"`: real numbers, NaN is missing; the squared error, mean over the columns.
+    - `"angle"`: periodic numbers, for example hours with `period=24`, NaN is missing; `1 - cos` of the error.
 
     Args:
         task: `"classes"`, `"number"` or `"angle"`.

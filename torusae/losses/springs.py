@@ -31,13 +31,11 @@ def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "s
             more to slow unevenness. Defaults to `1`.
 
     Returns:
-        Scalar tensor:
+        Scalar tensor, as `"sum"` of order 1, or `"normalized"` of order `m`:
 
-        | angles | `"sum"`, order 1 | `"normalized"` |
-        |---|---|---|
-        | evenly spaced | `dim τ² / S` | 1 |
-        | independent, uniform, on average | `2 dim τ² / (S + 1)` | `(m + 1) / m · S / (S + 1)` |
-        | all in one point, order 1 | `dim τ²` | `S` |
+        - angles that are evenly spaced: `dim τ² / S`, or 1
+        - independent, uniform, on average: `2 dim τ² / (S + 1)`, or `(m + 1) / m · S / (S + 1)`
+        - all in one point: `dim τ²`, or `S` for `m = 1`
 
     Raises:
         ValueError: If `angles` are not of rank 2, a number is out of range, or `reduction` is unknown.

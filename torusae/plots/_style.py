@@ -1,5 +1,7 @@
 """What all figures share: checked arrays, empty figures, panels, axes in units of π, pairs of circles."""
 
+import functools
+import io
 import itertools
 import math
 from typing import Any
@@ -25,7 +27,16 @@ def new_figure(owner: str, width: float, height: float) -> Figure:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(f'{owner}: needs matplotlib. Install it with: pip install "torusae[plots]"') from error
-    return Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure._repr_png_ = functools.partial(_png, figure)
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    """The picture that a notebook shows. IPython itself shows a figure only where pyplot was imported."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def host(value: Any) -> np.ndarray:
