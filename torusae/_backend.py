@@ -355,6 +355,15 @@ def export_options(format: str) -> dict[str, Any]:
     return {}
 
 
+def exportable(model: keras.Model, format: str) -> keras.Model:
+    """The model, or one with a tuple in place of a dict: OpenVINO's way through torch takes no dict."""
+    if format == "openvino" and keras.backend.backend() == "torch":
+        outputs = model.outputs[0] if len(model.outputs) == 1 else tuple(model.outputs)
+        model = keras.Model(model.inputs, outputs)
+        model(model.inputs)
+    return model
+
+
 def portable(config: Any) -> Any:
     """An optimizer's config without its backend: Keras names the torch optimizers by a class that only torch has."""
     if isinstance(config, dict):
