@@ -241,6 +241,26 @@ def test_callbacks_of_an_autoencoder_read_what_it_logs(data):
     assert {"kuiper", "val_kuiper"} < set(history)
 
 
+def test_a_logger_of_the_callers_comes_before_what_reads_its_logs(data):
+    x, x_val = data
+    stop = keras.callbacks.EarlyStopping("val_kuiper", mode="min", patience=1, min_delta=9)
+    callbacks = [stop, torusae.LatentLogger(x_val)]
+    history = autoencoder().fit(x, epochs=5, verbose=0, callbacks=callbacks).history
+    assert len(history["loss"]) == 2
+    assert isinstance(callbacks[1], torusae.LatentLogger)  # the caller's list is as it was
+
+
+def test_a_table_of_keras_holds_all_that_is_logged(data, tmp_path):
+    x, x_val = data
+    table = keras.callbacks.CSVLogger(tmp_path / "log.csv")
+    history = autoencoder().fit(x, validation_data=x_val, epochs=2, verbose=0, callbacks=[table]).history
+    names, *rows = [line.split(",") for line in (tmp_path / "log.csv").read_text().splitlines()]
+    assert {"val_kuiper", "val_spring"} < set(names)
+    for epoch, row in enumerate(rows):
+        values = dict(zip(names, map(float, row), strict=True))
+        assert values == {"epoch": epoch, **{name: history[name][epoch] for name in history}}
+
+
 def test_recent_samples_are_not_saved(data, tmp_path):
     x, _ = data
     model = latent_model()

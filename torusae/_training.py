@@ -307,9 +307,10 @@ def _repair_backups(callbacks: Any) -> None:
 
 
 def _with_logger(callbacks: Any) -> Any:
-    """Callbacks with a `LatentLogger` before them, so that they can read its logs."""
+    """Callbacks with a `LatentLogger` before them, so that they can read its logs: a given one or a new one."""
     in_list = isinstance(callbacks, keras.callbacks.CallbackList)
     given = callbacks.callbacks if in_list else keras.tree.flatten(callbacks or [])
+    given.sort(key=lambda callback: not isinstance(callback, LatentLogger))
     if not any(isinstance(callback, LatentLogger) for callback in given):
         logger = LatentLogger()
         given.insert(0, logger)

@@ -10,7 +10,7 @@ from keras import ops
 from torusae import _checks
 from torusae.layers import Latent
 
-_ROWS = 128  # of a validation sample at a time
+_ROWS = 128  # of the samples to measure at a time
 
 
 def latent_layers(root: Any) -> list[Latent]:
@@ -31,6 +31,20 @@ def latent_layers(root: Any) -> list[Latent]:
             yield from walk(list(vars(value).values()))
 
     return list(walk(root))
+
+
+def raw_values(model: Any, layers: list[Latent], x: Any) -> list[np.ndarray]:
+    """The raw values of samples in some latent layers of a model, however deep."""
+    for layer in layers:
+        layer.captured = []  # Keras keeps a copy of the list: only the attribute collects
+    try:
+        for start in range(0, len(x), _ROWS):
+            model(ops.convert_to_tensor(x[start : start + _ROWS]), training=False)
+        captured = [layer.captured or [] for layer in layers]
+        return [np.concatenate([ops.convert_to_numpy(raw) for raw in rows]) for rows in captured]
+    finally:
+        for layer in layers:
+            layer.captured = None
 
 
 class LatentLogger(keras.callbacks.Callback):
@@ -81,22 +95,9 @@ class LatentLogger(keras.callbacks.Callback):
         self.model  # noqa: B018 - on JAX, reading it brings the layers' variables up to date
         self.results = self._measured([layer.recent_raw() for layer in self.layers], "")
         if self.x is not None:
-            self.results.update(self._measured(self._encoded(), "val_"))
+            self.results.update(self._measured(raw_values(self.model, self.layers, self.x), "val_"))
         if logs is not None:
             logs.update(self.results)
-
-    def _encoded(self) -> list[np.ndarray]:
-        """The raw values of `x` in every latent layer."""
-        for layer in self.layers:
-            layer.captured = []  # Keras keeps a copy of the list: only the attribute collects
-        try:
-            for start in range(0, len(self.x), _ROWS):
-                self.model(ops.convert_to_tensor(self.x[start : start + _ROWS]), training=False)
-            captured = [layer.captured or [] for layer in self.layers]
-            return [np.concatenate([ops.convert_to_numpy(raw) for raw in rows]) for rows in captured]
-        finally:
-            for layer in self.layers:
-                layer.captured = None
 
     def _measured(self, raws: list[np.ndarray], prefix: str) -> dict[str, float]:
         several = len(self.layers) > 1

@@ -4,7 +4,6 @@ import html
 import importlib.resources
 import json
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from torusae import _checks
+from torusae import _checks, _output
 from torusae._codec import Codec
 from torusae.explorer._layers import TO_CHANNELS_LAST, Description, UnknownLayer
 from torusae.explorer._samples import Samples, base64_text, floats
@@ -81,7 +80,7 @@ def explore(
     """
     if not isinstance(model, Codec):
         raise TypeError(f"{_OWNER}: `model` must be a TorusAutoencoder. Received: model={model!r}.")
-    target = _target(path, overwrite)
+    target = _output.target(_OWNER, path, (".html", ".htm"), "no browser", overwrite)
     space = model.latent.space
     circles, numbers = _columns(space)
     samples = Samples(_OWNER, model.sample_shape)
@@ -124,28 +123,11 @@ def explore(
             )
         content["points"] = {"count": len(x), "codes": floats(codes), **marks}
         content["thumbnails"] = samples.thumbnails(x[:num_thumbnails])
-    _write(target, _page(content))
+    _output.write(target, _page(content).encode("utf-8"))
     return target
 
 
 _KNOWN = ("Dense", "Conv2D", "UpSampling2D", "Cropping2D", "BatchNormalization", "Reshape", "Flatten", "activations")
-
-
-def _target(path: Any, overwrite: bool) -> Path:
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"{_OWNER}: `path` must be a path. Received: path={path!r}.")
-    target = Path(path).expanduser()
-    if target.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"{_OWNER}: `path` must end in .html, or no browser opens the file. Received: path={path!r}.")
-    if target.is_dir():
-        raise IsADirectoryError(f"{_OWNER}: `path` must be a file. Found a folder at {target}.")
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{_OWNER}: there is a file at {target}. Give another path, or overwrite=True.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"{_OWNER}: the folder of `path` must exist. Found none at {target.parent}. Make it first."
-        )
-    return target
 
 
 def _columns(space: Space) -> tuple[list[list[int]], list[int]]:
@@ -262,16 +244,3 @@ def _page(content: dict[str, Any]) -> str:
 
 def _file(name: str) -> str:
     return importlib.resources.files("torusae.explorer").joinpath(name).read_text(encoding="utf-8")
-
-
-def _write(target: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

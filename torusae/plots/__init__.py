@@ -1,7 +1,8 @@
-"""Figures with matplotlib: angles, springs, morphs, images, occupancy, radii, learning curves, a diagnosis.
+"""Figures and films with matplotlib: angles, springs, morphs, images, occupancy, radii, learning curves, a diagnosis.
 
-Every function returns a `matplotlib.figure.Figure` outside pyplot. Save it with `figure.savefig("x.png")`, or let a
-notebook show it. matplotlib is imported by the first figure: without it, `pip install "torusae[plots]"`.
+Every function `plot_...` returns a `matplotlib.figure.Figure` outside pyplot. Save it with `figure.savefig("x.png")`,
+or let a notebook show it. `Film` and `save_morph` write GIFs. matplotlib is imported by the first figure: without it,
+`pip install "torusae[plots]"`.
 
 Data that are not floating-point are a TypeError; data that are empty, of another shape than documented, NaN or infinite
 a ValueError. Angles are in radians, read modulo 2π; for those through the fitted flow give
@@ -10,6 +11,7 @@ a ValueError. Angles are in radians, read modulo 2π; for those through the fitt
 
 from torusae.plots.angles import plot_angles
 from torusae.plots.diagnosis import plot_diagnosis
+from torusae.plots.films import Film, save_morph
 from torusae.plots.history import plot_history
 from torusae.plots.images import plot_samples
 from torusae.plots.morphs import plot_morph, plot_morphs

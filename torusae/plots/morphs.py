@@ -10,7 +10,7 @@ from torusae._checks import Tensor
 from torusae.plots import _style
 from torusae.plots.images import CELL, Mosaic, image_rows
 
-_START_COLOUR, _END_COLOUR = "tab:blue", "tab:red"
+START_COLOUR, END_COLOUR = "tab:blue", "tab:red"
 _SMALL_CELL = 0.34  # inches, side of an image where several morphs share a figure
 
 
@@ -69,7 +69,7 @@ def plot_morphs(morphs: Sequence[Any], columns: int = 3) -> _style.Figure:
 
 
 def _morph_figure(owner: str, morphs: Sequence[tuple[Any, Any]], columns: int) -> _style.Figure:
-    checked = [_morph(owner, samples, windings) for samples, windings in morphs]
+    checked = [checked_morph(owner, samples, windings) for samples, windings in morphs]
     several = len(checked) > 1
     rows, columns = _style.grid(len(checked), columns)
     sizes = [_size(samples, _SMALL_CELL if several else CELL) for samples, _ in checked]
@@ -83,7 +83,7 @@ def _morph_figure(owner: str, morphs: Sequence[tuple[Any, Any]], columns: int) -
     for cell, (samples, names) in zip(cells.flat, checked, strict=False):
         draw = _draw_image_morph if samples.ndim == 5 else _draw_vector_morph
         draw(cell, samples, names, "x-small" if several else "small")
-    ends = (("start", _START_COLOUR), ("end", _END_COLOUR))
+    ends = (("start", START_COLOUR), ("end", END_COLOUR))
     if all(samples.ndim == 5 for samples, _ in checked):
         handles: list[Any] = [Patch(facecolor="none", edgecolor=c, linewidth=1.6, label=end) for end, c in ends]
     else:
@@ -92,7 +92,7 @@ def _morph_figure(owner: str, morphs: Sequence[tuple[Any, Any]], columns: int) -
     return figure
 
 
-def _morph(owner: str, samples: Any, windings: Any) -> tuple[np.ndarray, list[str]]:
+def checked_morph(owner: str, samples: Any, windings: Any) -> tuple[np.ndarray, list[str]]:
     """Checked samples, see `image_rows`, and the names of the rows."""
     samples = image_rows(owner, samples, least_columns=2)
     num_paths = len(samples)
@@ -132,7 +132,7 @@ def _draw_image_morph(cell: _style.Figure, samples: np.ndarray, names: list[str]
         fontsize=font,
     )
     axes.set_xlabel(f"share t of the path{mosaic.scale}", fontsize=font)
-    for step, colour in ((0, _START_COLOUR), (num_steps - 1, _END_COLOUR)):
+    for step, colour in ((0, START_COLOUR), (num_steps - 1, END_COLOUR)):
         corner = (step * mosaic.tile[1] - 0.5 - mosaic.gap / 2, -0.5 - mosaic.gap / 2)
         height = mosaic.size[0] + mosaic.gap
         axes.add_patch(
@@ -150,7 +150,7 @@ def _draw_vector_morph(cell: _style.Figure, samples: np.ndarray, names: list[str
     columns = np.arange(1, size + 1)
     for axes, path, name in zip(panels, samples, names, strict=True):
         for step, values in enumerate(path):
-            end = {0: _START_COLOUR, num_steps - 1: _END_COLOUR}.get(step)
+            end = {0: START_COLOUR, num_steps - 1: END_COLOUR}.get(step)
             # The ends are wider and on top: all paths share them.
             axes.plot(
                 columns,

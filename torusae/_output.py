@@ -1,0 +1,40 @@
+"""Files that the library writes for a person: a path that is checked first, and a file that is whole or absent."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def target(owner: str, path: Any, endings: Sequence[str], reader: str, overwrite: bool) -> Path:
+    """The path of a file that can be written. `reader` says what would not open it with another ending."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{owner}: `path` must be a path. Received: path={path!r}.")
+    file = Path(path).expanduser()
+    if file.suffix.lower() not in endings:
+        raise ValueError(
+            f"{owner}: `path` must end in {endings[0]}, or {reader} opens the file. Received: path={path!r}."
+        )
+    if file.is_dir():
+        raise IsADirectoryError(f"{owner}: `path` must be a file. Found a folder at {file}.")
+    if file.exists() and not overwrite:
+        raise FileExistsError(f"{owner}: there is a file at {file}. Give another path, or overwrite=True.")
+    if not file.parent.is_dir():
+        raise FileNotFoundError(
+            f"{owner}: the folder of `path` must exist. Found none at {file.parent}. Make it first."
+        )
+    return file
+
+
+def write(file: Path, content: bytes) -> None:
+    """Writes a file whole or not at all; one that was there stays until then."""
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(name, 0o644)
+        os.replace(name, file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
