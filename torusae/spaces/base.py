@@ -281,6 +281,24 @@ class Space(metaclass=_Contract):
         """Points moved by a symmetry of the space, `(action_size,)` or `(batch, action_size)`. Zeros move nothing."""
         return point
 
+    @property
+    def angle_actions(self) -> np.ndarray:
+        """The actions that turn each angle alone by one radian, `(num_angles, action_size)`; zeros where none does.
+
+        By default entry i of an action turns angle i. Actions that turn an angle have the period 2π.
+        """
+        return np.eye(self.num_angles, self.action_size)
+
+    def analogy(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        """Points d with "a is to b as c is to d", rows: the symmetry that takes a to b takes c to d.
+
+        Only spaces whose symmetries take every point to every other have analogies.
+        """
+        raise ValueError(
+            f"{self!r} has no analogies: no symmetry of it takes each point to each other one. Received: a request for "
+            f"an analogy. Give the differences to space.act, or use a torus, Gaussian space, sphere or SO3()."
+        )
+
     def statistics(self, points: np.ndarray) -> dict[str, Statistic]:
         """How far points are from the prior. By default the energy distance to as many points of the prior.
 

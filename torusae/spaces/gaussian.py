@@ -6,10 +6,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks, metrics
+from torusae import _checks, metrics, morph
 from torusae.losses import CramerWoldLoss, GaussianDistanceLoss, KLLoss, MMDLoss, SlicedWassersteinLoss
 from torusae.losses.kl import draw_posterior, split_posterior
 from torusae.metrics.circles import SMIRNOV_CHANCE
+from torusae.spaces import _geometry
 from torusae.spaces.base import Space, Statistic, Term, length, seed_generator
 
 _LOSSES = {
@@ -19,6 +20,7 @@ _LOSSES = {
     "gae": GaussianDistanceLoss,
     "vae": KLLoss,
 }
+_WAYS = (morph.straight_path, morph.spherical_path, morph.matched_path, morph.cauchy_path)
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -27,6 +29,9 @@ class Gaussian(Space):
 
     Presets: `"cwae"` (the default), `"wae"`, `"swae"`, `"gae"` and `"none"`. With `variational=True` also `"vae"`, then
     the default.
+
+    Ways of a morph, by their windings: 0 the straight line, the shortest and the default; 1 spherical, 2 matched, 3
+    Cauchy. The last three keep to the prior: see `torusae.morph`.
 
     Args:
         dim: Integer, at least 1.
@@ -50,6 +55,7 @@ class Gaussian(Space):
         self.is_stochastic = self.variational
         self.point_size = self.action_size = self.dim
         self.raw_size = 2 * self.dim if variational else self.dim
+        self.num_windings = 1
         self.parts = ("mean",) if variational else ()
         presets = ("cwae", "wae", "swae", "gae", "none")
         self.presets = ("vae", *presets) if variational else presets
@@ -93,14 +99,20 @@ class Gaussian(Space):
         a, b = _checks.float_pair("Gaussian.distance", 2, "(batch, dim)", a=a, b=b)
         return length(a - b)
 
+    def windings(self, start, end):
+        """`[[0]]`: the straight line. See the class for the others."""
+        return ops.zeros((1, 1), dtype="int32")
+
     def paths(self, start, end, windings, num_steps=12):
-        """The straight line, once per row of `windings`, which has no columns."""
-        num_steps = _checks.positive_int("Gaussian.paths", "num_steps", num_steps, least=2)
+        """Paths between two points, one per winding: the number of a way, see the class."""
+        windings, shares = _geometry.path_rows("Gaussian.paths", windings, 1, num_steps)
         start = _checks.float_tensor("Gaussian.paths", "start", start, 1, "(dim,)")
         end = _checks.float_tensor("Gaussian.paths", "end", end, 1, "(dim,)")
-        t = ops.convert_to_tensor(np.linspace(0, 1, num_steps)[:, None], dtype=start.dtype)
-        line = (1 - t) * start + t * end
-        return ops.broadcast_to(line[None], (int(windings.shape[0]), num_steps, self.dim))
+        numbers = windings[:, 0].tolist()
+        for number in numbers:
+            _checks.option("Gaussian.paths", "windings", number, range(len(_WAYS)))
+        ways = {number: _WAYS[number](start, end, shares[0].astype("float32")) for number in set(numbers)}
+        return ops.stack([ways[number] for number in numbers])
 
     def shortest(self, start, end, shares):
         """Points on straight lines."""
@@ -109,6 +121,10 @@ class Gaussian(Space):
     def act(self, point, action):
         """Points shifted by numbers, `(dim,)` or `(batch, dim)`."""
         return point + action
+
+    def analogy(self, a, b, c):
+        """`c + (b - a)`, as Radford et al. (2016), arXiv:1511.06434, and Reed et al. (2015) add features."""
+        return c + (b - a)
 
     def statistics(self, points):
         """`{"ks": ...}`: the Kolmogorov-Smirnov statistic of each coordinate against N(0, 1), `(dim,)`."""

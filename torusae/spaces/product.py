@@ -177,6 +177,20 @@ class Product(Space):
         """Points moved by the factors' symmetries; the actions stand side by side."""
         return self._joined(lambda factor, *own: factor.act(*own), self.split(point), self.split(action, "action_size"))
 
+    @property
+    def angle_actions(self):
+        """The factors' actions in blocks along the diagonal."""
+        blocks = [factor.angle_actions for factor in self.factors]
+        actions, (row, column) = np.zeros(np.sum([block.shape for block in blocks], axis=0)), (0, 0)
+        for block in blocks:
+            actions[row : row + block.shape[0], column : column + block.shape[1]] = block
+            row, column = row + block.shape[0], column + block.shape[1]
+        return actions
+
+    def analogy(self, a, b, c):
+        """The factors' analogies side by side. If a factor has none, the product has none."""
+        return self._joined(lambda factor, *own: factor.analogy(*own), *map(self.split, (a, b, c)))
+
     def statistics(self, points):
         """The factors' statistics, each named after its factor."""
         return {

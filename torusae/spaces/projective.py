@@ -114,6 +114,10 @@ class ProjectiveSpace(Quotient):
         """Points turned as those of the sphere: see `Sphere.act`."""
         return self.cover.act(point, action)
 
+    def analogy(self, a, b, c):
+        """The smallest turn that takes a to the nearer of b and -b turns c: see `Sphere.analogy`."""
+        return self.cover.analogy(a, self.nearer(a, b), c)
+
     def draw(self, axes, points):
         """Draws the points with a last entry above 0 as `Sphere` does."""
         self.cover.draw(axes, np.where(points[:, -1:] < 0, -points, points))

@@ -142,6 +142,11 @@ class SO3(Space):
         turns = _geometry.rotation_matrices(planes, 3)
         return ops.reshape(ops.matmul(turns, ops.reshape(point, (-1, 3, 3))), (-1, 9))
 
+    def analogy(self, a, b, c):
+        """`B Aᵀ C`: the rotation that takes a to b, from the left as in `act`, turns c."""
+        a, b, c = (ops.reshape(each, (-1, 3, 3)) for each in (a, b, c))
+        return ops.reshape(ops.matmul(b, ops.matmul(ops.transpose(a, (0, 2, 1)), c)), (-1, 9))
+
     def statistics(self, points):
         """`{"unevenness": ...}`: the root of `CharacterLoss`."""
         return unevenness(self.terms("uniform")[0].loss.of_array, points)

@@ -155,6 +155,15 @@ class Torus(Space):
         radii, angles = to_polar(point)
         return to_cartesian(radii, angles + action)
 
+    def analogy(self, a, b, c):
+        """`z_d = z_c z_b / z_a` with `z = x + iy` of each circle: angles add, `φ_c + (φ_b - φ_a)`, and radii multiply.
+
+        So radii stay positive, and the analogy of b to a takes d back to c. At the origin of a, the radius of c stays.
+        """
+        (radii_a, angles_a), (radii_b, angles_b), (radii_c, angles_c) = map(to_polar, (a, b, c))
+        ratio = ops.where(radii_a > 0, radii_b / ops.where(radii_a > 0, radii_a, 1.0), 1.0)
+        return to_cartesian(radii_c * ratio, angles_c + angle_difference(angles_b, angles_a))
+
     @property
     def densities(self):
         """`"flow"`, the default, `"mixture"`, `"kernel"` and `"neighbors"`."""
