@@ -1,5 +1,6 @@
 """New samples from old ones through the latent space: analogies, turned circles, circles taken out."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from torusae import _checks
 from torusae._codec import Codec
 
 _TURN_STEPS = 32  # angles of a mean over a circle: exact for waves of the decoder with less than 32 periods
+_MOST_VALUES = 1 << 24  # of turned samples in memory at a time
 
 
 class Edits(Codec):
@@ -142,11 +144,16 @@ class Edits(Codec):
         self._check_rows("remove", "x", x)
         action = self._action(owner, circle)
         points = self.encode(x, batch_size, verbose)
-        action = action / np.abs(action).max()  # one period, in which a point comes back to itself, is 2π
-        angles = np.linspace(0, 2 * np.pi, _TURN_STEPS, endpoint=False)
-        turned = (self._decode_moved(points, angle * action, batch_size, 0) for angle in angles)
-        own = next(turned)
-        return np.asarray(_checks.host_array(x), "float32") - own + sum(turned, start=own) / _TURN_STEPS
+        # In one period, 2π after this, a point comes back to itself. On a Möbius band that is two turns of the angle.
+        actions = np.linspace(0, 2 * np.pi, _TURN_STEPS, endpoint=False)[:, None] * action / np.abs(action).max()
+        size = max(1, _MOST_VALUES // (_TURN_STEPS * math.prod(self.sample_shape)))
+        parts = []
+        for start in range(0, len(points), size):
+            block = np.tile(points[start : start + size], (_TURN_STEPS, 1))
+            turned = self._decode_moved(block, np.repeat(actions, len(block) // _TURN_STEPS, axis=0), batch_size, 0)
+            turned = turned.reshape(_TURN_STEPS, -1, *self.sample_shape)
+            parts.append(turned[0] - turned.mean(axis=0))
+        return np.asarray(_checks.host_array(x), "float32") - np.concatenate(parts)
 
     def _check_rows(self, method: str, name: str, x: Any) -> None:
         """As `_check_data`, and a stream is an error."""
