@@ -96,6 +96,20 @@ def test_analogies_of_other_spaces_in_closed_form():
     close(to_numpy(d), to_numpy(rotations.act(other, action)))
 
 
+@pytest.mark.parametrize("space", [Torus(1), Gaussian(2), spaces.Sphere(1), Torus(1) * Gaussian(1)], ids=repr)
+def test_points_of_an_analogy_are_checked(space):
+    point = np.ones((3, space.point_size), "float32")
+    name = type(space).__name__
+    with pytest.raises(
+        ValueError, match=rf"{name}.analogy: points must have the shape .*'c': \(2, {space.point_size}\)"
+    ):
+        space.analogy(point, point, point[:2])
+    with pytest.raises(ValueError, match=rf"{name}.analogy: points must have the shape"):
+        space.analogy(*[np.ones((3, 5), "float32")] * 3)
+    with pytest.raises(ValueError, match=rf"{name}.analogy: `b` must have shape \(batch, {space.point_size}\)"):
+        space.analogy(point, point[0], point)
+
+
 def test_opposite_points_of_a_sphere_have_an_analogy():
     a = np.eye(3, dtype="float32")[:1]
     d = to_numpy(spaces.Sphere(2).analogy(a, -a, a))

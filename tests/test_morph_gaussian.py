@@ -86,3 +86,7 @@ def test_bad_input(way):
         way(np.ones(3, "float32"), np.ones(1, "float32"), 0.5)
     with pytest.raises(TypeError, match=rf"{name}: `shares` must be a tensor of floating-point numbers"):
         way(np.ones(3, "float32"), np.ones(3, "float32"), [0, 1])
+    with pytest.raises(
+        ValueError, match=rf"{name}: `shares` must have a shape that broadcasts.*\(5,\).*shares\[:, None\]"
+    ):
+        way(np.ones((2, 3), "float32"), np.ones(3, "float32"), SHARES)

@@ -167,7 +167,17 @@ def _ends(owner: str, start: Tensor, end: Tensor, shares: Tensor) -> tuple[Tenso
             f"{owner}: `start` and `end` must have shape (..., dim) with one dim. Received: "
             f"start.shape={tuple(start.shape)}, end.shape={tuple(end.shape)}."
         )
-    return start, end, ops.cast(_checks.float_tensor(owner, "shares", shares), start.dtype)[..., None]
+    shares = ops.cast(_checks.float_tensor(owner, "shares", shares), start.dtype)
+    shapes = [tuple(each) for each in (start.shape[:-1], end.shape[:-1], shares.shape)]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError as error:
+        raise ValueError(
+            f"{owner}: `shares` must have a shape that broadcasts with the leading axes of `start` and `end`. "
+            f"Received: shares.shape={shapes[2]}, leading axes {shapes[0]} and {shapes[1]}. Use shares[:, None] for a "
+            f"path of each row."
+        ) from error
+    return start, end, shares[..., None]
 
 
 def straight_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
@@ -205,7 +215,7 @@ def spherical_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
     """Points on arcs about the origin: `(sin((1 - t) Ω) start + sin(t Ω) end) / sin Ω`, Ω the angle between the ends.
 
     Of independent ends from N(0, I) with many coordinates, Ω is near a quarter turn and lengths are near `sqrt(dim)`:
-    there each point is nearly from N(0, I). Where ends have one direction or opposite ones, the line is taken.
+    there each point is nearly from N(0, I). Where an end is 0, or the directions are equal or opposite, it is the line.
 
     Example:
 
@@ -217,17 +227,19 @@ def spherical_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
         White (2016), arXiv:1609.04468, section 2.1.
     """
     start, end, t = _ends("spherical_path", start, end, shares)
-    sizes = [ops.sqrt(ops.sum(each * each, axis=-1, keepdims=True)) for each in (start, end)]
+    sizes = [_length(each) for each in (start, end)]
+    a, b = (each / ops.where(size > 0, size, 1.0) for each, size in zip((start, end), sizes, strict=True))
     # Kahan (2006): exact for all angles, which the arc cosine is not.
-    far, near = (
-        ops.sqrt(ops.sum((start * sizes[1] + sign * end * sizes[0]) ** 2, axis=-1, keepdims=True)) for sign in (-1, 1)
-    )
-    omega = 2 * direct_ops(far).arctan2(far, near)
+    omega = 2 * direct_ops(a).arctan2(_length(a - b), _length(a + b))
     sine = ops.sin(omega)
-    is_arc = sine > _NO_ARC
+    is_arc = ops.logical_and(sine > _NO_ARC, sizes[0] * sizes[1] > 0)
     sine = ops.where(is_arc, sine, 1.0)
     arc = (ops.sin((1 - t) * omega) * start + ops.sin(t * omega) * end) / sine
     return ops.where(is_arc, arc, (1 - t) * start + t * end)
+
+
+def _length(vectors: Tensor) -> Tensor:
+    return ops.sqrt(ops.sum(vectors * vectors, axis=-1, keepdims=True))
 
 
 def cauchy_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:

@@ -388,6 +388,19 @@ def seed_generator(seed: int | keras.random.SeedGenerator | None) -> keras.rando
     return keras.random.SeedGenerator(_checks.positive_int("sample", "seed", seed, least=0))
 
 
+def rows_of_points(space: Space, owner: str, **points: Tensor) -> list[Tensor]:
+    """Points by their names as float tensors of one dtype, after checking that each is `(batch, point_size)`."""
+    layout = f"(batch, {space.point_size})"
+    owner = f"{type(space).__name__}.{owner}"
+    rows = [_checks.float_tensor(owner, name, each, 2, layout) for name, each in points.items()]
+    shapes = {name: tuple(each.shape) for name, each in zip(points, rows, strict=True)}
+    first = next(iter(shapes.values()))
+    if first[1] != space.point_size or any(shape != first for shape in shapes.values()):
+        raise ValueError(f"{owner}: points must have the shape {layout}, one for all. Received: shapes {shapes}.")
+    dtype = "float64" if "float64" in {keras.backend.standardize_dtype(each.dtype) for each in rows} else "float32"
+    return [ops.cast(each, dtype) for each in rows]
+
+
 def length(steps: Tensor) -> Tensor:
     """The Euclidean length of each row, with gradient 0 where it is 0."""
     squares = ops.sum(ops.square(steps), axis=-1)

@@ -11,7 +11,7 @@ from torusae.losses import CramerWoldLoss, GaussianDistanceLoss, KLLoss, MMDLoss
 from torusae.losses.kl import draw_posterior, split_posterior
 from torusae.metrics.circles import SMIRNOV_CHANCE
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Statistic, Term, length, seed_generator
+from torusae.spaces.base import Space, Statistic, Term, length, rows_of_points, seed_generator
 
 _LOSSES = {
     "cwae": CramerWoldLoss,
@@ -49,13 +49,14 @@ class Gaussian(Space):
         arXiv:1804.01947; Duda (2018), arXiv:1811.04751; Kingma & Welling (2013), arXiv:1312.6114.
     """
 
+    num_windings = 1
+
     def __init__(self, dim: int, variational: bool = False):
         self.dim = _checks.positive_int("Gaussian", "dim", dim)
         self.variational = bool(variational)
         self.is_stochastic = self.variational
         self.point_size = self.action_size = self.dim
         self.raw_size = 2 * self.dim if variational else self.dim
-        self.num_windings = 1
         self.parts = ("mean",) if variational else ()
         presets = ("cwae", "wae", "swae", "gae", "none")
         self.presets = ("vae", *presets) if variational else presets
@@ -99,20 +100,15 @@ class Gaussian(Space):
         a, b = _checks.float_pair("Gaussian.distance", 2, "(batch, dim)", a=a, b=b)
         return length(a - b)
 
-    def windings(self, start, end):
-        """`[[0]]`: the straight line. See the class for the others."""
-        return ops.zeros((1, 1), dtype="int32")
-
     def paths(self, start, end, windings, num_steps=12):
         """Paths between two points, one per winding: the number of a way, see the class."""
         windings, shares = _geometry.path_rows("Gaussian.paths", windings, 1, num_steps)
         start = _checks.float_tensor("Gaussian.paths", "start", start, 1, "(dim,)")
         end = _checks.float_tensor("Gaussian.paths", "end", end, 1, "(dim,)")
-        numbers = windings[:, 0].tolist()
-        for number in numbers:
+        for number in windings[:, 0].tolist():
             _checks.option("Gaussian.paths", "windings", number, range(len(_WAYS)))
-        ways = {number: _WAYS[number](start, end, shares[0].astype("float32")) for number in set(numbers)}
-        return ops.stack([ways[number] for number in numbers])
+        every = ops.stack([way(start, end, shares[0]) for way in _WAYS])
+        return ops.take(every, windings[:, 0], axis=0)
 
     def shortest(self, start, end, shares):
         """Points on straight lines."""
@@ -124,6 +120,7 @@ class Gaussian(Space):
 
     def analogy(self, a, b, c):
         """`c + (b - a)`, as Radford et al. (2016), arXiv:1511.06434, and Reed et al. (2015) add features."""
+        a, b, c = rows_of_points(self, "analogy", a=a, b=b, c=c)
         return c + (b - a)
 
     def statistics(self, points):

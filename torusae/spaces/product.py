@@ -12,7 +12,7 @@ from keras import ops
 
 from torusae import _checks
 from torusae._checks import Tensor
-from torusae.spaces.base import Diagnosis, Problem, Space, check_path_count, length, seed_generator
+from torusae.spaces.base import Diagnosis, Problem, Space, check_path_count, length, rows_of_points, seed_generator
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -189,7 +189,8 @@ class Product(Space):
 
     def analogy(self, a, b, c):
         """The factors' analogies side by side. If a factor has none, the product has none."""
-        return self._joined(lambda factor, *own: factor.analogy(*own), *map(self.split, (a, b, c)))
+        points = rows_of_points(self, "analogy", a=a, b=b, c=c)
+        return self._joined(lambda factor, *own: factor.analogy(*own), *map(self.split, points))
 
     def statistics(self, points):
         """The factors' statistics, each named after its factor."""

@@ -10,7 +10,7 @@ from torusae import _checks
 from torusae.angles import polar_angles
 from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Term, seed_generator, unevenness
+from torusae.spaces.base import Space, Term, rows_of_points, seed_generator, unevenness
 
 _WEIGHT = 5.0  # of 1 to 10: unevenness falls to a fifth, and the reconstruction error rises by a fifth
 
@@ -107,7 +107,7 @@ class Sphere(Space):
         It is half a turn about a and then half a turn about the middle of a and b: each keeps its axis and turns all
         other directions over.
         """
-        a, c = ops.convert_to_tensor(a), ops.convert_to_tensor(c)
+        a, b, c = rows_of_points(self, "analogy", a=a, b=b, c=c)
         middle = ops.cast(self.shortest(a, b, np.full(len(a), 0.5)), a.dtype)
         for axis in (a, middle):
             c = 2.0 * ops.sum(axis * c, axis=-1, keepdims=True) * axis - c
