@@ -150,6 +150,7 @@ def examples(session: nox.Session, backend: str) -> None:
         "recipes.py": ["--recipes", "6", "--steps", "5"],
         "moons.py": small,
         "batches.py": ["--batches", "1024", "--epochs", "1"],
+        "hue_and_rotation.py": small,
         "benchmarks/power.py": ["--batch-sizes", "64", "--batches", "10"],
         "benchmarks/losses.py": ["--seconds", "0", "--largest", "1600"],
         "benchmarks/scale.py": ["--steps", "1", "--repeats", "1"],

@@ -12,7 +12,8 @@ independent and standard normal. "Through the map" are the angles of the test di
 to the training digits; as many points drawn from the flow itself show what its map can reach. Log likelihoods are those
 of the test digits' angles under densities fitted to the training digits. Samples, reconstructions and midpoints of
 interpolations are compared with the test digits by the Fréchet distance over 64 features of the digit classifier that
-comes with the package.
+comes with the package. Midpoints are those of shortest paths; in a Gaussian space also of the paths that keep to the
+prior, on a torus also of those that are straight in the uniform angles of `TorusFlow`.
 
 Data: 10,000 digits that come with the package. `--full` is all of MNIST, from the Keras cache or a download; `--data
 PATH` is a file.
@@ -26,13 +27,14 @@ import os
 import platform
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 import torusae
-from torusae import datasets, losses, metrics, networks
+from torusae import datasets, losses, metrics, morph, networks
 
 UNITS = (512, 256)
 LEARNING_RATE = 2e-3
@@ -79,6 +81,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--dim", type=int, default=3, help="circles, or coordinates of a Gaussian space (default 3)")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--densities", nargs="*", help="densities to fit, of those that a space has (default: all)")
     parser.add_argument("--classifier", type=Path, help="a digit classifier (default: the one of the package)")
     parser.add_argument("--output", type=Path, default=Path("out", "compare"), help="folder (default: out/compare)")
     return parser.parse_args(argv)
@@ -138,21 +141,36 @@ class Judge:
         return metrics.frechet_distance(self(images)[0], self.features)
 
 
-def interpolations(model: torusae.TorusAutoencoder, points: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """Midpoints of shortest paths between digits, and the inner steps of up to eight paths a pair, as images."""
+def middles(space: torusae.Space, start: np.ndarray, end: np.ndarray, flow: Any) -> dict[str, Any]:
+    """Points halfway between rows, by the name of the path."""
+    half = np.full(len(start), 0.5, "float32")
+    found = {"": space.shortest(ops.convert_to_tensor(start), ops.convert_to_tensor(end), ops.convert_to_tensor(half))}
+    if not space.num_angles:
+        ways = {"spherical": morph.spherical_path, "matched": morph.matched_path, "Cauchy": morph.cauchy_path}
+        found |= {f", {name}": way(start, end, half) for name, way in ways.items()}
+    if flow is not None:
+        ends = (ops.convert_to_tensor(flow.to_uniform_points(each)) for each in (start, end))
+        middle = ops.convert_to_numpy(space.shortest(*ends, ops.convert_to_tensor(half)))
+        found[", uniform angles"] = flow.from_uniform_points(middle)
+    return found
+
+
+def interpolations(model: torusae.TorusAutoencoder, points: np.ndarray, seed: int, flow: Any) -> dict[str, np.ndarray]:
+    """Midpoints of paths between digits by name, and the inner steps of up to eight paths a pair, as images."""
     space = model.latent.space
     start, end = np.moveaxis(points[np.random.default_rng(seed).choice(len(points), (2000, 2))], 1, 0)
-    half = ops.full((len(start),), 0.5)
-    middle = space.shortest(ops.convert_to_tensor(start), ops.convert_to_tensor(end), half)
+    middle = middles(space, start, end, flow)
+    decoded = {f"midpoints{name}": ops.convert_to_numpy(points) for name, points in middle.items()}
     pairs = zip(start[:NUM_MORPHS], end[:NUM_MORPHS], strict=True)
     paths = [ops.convert_to_numpy(space.paths(a, b, space.windings(a, b)[:8]))[:, 1:-1] for a, b in pairs]
-    steps = np.concatenate(paths).reshape(-1, space.point_size)
-    decoded = {"middle": ops.convert_to_numpy(middle), "steps": steps}
+    decoded["steps"] = np.concatenate(paths).reshape(-1, space.point_size)
     return {name: model.decode(each, batch_size=1000, verbose=0) for name, each in decoded.items()}
 
 
-def measure(model: torusae.TorusAutoencoder, x: np.ndarray, x_train: np.ndarray, judge: Judge, seed: int) -> dict:
-    """The numbers of one run."""
+def measure(
+    model: torusae.TorusAutoencoder, x: np.ndarray, x_train: np.ndarray, judge: Judge, seed: int, densities: Any = None
+) -> dict:
+    """The numbers of one run. Of the space's densities those named are fitted, `None` for all."""
     space = model.latent.space
     options = {"batch_size": 1000, "verbose": 0}
     points = model.encode(x, **options)
@@ -164,19 +182,21 @@ def measure(model: torusae.TorusAutoencoder, x: np.ndarray, x_train: np.ndarray,
         "Fréchet distance of reconstructions": judge.distance(reconstruction),
         "Fréchet distance of samples": judge.distance(model.sample(len(x), seed, **options, density="prior")),
     }
-    for name in space.densities:
+    flow = None
+    for name in space.densities if densities is None else [name for name in space.densities if name in densities]:
         density = model.fit_density(x_train, name, seed=seed, **options)
         fitted = model.sample(len(x), seed, **options, density="fitted")
         numbers[f"Fréchet distance of samples, fitted {name}"] = judge.distance(fitted)
         if hasattr(density, "log_likelihood"):
             numbers[f"log likelihood of {name}, nats"] = density.log_likelihood(points[:NUM_LIKELY])
         if hasattr(density, "to_uniform"):
+            flow = density
             numbers |= evenness(density.to_uniform(angles), " through the map")
             drawn = uniform_angles(space, density.sample(len(x), seed))
             numbers |= evenness(density.to_uniform(drawn), " through the map, points drawn from it")
-    images = interpolations(model, points, seed)
-    numbers["Fréchet distance of midpoints"] = judge.distance(images["middle"])
-    numbers["confident steps of paths"] = float((judge(images["steps"])[1] > CONFIDENT).mean())
+    images = interpolations(model, points, seed, flow)
+    numbers["confident steps of paths"] = float((judge(images.pop("steps"))[1] > CONFIDENT).mean())
+    numbers |= {f"Fréchet distance of {name}": judge.distance(each) for name, each in images.items()}
     ratio = numbers["Fréchet distance of samples"] / numbers["Fréchet distance of reconstructions"]
     return {**numbers, "samples over reconstructions": ratio}
 
@@ -248,6 +268,8 @@ def main(argv: list[str] | None = None) -> dict:
     args.output.mkdir(parents=True, exist_ok=True)
     path = args.output / "runs.json"
     setting = {"dim": args.dim, "epochs": args.epochs, "batch size": args.batch_size, "digits": len(x_train)}
+    if args.densities is not None:
+        setting["densities"] = sorted(args.densities)
     stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"setting": setting, "runs": {}}
     if stored["setting"] != setting:
         raise SystemExit(f"{path} holds runs with {stored['setting']}, not {setting}. Name another --output.")
@@ -259,7 +281,7 @@ def main(argv: list[str] | None = None) -> dict:
         model = build(system, args, len(x_train))
         model.fit(x_train, batch_size=args.batch_size, epochs=args.epochs, verbose=0)
         seconds = round(time.perf_counter() - start, 1)
-        numbers = measure(model, data.x_test, x_train, judge, seed)
+        numbers = measure(model, data.x_test, x_train, judge, seed, args.densities)
         runs[f"{system}, seed {seed}"] = {"system": system, "seed": seed, "seconds": seconds, "numbers": numbers}
         stored["machine"] = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
         stored["versions"] = {"keras": keras.__version__, "backend": keras.backend.backend()}

@@ -31,7 +31,7 @@ from keras import ops
 
 import torusae
 from torusae import angles as angles_module
-from torusae import data, densities, losses, metrics, networks, plots, topology
+from torusae import data, densities, losses, metrics, morph, networks, plots, topology
 
 LARGEST = {"angles": 3e38, "values": 1e9}  # up to here finite input must have finite results
 SPECIAL = [0.0, -0.0, np.pi, -np.pi, np.pi / 2, 2 * np.pi, 1.0, -1.0, 1e-30, -1e-30, 1e-40, 1e-12, 1e30, -1e30, 1e8]
@@ -276,6 +276,14 @@ def targets():
             {"start": vector(4), "end": vector(4), "windings": index_rows("start", 2), "num_steps": size(2, 3, 12)},
             "values",
         ),
+        **{
+            way: (
+                getattr(morph, way),
+                {"start": vector(4), "end": vector(4), "shares": lambda rng: rng.uniform(size=5).astype("float32")},
+                "values",
+            )
+            for way in ("straight_path", "spherical_path", "matched_path", "cauchy_path")
+        },
         "normal_quantiles": (
             torusae.normal_quantiles,
             {"count": size(1, 2, 64), "mean": positive(0.5, 1.0), "stddev": positive(0.1, 1.0)},
@@ -314,6 +322,7 @@ def targets():
         columns = space.point_size
         found[f"{name}.sample"] = (space.sample, {"num_samples": size(1, 3), "seed": seed}, "values")
         found[f"{name}.distance"] = (space.distance, {"a": points(columns), "b": like("a")}, "values")
+        found[f"{name}.analogy"] = (space.analogy, {"a": points(columns), "b": like("a"), "c": like("a")}, "values")
         found[f"{name}.windings"] = (space.windings, {"start": vector(columns), "end": vector(columns)}, "values")
         found[f"{name}.terms"] = (space.terms, {"preset": size(*space.presets)}, "values")
         for member in ("point", "code", "head_input", "distance", "act", "statistics"):
@@ -404,6 +413,24 @@ def targets():
         "TorusAutoencoder.morph": (
             functools.partial(small_model().morph, **silent),
             {"start": vector(4), "end": vector(4), "num_steps": size(2, 5)},
+            "values",
+        ),
+        "TorusAutoencoder.analogy": (
+            functools.partial(small_model().analogy, **silent),
+            {"a": points(4), "b": like("a"), "c": like("a")},
+            "values",
+        ),
+        "TorusAutoencoder.transform": (
+            functools.partial(small_model().transform, **silent),
+            {
+                "x": points(4),
+                "turns": lambda rng: {int(rng.integers(3)): numbers(rng, () if rng.integers(2) else (3,))},
+            },
+            "values",
+        ),
+        "TorusAutoencoder.remove": (
+            functools.partial(small_model().remove, **silent),
+            {"x": points(4), "circle": size(0, 1, 2)},
             "values",
         ),
         "TorusAutoencoder.fit": (

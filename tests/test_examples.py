@@ -253,3 +253,40 @@ def test_the_moons_say_which_package_is_missing(moons, monkeypatch):
     monkeypatch.setitem(sys.modules, "ephem", None)
     with pytest.raises(SystemExit, match="pip install ephem"):
         moons.sky(np.zeros(1))
+
+
+def test_planes_turn_with_their_direction_and_hues_with_the_channels():
+    script = example("hue_and_rotation")
+    angles = np.array([[0.4, 0.3], [0.4, 0.3 + np.pi / 2], [0.4 + 2 * np.pi / 3, 0.3]])
+    first, turned, recoloured = script.pictures(angles, 20)
+    assert first.shape == (20, 20, 3)
+    assert first.max() > 0.8
+    np.testing.assert_allclose(turned, np.rot90(first), atol=1e-5)
+    np.testing.assert_allclose(recoloured, np.roll(first, 1, axis=-1), atol=1e-5)
+    assert np.abs(turned - first).max() > 0.5  # no symmetry hides the turn
+
+
+def test_the_four_ways_are_short_and_long_in_the_true_angles():
+    script = example("hue_and_rotation")
+    matrix, pair = np.array([[1, 1], [0, -1]]), np.array([[2.9, -1.0], [-2.8, 3.0]])
+
+    class Model:
+        def angles(self, x, verbose):
+            return x
+
+    alignment = torusae.topology.alignment.Alignment(matrix, np.array([0.3, -2.0]), np.ones(2))
+    windings, arcs = script.four_windings(Model(), alignment, pair)
+    np.testing.assert_allclose(np.diff(pair, axis=0) @ matrix.T + 2 * np.pi * windings @ matrix.T, arcs, atol=1e-9)
+    # (true) hue and rotation: the short arcs, then each the other way around.
+    true = alignment(pair)
+    short = (true[1] - true[0] + np.pi) % (2 * np.pi) - np.pi
+    np.testing.assert_allclose(arcs[0], short, atol=1e-9)
+    np.testing.assert_allclose(np.abs(arcs[3]) + np.abs(arcs[0]), 2 * np.pi, atol=1e-9)
+    np.testing.assert_allclose(arcs[1:3], [[arcs[0, 0], arcs[3, 1]], [arcs[3, 0], arcs[0, 1]]], atol=1e-9)
+
+
+@pytest.mark.slow
+def test_hue_and_rotation_writes_a_table_and_figures(tmp_path):
+    table = example("hue_and_rotation").main(["--samples", "600", "--epochs", "1", "--output", str(tmp_path)])
+    assert {path.name for path in tmp_path.iterdir()} == {"table.json", "ways.png", "edits.png"}
+    assert 0 < table["share of the variance not reconstructed"] < 1.5

@@ -40,6 +40,8 @@ SPACES = {
 # Whose models are trained. The others differ from these in the number of their coordinates alone, or are in "six".
 TRAINED = ["torus 3", "variational", "sphere", "plane", "sphere twice", "plane twice"]
 TRAINED += ["torus and sphere", "six"]
+# Their symmetries do not take every point to every other, or are not told.
+WITHOUT_ANALOGIES = {repr(space) for space in (*SIX[3:], Sphere(), ProjectivePlane())}
 SHAPE = (6,)
 
 
@@ -138,6 +140,36 @@ def test_a_symmetry_keeps_distances_and_zeros_move_nothing(space):
     if space.action_size:  # an interval has no symmetries that could be small
         assert (distance(moved, a) > 1e-2).any()
     np.testing.assert_allclose(distance(space.act(moved, -action), a), 0, atol=2e-3)
+
+
+def test_an_angle_turns_alone(space):
+    point = points_of(space, 20)
+    assert space.angle_actions.shape == (space.num_angles, space.action_size)
+    for i, action in enumerate(space.angle_actions):
+        turns = np.zeros(space.num_angles)
+        turns[i] = 0.7
+        moved = space.act(point, to_tensor(0.7 * action))
+        change = np.exp(1j * (to_numpy(space.angles(moved)) - to_numpy(space.angles(point))))
+        np.testing.assert_allclose(change, np.broadcast_to(np.exp(1j * turns), change.shape), atol=1e-5)
+
+
+def test_the_symmetry_of_an_analogy_takes_a_to_b_and_keeps_distances(space):
+    distance = distances(space)
+    a, b, c, other = (points_of(space, 20, seed) for seed in range(4))
+    if {repr(factor) for factor in getattr(space, "factors", [space])} & WITHOUT_ANALOGIES:
+        with pytest.raises(ValueError, match="has no analogies: no symmetry"):
+            space.analogy(a, b, c)
+        return
+    d = space.analogy(a, b, c)
+    assert d.shape == c.shape
+    for first, second in [
+        (space.analogy(a, a, c), c),
+        (space.analogy(a, b, a), b),
+        (space.analogy(b, a, d), c),
+    ]:
+        np.testing.assert_allclose(distance(first, second), 0, atol=2e-3)
+    np.testing.assert_allclose(distance(d, space.analogy(a, b, other)), distance(c, other), atol=2e-3)
+    assert (distance(d, c) > 1e-2).any()
 
 
 def test_paths_join_the_ends_the_shortest_first(space):

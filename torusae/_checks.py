@@ -140,6 +140,25 @@ def positive_float(owner: str, name: str, value: Any, zero_allowed: bool = False
     return value
 
 
+def radians(owner: str, name: str, value: Any) -> np.ndarray:
+    """Returns angles as a float64 array, any shape, after checking that they are numbers and no degrees.
+
+    Whole and half numbers of which one is beyond two turns, such as 90 or 22.5, are degrees by all appearances.
+    """
+    array = host_array(as_array(owner, name, value))
+    if array.dtype.kind not in "iu" and "float" not in str(array.dtype):
+        raise TypeError(f"{owner}: `{name}` must be numbers, radians. Received: {name}={value!r}.")
+    array = array.astype("float64")
+    finite_array(owner, name, array)
+    if array.size and np.abs(array).max() > 4 * np.pi and (2 * array == np.rint(2 * array)).all():
+        largest = float(array.flat[np.abs(array).argmax()])
+        raise ValueError(
+            f"{owner}: `{name}` must be in radians. Received: {largest:g}, which looks like degrees. "
+            f"Use numpy.deg2rad({largest:g})."
+        )
+    return array
+
+
 def period(owner: str, value: Any, name: str = "period") -> float:
     """Returns the period of angles as a float whose square float32 can hold."""
     value = positive_float(owner, name, value)

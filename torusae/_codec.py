@@ -143,7 +143,8 @@ class Codec(Fitted):
             start: One sample, `sample_shape`.
             end: One sample, `sample_shape`.
             windings: Integer array `(num_paths, num_windings)`, one row per path. Defaults to `None`, the space's own,
-                the shortest path first. A torus takes each circle the short or the long way: see `two_way_windings`.
+                the shortest path first. A torus takes each circle the short or the long way: see `two_way_windings`. A
+                Gaussian space takes the straight line, and has three other ways: see `Gaussian`.
             num_steps: Integer, at least 2, samples along each path. Defaults to `12`.
             uniform: Boolean, whether paths are straight in the uniform angles of the fitted flow, and windings count
                 their turns. Defaults to `False`.

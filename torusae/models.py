@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from torusae import _backend, _checks, data, distribution
-from torusae._codec import Codec
+from torusae._edits import Edits
 from torusae._pull import as_float32
 from torusae._start import checked_start
 from torusae._training import RAW, Means, weight_of
@@ -19,7 +19,7 @@ from torusae.spaces import Space
 
 
 @keras.saving.register_keras_serializable(package="torusae")
-class TorusAutoencoder(Codec):
+class TorusAutoencoder(Edits):
     """The Toroidal AutoEncoder: an autoencoder whose latent coordinates are angles spread evenly over a torus.
 
     `fit(x)` trains it to reproduce `x`; `fit(x, {"digit": labels})` trains its heads too. Called on a batch, the model

@@ -69,7 +69,13 @@ def train_topovae(spec: dict, name: str, x: np.ndarray, held_out: np.ndarray, hi
     begin = time.time()
     with contextlib.redirect_stdout(io.StringIO()):
         topovae.train_vae(
-            model, x, n_epochs=epochs, lr=1e-3, beta=spec["topology_beta"], beta_anneal_epochs=epochs // 4, x_test=held_out
+            model,
+            x,
+            n_epochs=epochs,
+            lr=1e-3,
+            beta=spec["topology_beta"],
+            beta_anneal_epochs=epochs // 4,
+            x_test=held_out,
         )
     seconds = time.time() - begin
     codes = topovae.get_latent_codes(model, held_out)

@@ -90,9 +90,13 @@ class Quotient(Space):
 
     def shortest(self, start, end, shares):
         """Points on the shortest paths of the cover to the nearer image."""
+        return self.cover.shortest(start, self.nearer(start, end), shares)
+
+    def nearer(self, start: Tensor, end: Tensor) -> Tensor:
+        """Of the two points of the cover that stand for `end`, the nearer ones to `start`, row by row."""
         image = self.image(end)
         is_near = self.cover.distance(start, end) <= self.cover.distance(start, image)
-        return self.cover.shortest(start, ops.where(is_near[:, None], end, image), shares)
+        return ops.where(is_near[:, None], end, image)
 
     def get_config(self):
         """Returns `{}`."""
@@ -146,6 +150,11 @@ class FlatQuotient(Quotient):
     def at_angles(self, point, angles):
         """Points moved along a, the shortest way, to a value of `2a`. The second coordinate stays."""
         return self.act(point, 0.5 * angle_difference(angles, self.angles(point)))
+
+    @property
+    def angle_actions(self):
+        """`[[0.5]]`: the angle is `2a`, and an action moves along a. A whole turn turns the second coordinate over."""
+        return np.array([[0.5]])
 
     def statistics(self, points):
         """`{"unevenness": ...}`: the root of the uniform loss."""

@@ -281,6 +281,24 @@ class Space(metaclass=_Contract):
         """Points moved by a symmetry of the space, `(action_size,)` or `(batch, action_size)`. Zeros move nothing."""
         return point
 
+    @property
+    def angle_actions(self) -> np.ndarray:
+        """The actions that turn each angle alone by one radian, `(num_angles, action_size)`; zeros where none does.
+
+        By default entry i of an action turns angle i. Actions that turn an angle have the period 2π.
+        """
+        return np.eye(self.num_angles, self.action_size)
+
+    def analogy(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        """Points d with "a is to b as c is to d", rows: the symmetry that takes a to b takes c to d.
+
+        Only spaces whose symmetries take every point to every other have analogies.
+        """
+        raise ValueError(
+            f"{self!r} has no analogies: no symmetry of it takes each point to each other one. Received: a request for "
+            f"an analogy. Give the differences to space.act, or use a torus, Gaussian space, sphere or SO3()."
+        )
+
     def statistics(self, points: np.ndarray) -> dict[str, Statistic]:
         """How far points are from the prior. By default the energy distance to as many points of the prior.
 
@@ -368,6 +386,19 @@ def seed_generator(seed: int | keras.random.SeedGenerator | None) -> keras.rando
     if seed is None or isinstance(seed, keras.random.SeedGenerator):
         return keras.random.SeedGenerator() if seed is None else seed
     return keras.random.SeedGenerator(_checks.positive_int("sample", "seed", seed, least=0))
+
+
+def rows_of_points(space: Space, owner: str, **points: Tensor) -> list[Tensor]:
+    """Points by their names as float tensors of one dtype, after checking that each is `(batch, point_size)`."""
+    layout = f"(batch, {space.point_size})"
+    owner = f"{type(space).__name__}.{owner}"
+    rows = [_checks.float_tensor(owner, name, each, 2, layout) for name, each in points.items()]
+    shapes = {name: tuple(each.shape) for name, each in zip(points, rows, strict=True)}
+    first = next(iter(shapes.values()))
+    if first[1] != space.point_size or any(shape != first for shape in shapes.values()):
+        raise ValueError(f"{owner}: points must have the shape {layout}, one for all. Received: shapes {shapes}.")
+    dtype = "float64" if "float64" in {keras.backend.standardize_dtype(each.dtype) for each in rows} else "float32"
+    return [ops.cast(each, dtype) for each in rows]
 
 
 def length(steps: Tensor) -> Tensor:

@@ -6,11 +6,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks, metrics
+from torusae import _checks, metrics, morph
 from torusae.losses import CramerWoldLoss, GaussianDistanceLoss, KLLoss, MMDLoss, SlicedWassersteinLoss
 from torusae.losses.kl import draw_posterior, split_posterior
 from torusae.metrics.circles import SMIRNOV_CHANCE
-from torusae.spaces.base import Space, Statistic, Term, length, seed_generator
+from torusae.spaces import _geometry
+from torusae.spaces.base import Space, Statistic, Term, length, rows_of_points, seed_generator
 
 _LOSSES = {
     "cwae": CramerWoldLoss,
@@ -19,6 +20,7 @@ _LOSSES = {
     "gae": GaussianDistanceLoss,
     "vae": KLLoss,
 }
+_WAYS = (morph.straight_path, morph.spherical_path, morph.matched_path, morph.cauchy_path)
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -27,6 +29,9 @@ class Gaussian(Space):
 
     Presets: `"cwae"` (the default), `"wae"`, `"swae"`, `"gae"` and `"none"`. With `variational=True` also `"vae"`, then
     the default.
+
+    Ways of a morph, by their windings: 0 the straight line, the shortest and the default; 1 spherical, 2 matched, 3
+    Cauchy. The last three keep to the prior: see `torusae.morph`.
 
     Args:
         dim: Integer, at least 1.
@@ -43,6 +48,8 @@ class Gaussian(Space):
         Knop et al. (2020), arXiv:1805.09235; Tolstikhin et al. (2018), arXiv:1711.01558; Kolouri et al. (2018),
         arXiv:1804.01947; Duda (2018), arXiv:1811.04751; Kingma & Welling (2013), arXiv:1312.6114.
     """
+
+    num_windings = 1
 
     def __init__(self, dim: int, variational: bool = False):
         self.dim = _checks.positive_int("Gaussian", "dim", dim)
@@ -94,13 +101,14 @@ class Gaussian(Space):
         return length(a - b)
 
     def paths(self, start, end, windings, num_steps=12):
-        """The straight line, once per row of `windings`, which has no columns."""
-        num_steps = _checks.positive_int("Gaussian.paths", "num_steps", num_steps, least=2)
+        """Paths between two points, one per winding: the number of a way, see the class."""
+        windings, shares = _geometry.path_rows("Gaussian.paths", windings, 1, num_steps)
         start = _checks.float_tensor("Gaussian.paths", "start", start, 1, "(dim,)")
         end = _checks.float_tensor("Gaussian.paths", "end", end, 1, "(dim,)")
-        t = ops.convert_to_tensor(np.linspace(0, 1, num_steps)[:, None], dtype=start.dtype)
-        line = (1 - t) * start + t * end
-        return ops.broadcast_to(line[None], (int(windings.shape[0]), num_steps, self.dim))
+        for number in windings[:, 0].tolist():
+            _checks.option("Gaussian.paths", "windings", number, range(len(_WAYS)))
+        every = ops.stack([way(start, end, shares[0]) for way in _WAYS])
+        return ops.take(every, windings[:, 0], axis=0)
 
     def shortest(self, start, end, shares):
         """Points on straight lines."""
@@ -109,6 +117,11 @@ class Gaussian(Space):
     def act(self, point, action):
         """Points shifted by numbers, `(dim,)` or `(batch, dim)`."""
         return point + action
+
+    def analogy(self, a, b, c):
+        """`c + (b - a)`, as Radford et al. (2016), arXiv:1511.06434, and Reed et al. (2015) add features."""
+        a, b, c = rows_of_points(self, "analogy", a=a, b=b, c=c)
+        return c + (b - a)
 
     def statistics(self, points):
         """`{"ks": ...}`: the Kolmogorov-Smirnov statistic of each coordinate against N(0, 1), `(dim,)`."""

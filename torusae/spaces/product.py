@@ -12,7 +12,7 @@ from keras import ops
 
 from torusae import _checks
 from torusae._checks import Tensor
-from torusae.spaces.base import Diagnosis, Problem, Space, check_path_count, length, seed_generator
+from torusae.spaces.base import Diagnosis, Problem, Space, check_path_count, length, rows_of_points, seed_generator
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -176,6 +176,21 @@ class Product(Space):
     def act(self, point, action):
         """Points moved by the factors' symmetries; the actions stand side by side."""
         return self._joined(lambda factor, *own: factor.act(*own), self.split(point), self.split(action, "action_size"))
+
+    @property
+    def angle_actions(self):
+        """The factors' actions in blocks along the diagonal."""
+        blocks = [factor.angle_actions for factor in self.factors]
+        actions, (row, column) = np.zeros(np.sum([block.shape for block in blocks], axis=0)), (0, 0)
+        for block in blocks:
+            actions[row : row + block.shape[0], column : column + block.shape[1]] = block
+            row, column = row + block.shape[0], column + block.shape[1]
+        return actions
+
+    def analogy(self, a, b, c):
+        """The factors' analogies side by side. If a factor has none, the product has none."""
+        points = rows_of_points(self, "analogy", a=a, b=b, c=c)
+        return self._joined(lambda factor, *own: factor.analogy(*own), *map(self.split, points))
 
     def statistics(self, points):
         """The factors' statistics, each named after its factor."""

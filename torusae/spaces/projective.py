@@ -11,7 +11,7 @@ from torusae._backend import constant
 from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
 from torusae.spaces._quotient import Quotient
-from torusae.spaces.base import Term, unevenness
+from torusae.spaces.base import Term, rows_of_points, unevenness
 from torusae.spaces.sphere import Sphere
 
 _WEIGHT = 3.0  # of 1 to 10: more changes little
@@ -113,6 +113,11 @@ class ProjectiveSpace(Quotient):
     def act(self, point, action):
         """Points turned as those of the sphere: see `Sphere.act`."""
         return self.cover.act(point, action)
+
+    def analogy(self, a, b, c):
+        """The smallest turn that takes a to the nearer of b and -b turns c: see `Sphere.analogy`."""
+        a, b, c = rows_of_points(self, "analogy", a=a, b=b, c=c)
+        return self.cover.analogy(a, self.nearer(a, b), c)
 
     def draw(self, axes, points):
         """Draws the points with a last entry above 0 as `Sphere` does."""

@@ -11,7 +11,7 @@ from torusae._backend import constant, direct_ops
 from torusae.losses import CharacterLoss
 from torusae.losses.harmonics import unit
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Term, length, seed_generator, unevenness
+from torusae.spaces.base import Space, Term, length, rows_of_points, seed_generator, unevenness
 
 _WEIGHT = 3.0  # of 1 to 10: more raises the reconstruction error
 _NO_PLANE = 1e-8  # squared sine of the angle between two raw vectors that hold no plane
@@ -142,6 +142,11 @@ class SO3(Space):
         planes = ops.stack([action[..., 2], -action[..., 1], action[..., 0]], axis=-1)  # (x, y), (x, z), (y, z)
         turns = _geometry.rotation_matrices(planes, 3)
         return ops.reshape(ops.matmul(turns, ops.reshape(point, (-1, 3, 3))), (-1, 9))
+
+    def analogy(self, a, b, c):
+        """`B Aᵀ C`: the rotation that takes a to b, from the left as in `act`, turns c."""
+        a, b, c = (ops.reshape(each, (-1, 3, 3)) for each in rows_of_points(self, "analogy", a=a, b=b, c=c))
+        return ops.reshape(ops.matmul(b, ops.matmul(ops.transpose(a, (0, 2, 1)), c)), (-1, 9))
 
     def statistics(self, points):
         """`{"unevenness": ...}`: the root of `CharacterLoss`."""

@@ -11,7 +11,7 @@ from torusae.angles import polar_angles
 from torusae.losses import HarmonicLoss
 from torusae.losses.harmonics import unit
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Term, seed_generator, unevenness
+from torusae.spaces.base import Space, Term, rows_of_points, seed_generator, unevenness
 
 _WEIGHT = 5.0  # of 1 to 10: unevenness falls to a fifth, and the reconstruction error rises by a fifth
 
@@ -102,6 +102,18 @@ class Sphere(Space):
         """
         action = _geometry.action_tensor("Sphere.act", action, self.action_size, point)
         return _geometry.turned(_geometry.rotation_matrices(action, self.n + 1), point)
+
+    def analogy(self, a, b, c):
+        """The smallest turn that takes a to b, in their plane, turns c. For opposite a and b it is one of many.
+
+        It is half a turn about a and then half a turn about the middle of a and b: each keeps its axis and turns all
+        other directions over.
+        """
+        a, b, c = rows_of_points(self, "analogy", a=a, b=b, c=c)
+        middle = ops.cast(self.shortest(a, b, np.full(len(a), 0.5)), a.dtype)
+        for axis in (a, middle):
+            c = 2.0 * ops.sum(axis * c, axis=-1, keepdims=True) * axis - c
+        return c
 
     def angles(self, point):
         """The angle of points of a circle, `(batch, 1)`, radians, `[-π, π)`; higher spheres have none."""

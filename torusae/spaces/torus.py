@@ -12,7 +12,7 @@ from torusae.densities.base import polar
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
 from torusae.metrics.circles import KUIPER_CHANCE
 from torusae.spaces import _torus_problems
-from torusae.spaces.base import Diagnosis, Space, Statistic, Term, length, seed_generator
+from torusae.spaces.base import Diagnosis, Space, Statistic, Term, length, rows_of_points, seed_generator
 
 # The weights of the default terms were found on MNIST, tables and images with circles: docs/comparison.md.
 _DIAPHONY_WEIGHTS = {1: 1.0, 2: 5.0, 3: 20.0}  # of all circles at once, by the number of circles
@@ -154,6 +154,16 @@ class Torus(Space):
         """Points turned by angles, radians, `(dim,)` or `(batch, dim)`. Radii stay."""
         radii, angles = to_polar(point)
         return to_cartesian(radii, angles + action)
+
+    def analogy(self, a, b, c):
+        """`z_d = z_c z_b / z_a` with `z = x + iy` of each circle: angles add, `φ_c + (φ_b - φ_a)`, and radii multiply.
+
+        So radii stay positive, and the analogy of b to a takes d back to c. At the origin of a, the radius of c stays.
+        """
+        points = rows_of_points(self, "analogy", a=a, b=b, c=c)
+        (radii_a, angles_a), (radii_b, angles_b), (radii_c, angles_c) = map(to_polar, points)
+        ratio = ops.where(radii_a > 0, radii_b / ops.where(radii_a > 0, radii_a, 1.0), 1.0)
+        return to_cartesian(radii_c * ratio, angles_c + angle_difference(angles_b, angles_a))
 
     @property
     def densities(self):
