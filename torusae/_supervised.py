@@ -1,6 +1,7 @@
 """Supervision of coordinates in a model: its part of `compile`, of the data and of the loss."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -15,7 +16,7 @@ from torusae.supervision._pairs import PairedBatches, pairs_of
 class Supervised(keras.Model):
     """A model whose latent coordinates can be supervised. A subclass has `encoder`, `latent` and `heads`."""
 
-    supervision: dict[str, Supervision] = {}  # set by `compile`
+    supervision: Mapping[str, Supervision] = MappingProxyType({})  # set by `compile`
     supervision_seed: keras.random.SeedGenerator | None = None
 
     def compile(self, *args: Any, supervision: Mapping[str, Supervision] | None = None, **kwargs: Any) -> None:
@@ -85,6 +86,15 @@ class Supervised(keras.Model):
             weights += [count, count]
             relative = relative + each.weight * distribution.share(values[-2], count)
         return values, weights, relative
+
+    def _check_split(self, owner: str, y: Any) -> None:
+        """Raises where `validation_split` would have to divide pairs."""
+        for name in self._names_of_data():
+            if isinstance(y, Mapping) and isinstance(y.get(name), (list, tuple)) and len(y[name]) == 3:
+                raise ValueError(
+                    f"{owner}: `validation_split` can't divide pairs. Received: pairs in y[{name!r}]. Give "
+                    f"validation_data."
+                )
 
     def _names_of_data(self) -> list[str]:
         """The names of the supervision that needs data."""

@@ -117,6 +117,7 @@ class SampleModel(Supervised):
             validation_data = (validation_data, None)
         if validation_split and _checks.is_array(x) and (data.must_be_batched((x, y)) or self._has_pairs(y)):
             # Keras splits arrays only, and what is batched here is none.
+            self._check_split(f"{type(self).__name__}.fit", y)
             first = int(len(x) * (1 - validation_split))
             validation_data = data.rows_of((x, y, sample_weight), slice(first, None))
             x, y, sample_weight = data.rows_of((x, y, sample_weight), slice(first))

@@ -39,7 +39,8 @@ class TorusAutoencoder(Codec):
         latent: A `Latent` layer such as `TorusLatent(3)`, or an integer `dim` for `TorusLatent(dim)`.
         heads: Dict from a name to a `Head`, which reads the points. Defaults to `None`.
         start: Whether the first `fit` begins with `start_at_circles`: `"auto"`, where an array shows circles and ripser
-            is installed; `"circles"`, or an error; `None`, never. Defaults to `"auto"`.
+            is installed and no coordinate is supervised; `"circles"`, or an error; `None`, never. Defaults to
+            `"auto"`.
         density: What `fit` fits to the points of an array of 300 or more samples, see `fit_density`: one of the space's
             `densities`, `None` for nothing, or `"auto"`: the space's first if it is a flow. Defaults to `"auto"`.
         **kwargs: Passed to `keras.Model` (`name`).

@@ -71,11 +71,9 @@ def shift_images(images: Tensor, shifts: Tensor) -> Tensor:
     images, shifts = _last(ops.convert_to_tensor(images)), ops.cast(shifts, "float32")
     height, width, channels = images.shape[1:]
     down = _shifted(ops.reshape(images, (-1, height, width * channels)), shifts[:, 0])
-    across = ops.reshape(
-        ops.transpose(ops.reshape(down, (-1, height, width, channels)), (0, 2, 1, 3)), (-1, width, height * channels)
-    )
-    across = ops.reshape(_shifted(across, shifts[:, 1]), (-1, width, height, channels))
-    return _restored(ops.transpose(across, (0, 2, 1, 3)))
+    turned = ops.transpose(ops.reshape(down, (-1, height, width, channels)), (0, 2, 1, 3))
+    across = _shifted(ops.reshape(turned, (-1, width, height * channels)), shifts[:, 1])
+    return _restored(ops.transpose(ops.reshape(across, (-1, width, height, channels)), (0, 2, 1, 3)))
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -89,7 +87,8 @@ def shift_series(series: Tensor, shifts: Tensor) -> Tensor:
     Example:
 
     >>> import numpy as np, torusae
-    >>> moved = torusae.supervision.shift_series(np.array([[4.0, 0.0, 0.0, 2.0]], "float32"), np.array([1.5], "float32"))
+    >>> series = np.array([[4.0, 0.0, 0.0, 2.0]], "float32")
+    >>> moved = torusae.supervision.shift_series(series, np.array([1.5], "float32"))
     >>> np.asarray(moved)[0].tolist()
     [1.0, 3.0, 2.0, 0.0]
     """
