@@ -19,7 +19,15 @@ class Supervised(keras.Model):
     supervision: Mapping[str, Supervision] = MappingProxyType({})  # set by `compile`
     supervision_seed: keras.random.SeedGenerator | None = None
 
-    def compile(self, *args: Any, supervision: Mapping[str, Supervision] | None = None, **kwargs: Any) -> None:
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        loss: Any = None,
+        metrics: Any = None,
+        *,
+        supervision: Mapping[str, Supervision] | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Checks and keeps the supervision, and compiles the rest as Keras does."""
         if supervision is not None and not isinstance(supervision, Mapping):
             raise TypeError(
@@ -47,7 +55,7 @@ class Supervised(keras.Model):
             self.supervision_seed = keras.random.SeedGenerator()
         self.supervision = supervision
         self.means.extend(logged)
-        super().compile(*args, **kwargs)
+        super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
 
     def get_compile_config(self):
         """The arguments of `compile`, with the supervision if there is any."""

@@ -1,7 +1,7 @@
 """What every kind of supervision shares: circles, units, the comparison of points, and checks of numbers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ class Supervision:
     """
 
     needs_data = True  # whether `fit` must be given numbers
+    loss_and_error: Callable[..., tuple[Tensor, Tensor, Tensor]]  # losses, errors, and a mask of those that count
 
     def __init__(self, circle: int | Sequence[int] | None = 0, period: float | None = None, weight: float = 1.0):
         owner = type(self).__name__
