@@ -279,10 +279,9 @@ def test_a_stream_brings_its_own_pairs():
     assert np.isfinite([history[name][0] for name in ("hour_loss", "turn_loss", "loss")]).all()
 
 
-@pytest.mark.parametrize("given", [some_hours(), (np.arange(20) % 2, np.arange(20.0))])
-def test_values_and_groups_become_pairs(given):
+def test_values_become_pairs_on_both_sides_of_a_split():
     model = supervised_model({"hour": SUPERVISION["hour"]})
-    history = model.fit(samples(), {"hour": given}, batch_size=8, verbose=0, validation_split=0.5).history
+    history = model.fit(samples(), {"hour": some_hours()}, batch_size=10, verbose=0, validation_split=0.5).history
     assert {"hour_loss", "val_hour_error"} <= set(history)
 
 
@@ -364,8 +363,15 @@ def test_wrong_data_are_named(supervised, y, message):
 
 
 def test_several_turns_are_radians_where_the_period_says_so():
-    model = supervised_model({"hour": Relative(period=TURN)})
-    model.fit(samples(), {"hour": np.linspace(0, 100, 20)}, verbose=0)
+    Relative(period=TURN).check_data("fit", "y['hour']", np.linspace(0, 100, 20), samples(), torusae.Torus(1))
+
+
+def test_a_stream_without_pairs_is_an_error():
+    model = supervised_model({"hour": SUPERVISION["hour"]})
+    with pytest.raises(ValueError, match=r"must bring pairs.*arrays only"):
+        model.fit(Batches([(samples(), {"hour": np.zeros(20)})]), verbose=0)
+    with pytest.raises(ValueError, match=r"must have shape \(batch, 1\)"):
+        model.fit(Batches([(samples(), {"hour": (X[:2], X[2:4], np.zeros((2, 3)))})]), verbose=0)
 
 
 def test_validation_split_refuses_pairs():

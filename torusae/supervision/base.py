@@ -86,7 +86,12 @@ class Supervision:
 
     def rows(self, values: Tensor, space: Space) -> tuple[Tensor, Tensor]:
         """Numbers of a step as `(batch, columns)`, zeros where one is missing, and a mask of complete rows."""
-        values = ops.reshape(ops.cast(values, "float32"), (-1, self.num_columns(space)))
+        columns, shape = self.num_columns(space), tuple(values.shape)
+        if shape[1:] not in [(columns,), *([()] if columns == 1 else [])]:
+            raise ValueError(
+                f"{type(self).__name__}: numbers of a step must have shape (batch, {columns}). Received: shape={shape}."
+            )
+        values = ops.reshape(ops.cast(values, "float32"), (-1, columns))
         known = ops.logical_not(ops.any(ops.isnan(values), axis=-1))
         return ops.where(known[:, None], values, 0.0), ops.cast(known, "float32")
 

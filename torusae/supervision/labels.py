@@ -67,6 +67,11 @@ class Relative(Supervision):
 
     def loss_and_error(self, space, encode, pairs):
         """The mean loss and the mean error of pairs `(x_a, x_b, difference)`, and the number of pairs."""
+        if not isinstance(pairs, (list, tuple)) or len(pairs) != 3:
+            raise ValueError(
+                f"Relative: a stream must bring pairs (x_a, x_b, difference) in each step. Received: "
+                f"{type(pairs).__name__}. Values and groups become pairs in `fit` on arrays only."
+            )
         a, b, differences = pairs
         size = ops.shape(a)[0]
         points = encode(ops.concatenate([a, b]))
