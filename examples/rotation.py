@@ -17,6 +17,7 @@ core.
 """
 
 import argparse
+import dataclasses
 import json
 import math
 import time
@@ -54,7 +55,7 @@ def build(shape: tuple[int, ...]) -> torusae.TorusAutoencoder:
     return torusae.TorusAutoencoder(keras.Model(inputs, x), decoder, torusae.Latent(space), density=None)
 
 
-def supervision_of(way: str, x: np.ndarray, pictures: np.ndarray, angles: np.ndarray, weight: float, rng) -> tuple:
+def supervision_of(way: str, x: np.ndarray, angles: np.ndarray, weight: float, rng) -> tuple:
     """What `compile` and `fit` are given."""
     supervision, y = {}, {}
     few = rng.choice(len(x), max(2, round(SHARE * len(x))), replace=False)
@@ -79,7 +80,7 @@ def train(way: str, data: datasets.Mnist, steps: int, batch: int, seed: int, wei
     rng = np.random.default_rng(seed)
     angles = rng.uniform(-np.pi, np.pi, len(data.x_train))
     pictures = turned(data.x_train, angles)
-    supervision, y = supervision_of(way, data.x_train, pictures, angles, weight, rng)
+    supervision, y = supervision_of(way, data.x_train, angles, weight, rng)
     model = build(pictures.shape[1:])
     rate = keras.optimizers.schedules.CosineDecay(2e-3 / 20, steps, 0.01, warmup_target=2e-3, warmup_steps=steps // 20)
     model.compile(keras.optimizers.Adam(rate), "mse", supervision=supervision)
@@ -153,16 +154,18 @@ def main(argv: list[str] | None = None) -> list[dict]:
     args = parser.parse_args(argv)
     args.output.mkdir(parents=True, exist_ok=True)
     data = datasets.load_mnist(args.data) if args.data else datasets.load_mnist_subset()
-    data = datasets.mnist.Mnist(data.x_train[: args.samples], data.y_train, data.x_test, data.y_test, data.source)
+    data = dataclasses.replace(data, x_train=data.x_train[: args.samples])
     rows = []
     for seed in args.seeds:
         for way in args.ways:
             model, seconds, logs = train(way, data, args.steps, args.batch_size, seed, args.weight)
             row = {"way": way, "seed": seed, **measure(model, data.x_test, data.y_test, seed)}
             rows.append({**row, "seconds": round(seconds), "logs": logs})
+            turn, angle, plain, aligned = (row[name] for name in ("turn", "angle", "plain", "aligned"))
             print(
-                f"{way:9} seed {seed}: turn {row['turn']:.1f}°, angle {row['angle']:.1f}° after an offset for each class, "
-                f"{row['plain']:.1f}° without align, {row['aligned']:.1f}° after align, MSE {row['MSE']:.4f}, {seconds:.0f} s"
+                f"{way:9} seed {seed}: turn {turn:.1f}°; angle {angle:.1f}° after an offset for each class, "
+                f"{aligned:.1f}° after align, {plain:.1f}° without; MSE {row['MSE']:.4f}, {seconds:.0f} s",
+                flush=True,
             )
             for name in ("turn", "angle"):
                 print(f"  {name + ' of 0 to 9':14}", " ".join(f"{each:5.1f}" for each in row[f"{name} of each class"]))

@@ -13,6 +13,7 @@ Data: 10,000 digits that come with the package; `--data mnist.npz` is all of MNI
 """
 
 import argparse
+import dataclasses
 import json
 import math
 import time
@@ -120,7 +121,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
     args = parser.parse_args(argv)
     args.output.mkdir(parents=True, exist_ok=True)
     data = datasets.load_mnist(args.data) if args.data else datasets.load_mnist_subset()
-    data = datasets.mnist.Mnist(data.x_train[: args.samples], data.y_train, data.x_test, data.y_test, data.source)
+    data = dataclasses.replace(data, x_train=data.x_train[: args.samples])
     rows = []
     for seed in args.seeds:
         model, seconds, logs = train(data, args.steps, args.batch_size, seed, args.weight)

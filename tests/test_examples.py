@@ -161,3 +161,17 @@ def test_recipes_are_drawn_by_their_seed_and_fit_their_data():
     assert 0 < len(tables) < 50
     assert all(recipe["network"] != "convolutions" for recipe in tables)
     assert all(recipe["loss"] != "binary_crossentropy" for recipe in tables)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options", "figures"),
+    [("rotation", [], ["both", "relative", "self"]), ("shift", ["--seeds", "1"], ["shift-1"])],
+)
+def test_supervised_circles_follow_rotations_and_shifts(name, options, figures, tmp_path):
+    rows = example(name).main(["--samples", "600", "--steps", "20", "--output", str(tmp_path), *options])
+    assert sorted(path.stem for path in tmp_path.glob("*.png")) == figures
+    assert [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()] == rows
+    for row in rows:
+        # Unrelated angles would have a median error of 90 degrees, or 7 pixels.
+        assert np.all(np.array(row["turn"] if name == "rotation" else row["shift"]) < (60 if name == "rotation" else 5))
