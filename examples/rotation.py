@@ -33,6 +33,7 @@ from torusae.supervision import Action, Relative, angle_errors, rotate_images
 WAYS = ("relative", "self", "both")
 PAIRS = 10  # of each digit whose relative angles are known
 SHARE = 0.05
+OTHERS = 0.5  # how strongly the style must stay
 TURN = 2 * np.pi
 
 
@@ -70,7 +71,7 @@ def supervision_of(way: str, x: np.ndarray, angles: np.ndarray, weight: float, r
         supervision["angle"] = Relative(circle=0, period=360, weight=weight)
         y["angle"] = known
     if way in ("self", "both"):
-        supervision["turn"] = Action(rotate_images, circle=0, weight=weight, others=0.1)
+        supervision["turn"] = Action(rotate_images, circle=0, weight=weight, others=OTHERS)
     return supervision, y
 
 
@@ -83,7 +84,7 @@ def train(way: str, data: datasets.Mnist, steps: int, batch: int, seed: int, wei
     supervision, y = supervision_of(way, data.x_train, angles, weight, rng)
     model = build(pictures.shape[1:])
     rate = keras.optimizers.schedules.CosineDecay(2e-3 / 20, steps, 0.01, warmup_target=2e-3, warmup_steps=steps // 20)
-    model.compile(keras.optimizers.Adam(rate), "mse", supervision=supervision)
+    model.compile(keras.optimizers.Adam(rate), "binary_crossentropy", supervision=supervision)
     begin = time.time()
     epochs = math.ceil(steps / math.ceil(len(pictures) / batch))
     history = model.fit(pictures, y or None, batch_size=batch, epochs=epochs, verbose=0).history

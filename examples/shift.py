@@ -27,6 +27,7 @@ from torusae import datasets
 from torusae.supervision import Action, shift_images
 
 PIXELS = 28
+OTHERS = 0.5  # how strongly the style must stay
 TURN = 2 * np.pi
 
 
@@ -56,8 +57,8 @@ def train(data: datasets.Mnist, steps: int, batch: int, seed: int, weight: float
     pictures = shifted(data.x_train, rng.uniform(0, PIXELS, (len(data.x_train), 2)))
     model = build(pictures.shape[1:])
     rate = keras.optimizers.schedules.CosineDecay(2e-3 / 20, steps, 0.01, warmup_target=2e-3, warmup_steps=steps // 20)
-    action = Action(shift_images, circle=(0, 1), period=PIXELS, weight=weight, others=0.1)
-    model.compile(keras.optimizers.Adam(rate), "mse", supervision={"shift": action})
+    action = Action(shift_images, circle=(0, 1), period=PIXELS, weight=weight, others=OTHERS)
+    model.compile(keras.optimizers.Adam(rate), "binary_crossentropy", supervision={"shift": action})
     begin = time.time()
     epochs = math.ceil(steps / math.ceil(len(pictures) / batch))
     history = model.fit(pictures, batch_size=batch, epochs=epochs, verbose=0).history
@@ -95,7 +96,8 @@ def draw(model: torusae.TorusAutoencoder, x: np.ndarray, count: int = 8):
     action = np.zeros((count * count, space.action_size), "float32")
     action[:, :2] = grid
     around = space.act(np.repeat(points[:1], count * count, axis=0), action)
-    styles = space.at_angles(points, np.zeros((len(points), 2), "float32"))
+    middle = np.angle(np.exp(1j * model.angles(x, verbose=0)).mean(axis=0))
+    styles = space.at_angles(points, np.tile(middle, (len(points), 1)).astype("float32"))
     figure = Figure(figsize=(10, 5.3), facecolor="white")
     panels = figure.subplots(1, 2)
     titles = "one style, all places", "one place, other styles"
