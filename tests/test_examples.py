@@ -290,3 +290,17 @@ def test_hue_and_rotation_writes_a_table_and_figures(tmp_path):
     table = example("hue_and_rotation").main(["--samples", "600", "--epochs", "1", "--output", str(tmp_path)])
     assert {path.name for path in tmp_path.iterdir()} == {"table.json", "ways.png", "edits.png"}
     assert 0 < table["share of the variance not reconstructed"] < 1.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options", "figures"),
+    [("rotation", [], ["both", "relative", "self"]), ("shift", ["--seeds", "1"], ["shift-1"])],
+)
+def test_supervised_circles_follow_rotations_and_shifts(name, options, figures, tmp_path):
+    rows = example(name).main(["--samples", "600", "--steps", "20", "--output", str(tmp_path), *options])
+    assert sorted(path.stem for path in tmp_path.glob("*.png")) == figures
+    assert [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()] == rows
+    for row in rows:
+        # Unrelated angles would have a median error of 90 degrees, or 7 pixels.
+        assert np.all(np.array(row["turn"] if name == "rotation" else row["shift"]) < (60 if name == "rotation" else 5))

@@ -166,7 +166,8 @@ def _train(
 def start_of_fit(model: Any, x: Any, y: Any, verbose: Any, callbacks: Any) -> None:
     """What the first `fit` of a model does before it trains, by `model.start`. Says in one line what it did."""
     space, asked = model.latent.space, model.start == "circles"
-    if model.start is None or _resumes(callbacks) or not space.num_start_angles:
+    # Supervision says which circles they are and in which direction they go; found ones may go the other way.
+    if model.start is None or (model.supervision and not asked) or _resumes(callbacks) or not space.num_start_angles:
         return
     if not _checks.is_array(x):
         if asked:

@@ -13,6 +13,7 @@ import numpy as np
 
 from torusae import _backend, _checks, data
 from torusae._checks import Tensor
+from torusae._supervised import Supervised
 from torusae.callbacks import LatentLogger
 from torusae.heads import Head
 
@@ -25,8 +26,17 @@ class Means(keras.metrics.Metric):
 
     def __init__(self, names: list[str]):
         super().__init__(name="means", dtype="float32")
-        self.names = names
-        self.sums = self.add_variable(shape=(2 * len(names),), initializer="zeros", name="sums", aggregation="sum")
+        self.own = names
+        self.names: list[str] = []
+        self.extend([])
+
+    def extend(self, names: list[str]) -> None:
+        """Has the names of the constructor and more."""
+        changed = len(self.own) + len(names) != len(self.names)
+        self.names = [*self.own, *names]
+        if changed:
+            shape = (2 * len(self.names),)
+            self.sums = self.add_variable(shape=shape, initializer="zeros", name="sums", aggregation="sum")
 
     def update_state(self, values, weights):
         """Adds one value and one weight for each name, two lists of scalar tensors."""
@@ -40,7 +50,7 @@ class Means(keras.metrics.Metric):
         return {name: means[index] for index, name in enumerate(self.names)}
 
 
-class SampleModel(keras.Model):
+class SampleModel(Supervised):
     """A Keras model of samples of one shape, with heads, that checks its data before it computes anything.
 
     A subclass sets `sample_shape` and `heads`, and may override `output_range`.
@@ -105,8 +115,9 @@ class SampleModel(keras.Model):
         self._check_data("fit", x, y, needs_labels=True)
         if _checks.is_array(validation_data):
             validation_data = (validation_data, None)
-        if validation_split and _checks.is_array(x) and data.must_be_batched((x, y)):
+        if validation_split and _checks.is_array(x) and (data.must_be_batched((x, y)) or self._has_pairs(y)):
             # Keras splits arrays only, and what is batched here is none.
+            self._check_split(f"{type(self).__name__}.fit", y)
             first = int(len(x) * (1 - validation_split))
             validation_data = data.rows_of((x, y, sample_weight), slice(first, None))
             x, y, sample_weight = data.rows_of((x, y, sample_weight), slice(first))
@@ -118,7 +129,7 @@ class SampleModel(keras.Model):
             x_val, y_val, weights = (*validation_data, None, None)[:3]
             logged = x_val[:_LOGGED_ROWS] if _checks.is_array(x_val) else None
             validation_data = (x_val, _weighted_targets(x_val, y_val, weights), weights)
-            batches = data.padded_batches(validation_data, kwargs.get("validation_batch_size") or batch_size)
+            batches = self._batches(validation_data, kwargs.get("validation_batch_size") or batch_size)
             validation_data = validation_data if batches is None else batches
         elif validation_split and _checks.is_array(x):
             first = int(len(x) * (1 - validation_split))
@@ -128,7 +139,7 @@ class SampleModel(keras.Model):
             first_epoch = kwargs.get("initial_epoch", 0)
             self._before_training(*(data.rows_of((x, y), seen) if seen else (x, y)), verbose, callbacks, first_epoch)
         y = _weighted_targets(x, y, sample_weight)
-        batches = None if validation_split else data.padded_batches((x, y, sample_weight), batch_size, shuffle)
+        batches = None if validation_split else self._batches((x, y, sample_weight), batch_size, shuffle)
         callbacks = _with_logger(callbacks)
         _repair_backups(callbacks)
         with data.noted_errors(f"{type(self).__name__}.fit", x, callbacks), _measuring(callbacks, logged):
@@ -160,7 +171,7 @@ class SampleModel(keras.Model):
         """Returns the loss and every metric, as `keras.Model.evaluate` does, after checking the data."""
         self._check_data("evaluate", x, y)
         y = _weighted_targets(x, y, sample_weight)
-        batches = data.padded_batches((x, y, sample_weight), batch_size)
+        batches = self._batches((x, y, sample_weight), batch_size)
         if batches is not None:
             return super().evaluate(batches, verbose=verbose, **kwargs)
         return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
@@ -198,7 +209,9 @@ class SampleModel(keras.Model):
                 )
             y = {"reconstruction": y}
         for name, values in y.items():
-            _checks.option(owner, "y", name, ["reconstruction", *self.heads])
+            _checks.option(owner, "y", name, ["reconstruction", *self.heads, *self.supervision])
+            if name in self.supervision:
+                continue
             if not hasattr(values, "shape"):
                 raise TypeError(
                     f"{owner}: y[{name!r}] must be an array or a tensor. Received: {type(values).__name__}. "
@@ -265,6 +278,7 @@ class SampleModel(keras.Model):
                 head.check_labels(targets[name], len(x), owner, f"y[{name!r}]")
             elif needs_labels:
                 raise ValueError(self._no_labels(owner, name, y))
+        self._check_supervision(owner, x, targets, needs_labels)
 
     def _no_labels(self, owner: str, name: str, y: Any) -> str:
         return (

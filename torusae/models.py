@@ -26,9 +26,9 @@ class TorusAutoencoder(Edits):
     returns a dict: `"reconstruction"`, `"point"` (of the latent space), each head's predictions by its name, and its
     raw outputs (logits of classes) by its name with `"_outputs"`.
 
-    The loss is `R + |R| Σ w L`, with the reconstruction loss `R`, and the loss `L` and the weight `w` of each head. The
-    factor `|R|` is held constant for the gradient, so that one weight serves any loss and any scale of data. The latent
-    terms pull at the points without a part in the loss: see `Latent`.
+    The loss is `R + |R| Σ w L`, with the reconstruction loss `R`, and the loss `L` and the weight `w` of each head and
+    each supervision. The factor `|R|` is held constant for the gradient, so that one weight serves any loss and any
+    scale of data. The latent terms pull at the points without a part in the loss: see `Latent`.
 
     Samples `x` are an array `(num, *sample_shape)`, or anything that Keras' `predict` accepts. In all methods
     `batch_size` is Keras' 32 by default, and `verbose=0` hides the progress bar. Results are NumPy arrays.
@@ -39,7 +39,8 @@ class TorusAutoencoder(Edits):
         latent: A `Latent` layer such as `TorusLatent(3)`, or an integer `dim` for `TorusLatent(dim)`.
         heads: Dict from a name to a `Head`, which reads the points. Defaults to `None`.
         start: Whether the first `fit` begins with `start_at_circles`: `"auto"`, where an array shows circles and ripser
-            is installed; `"circles"`, or an error; `None`, never. Defaults to `"auto"`.
+            is installed and no coordinate is supervised; `"circles"`, or an error; `None`, never. Defaults to
+            `"auto"`.
         density: What `fit` fits to the points of an array of 300 or more samples, see `fit_density`: one of the space's
             `densities`, `None` for nothing, or `"auto"`: the space's first if it is a flow. Defaults to `"auto"`.
         **kwargs: Passed to `keras.Model` (`name`).
@@ -164,7 +165,9 @@ class TorusAutoencoder(Edits):
             optimizer: Keras optimizer or its name. Defaults to `"adam"`.
             loss: The reconstruction loss: a name, a function or a `keras.losses.Loss`. Defaults to `"mse"`.
             metrics: Metrics of the reconstruction, or a dict from an output's name to its metrics. Defaults to `None`.
-            **kwargs: Passed to `keras.Model.compile`. Not `loss_weights`: heads and latent terms have weights.
+            **kwargs: `supervision`, a dict from a name to an object of `torusae.supervision`, for example
+                `{"hour": Relative(circle=0, period=24)}`; its data come in `fit(x, {"hour": ...})`. Others are passed
+                to `keras.Model.compile`. Not `loss_weights`: heads, supervision and latent terms have weights.
         """
         if isinstance(loss, (Mapping, list, tuple)) or loss is None:
             raise ValueError(
@@ -191,7 +194,7 @@ class TorusAutoencoder(Edits):
         """The total loss of a batch. Also adds each part to its mean."""
         if self.reconstruction_loss is None:
             raise ValueError("TorusAutoencoder: call compile(optimizer, loss) before training or evaluating.")
-        targets = self._targets(x, y)
+        targets, added = self._targets(x, y), list(self.losses)
         size = ops.cast(ops.shape(y_pred["point"])[0], "float32")
         pair = targets["reconstruction"], y_pred["reconstruction"]
         reconstruction = _reconstruction(self.reconstruction_loss, *pair, weight_of("reconstruction", sample_weight))
@@ -210,10 +213,13 @@ class TorusAutoencoder(Edits):
             else:
                 values += [ops.zeros(()), ops.zeros(())]
                 weights += [ops.zeros(()), ops.zeros(())]
+        if self.supervision:
+            more = self._supervised_losses(x, targets, y_pred["point"], training)
+            values, weights, relative = values + more[0], weights + more[1], relative + more[2]
         self.means.update_state(values, weights)
-        if self.heads:
+        if self.heads or self.supervision:
             total = total + ops.abs(distribution.mean(total)) * relative
-        for extra in self.losses:  # of the user's own layers, and terms that are not relative
+        for extra in added:  # of the user's own layers, and terms that are not relative
             total = total + ops.cast(ops.sum(extra), "float32")
         return replica_mean(distribution.agree(total))
 
@@ -231,8 +237,11 @@ class TorusAutoencoder(Edits):
             weights = None if sample_weight is None else {name: weight_of(name, sample_weight) for name in names}
             chosen = ({name: values[name] for name in names} for values in (targets, y_pred))
             results = super().compute_metrics(x, *chosen, weights)
-        missing = [name for name in self.heads if name not in targets]
-        left_out = {f"{name}_{part}" for name in missing for part in ("loss", self.heads[name].score_name)}
+        left_out = {
+            f"{name}_{part}"
+            for name in {*self.heads, *self._names_of_data()} - set(targets)
+            for part in ("loss", self.heads[name].score_name if name in self.heads else "error")
+        }
         return {name: value for name, value in results.items() if name not in left_out}
 
     def get_config(self):

@@ -1,0 +1,19 @@
+"""Supervision of coordinates: known differences, known actions on the data, and known values of a few samples."""
+
+from torusae.supervision.action import Action
+from torusae.supervision.base import Supervision
+from torusae.supervision.errors import AngleErrors, angle_errors
+from torusae.supervision.labels import Anchor, Relative
+from torusae.supervision.moves import rotate_images, shift_images, shift_series
+
+__all__ = [
+    "Action",
+    "Anchor",
+    "AngleErrors",
+    "Relative",
+    "Supervision",
+    "angle_errors",
+    "rotate_images",
+    "shift_images",
+    "shift_series",
+]

@@ -1,0 +1,155 @@
+"""Self-supervision: the point follows a known action on the data."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from torusae import _checks
+from torusae._checks import Tensor
+from torusae.angles import to_radians
+from torusae.spaces import Space
+from torusae.supervision.base import Supervision, columns_of, compare_points
+
+_PROBE = 0.125  # radians; a power of two, so that the ratio of a turn to it is exact enough to tell 1 from 2
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class Action(Supervision):
+    """A known action on the data: a rotation, a shift. The point follows it by a symmetry of the space, `space.act`.
+
+    Each step draws an amount for each sample, acts on the samples, and encodes them. No labels are needed, so that
+    streams need nothing either.
+
+    The loss is `(1 - others) · (1 - cos(θ(f(x, a)) - θ(x) - a)) + others · compare_points(act(p(x), a), p(f(x, a)))`,
+    the mean over the samples. So the acted circles follow, and with `others` above 0 the other coordinates stay. The
+    logs have `<name>_loss` and `<name>_error`, the mean absolute error of the acted circles in the unit of the period
+    (radians of `space.distance` with `circle=None`).
+
+    Args:
+        function: Function `(x, amounts) -> x`, made of `keras.ops`: samples `(batch, *sample_shape)` and amounts
+            `(batch,)`, or `(batch, len(circle))` for several circles. `rotate_images`, `shift_images` and
+            `shift_series` are some. A model with a function of your own is loaded after
+            `keras.saving.register_keras_serializable` registered it.
+        circle: The circle that an amount turns, or a sequence of circles; `None` if the amounts are whole actions of
+            the space, `(batch, space.action_size)`, such as rotation vectors. Defaults to `0`.
+        period: As in `Supervision`: amounts come in its unit, a period is one turn. Defaults to `None`, radians.
+        weight: As in `Supervision`. Defaults to `1.0`.
+        limit: Positive float, the largest amount. Amounts are uniform in `[-limit, limit)`. Defaults to `None`, half a
+            period.
+        step: Positive float: amounts are multiples of it, 1 for whole pixels. Defaults to `None`, any amounts.
+        others: Float in [0, 1], see the loss. Defaults to `1.0`.
+
+    Raises:
+        ValueError: If an argument is out of range; in a step, if the function changes the shape of samples.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> from torusae.supervision import Action, shift_series
+    >>> model = torusae.TorusAutoencoder.from_shape((8,), dim=1)
+    >>> model.compile(supervision={"shift": Action(shift_series, circle=0, period=8)})
+    >>> x = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+    >>> 0 < model.fit(x, verbose=0).history["shift_error"][0] < 4
+    True
+
+    Reference:
+        Cohen & Welling (2014), Learning the irreducible representations of commutative Lie groups.
+    """
+
+    needs_data = False
+
+    def __init__(
+        self,
+        function: Callable[[Tensor, Tensor], Tensor],
+        circle: int | Sequence[int] | None = 0,
+        period: float | None = None,
+        weight: float = 1.0,
+        limit: float | None = None,
+        step: float | None = None,
+        others: float = 1.0,
+    ):
+        super().__init__(circle, period, weight)
+        if not callable(function):
+            raise TypeError(
+                f"Action: `function` must be a function of samples and amounts. Received: function={function!r}."
+            )
+        self.function = function
+        self.limit = None if limit is None else _checks.positive_float("Action", "limit", limit)
+        self.step = None if step is None else _checks.positive_float("Action", "step", step)
+        self.others = _checks.positive_float("Action", "others", others, zero_allowed=True)
+        if self.others > 1:
+            raise ValueError(f"Action: `others` must lie between 0 and 1. Received: others={others}.")
+
+    def num_columns(self, space):
+        return space.action_size if self.circles is None else len(self.circles)
+
+    def check_space(self, owner, space):
+        super().check_space(owner, space)
+        self.turns = None if self.circles is None else _turns(owner, space, self.circles)
+        if self.circles is None and not space.action_size:
+            raise ValueError(
+                f"{owner}: circle=None needs a space with symmetries. Received: {space!r}, whose `action_size` is 0."
+            )
+
+    def draw(self, num: Tensor | int, columns: int, seed: keras.random.SeedGenerator) -> Tensor:
+        """Random amounts, `(num, columns)`."""
+        limit = math.pi * self.to_unit if self.limit is None else self.limit
+        amounts = keras.random.uniform((num, columns), -limit, limit, dtype="float32", seed=seed)
+        return amounts if self.step is None else self.step * ops.round(amounts / self.step)
+
+    def loss_and_error(self, space, encode, x, point, seed):
+        """The losses and the errors of samples with their points, and a mask of ones, each `(batch,)`."""
+        amounts = self.draw(ops.shape(x)[0], self.num_columns(space), seed)
+        moved = self.function(x, amounts[:, 0] if isinstance(self.circle, int) else amounts)
+        if not _checks.shapes_agree(moved.shape, x.shape):
+            raise ValueError(
+                f"Action: `function` must not change the shape of samples. Received: shape={tuple(moved.shape)} from "
+                f"{getattr(self.function, '__name__', self.function)!r} for samples of shape {tuple(x.shape)}."
+            )
+        other = encode(ops.cast(moved, x.dtype))
+        action = amounts / self.to_unit
+        if self.circles is None:
+            target = space.act(point, action)
+            losses, errors = compare_points(space, target, other), space.distance(target, other)
+            return losses, errors, ops.ones_like(losses)
+        turned = columns_of(space, other, self.circles) - columns_of(space, point, self.circles)
+        losses, errors = self.compare_angles(to_radians(amounts, self.period or 2 * math.pi), turned)
+        if self.others:
+            target = space.act(point, ops.matmul(action, ops.convert_to_tensor(self.turns)))
+            whole = compare_points(space, target, other)
+            losses = (1 - self.others) * losses + self.others * whole
+        return losses, errors, ops.ones_like(losses)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        more = {name: getattr(self, name) for name in ("limit", "step", "others")}
+        return {"function": keras.saving.serialize_keras_object(self.function), **super().get_config(), **more}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "function": keras.saving.deserialize_keras_object(config["function"])})
+
+
+def _turns(owner: str, space: Space, circles: Sequence[int]) -> np.ndarray:
+    """Per circle the action of the space that turns it by 1 and no other angle, `(len(circles), action_size)`.
+
+    It is found by trying: on a Klein bottle an action turns the angle twice as far.
+    """
+    point = space.sample(1, seed=0)
+    before = ops.convert_to_numpy(space.angles(point))[0]
+    turns = np.zeros((len(circles), space.action_size), "float32")
+    for column, action in enumerate(np.eye(space.action_size, dtype="float32")):
+        after = ops.convert_to_numpy(space.angles(space.act(point, ops.convert_to_tensor(_PROBE * action[None]))))[0]
+        rates = np.round(np.angle(np.exp(1j * (after - before))) / _PROBE)
+        if np.count_nonzero(rates) == 1 and (circle := int(np.flatnonzero(rates)[0])) in circles:
+            turns[list(circles).index(circle), column] = 1 / rates[circle]
+    for circle, row in zip(circles, turns, strict=True):
+        if not row.any():
+            raise ValueError(
+                f"{owner}: `circle` must be one that the space can turn. Received: circle={circle}, and no action of "
+                f"{space!r} turns this angle alone. Use circle=None with actions of the space."
+            )
+    return turns

@@ -1,0 +1,60 @@
+"""The errors of angles against true values, as they are and after `align`."""
+
+import dataclasses
+
+import numpy as np
+
+from torusae import _checks
+from torusae._checks import Tensor
+from torusae.metrics._arrays import angle_rows, wrapped
+from torusae.topology import Alignment, align
+
+
+@dataclasses.dataclass(frozen=True)
+class AngleErrors:
+    """Median absolute errors of angles in degrees, with and without `align`. `str(errors)` is a line for each.
+
+    Attributes:
+        plain: Float array `(num_references,)`, of the angles as they are.
+        aligned: Float array `(num_references,)`, of the angles after `alignment`.
+        alignment: The `Alignment`.
+    """
+
+    plain: np.ndarray
+    aligned: np.ndarray
+    alignment: Alignment
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"angle {column}: {plain:.1f}° without align, {aligned:.1f}° after align"
+            for column, (plain, aligned) in enumerate(zip(self.plain, self.aligned, strict=True))
+        )
+
+
+def angle_errors(angles: Tensor, reference: Tensor, period: float | None = None) -> AngleErrors:
+    """Median absolute errors of angles against true values, in degrees, as they are and after `align`.
+
+    Relative values leave the zero of a circle free, and a model without labels finds circles in any order: then the
+    error after `align` counts. Anchors fix them: then both are equal.
+
+    Args:
+        angles: Float tensor `(num, dim)`, radians: `model.angles(x)`. Its first columns are compared as they are.
+        reference: Float tensor `(num, num_references)`, true values in the unit of `period`.
+        period: Positive float. Defaults to `None`, radians.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> hours = np.arange(24.0)[:, None]
+    >>> print(torusae.supervision.angle_errors(hours * np.pi / 12 + 1.0, hours, period=24))
+    angle 0: 57.3° without align, 0.0° after align
+    """
+    scale = 1.0 if period is None else 2 * np.pi / _checks.period("angle_errors", period)
+    reference = _checks.host_array(_checks.as_array("angle_errors", "reference", reference)) * scale
+    alignment = align(angles, reference)
+    angles, reference = angle_rows("angle_errors", angles), angle_rows("angle_errors", reference)
+
+    def medians(found):
+        return np.degrees(np.median(np.abs(wrapped(found - reference)), axis=0))
+
+    return AngleErrors(medians(angles[:, : reference.shape[1]]), medians(alignment(angles)), alignment)
