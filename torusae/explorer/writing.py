@@ -4,7 +4,6 @@ import html
 import importlib.resources
 import json
 import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from keras import ops
 
 from torusae import _checks
 from torusae._codec import Codec
+from torusae._files import target_file, write_whole
 from torusae.explorer._layers import TO_CHANNELS_LAST, Description, UnknownLayer
 from torusae.explorer._samples import Samples, base64_text, floats
 from torusae.plots._style import choose_rows
@@ -124,7 +124,7 @@ def explore(
             )
         content["points"] = {"count": len(x), "codes": floats(codes), **marks}
         content["thumbnails"] = samples.thumbnails(x[:num_thumbnails])
-    _write(target, _page(content))
+    write_whole(target, _page(content).encode("utf-8"))
     return target
 
 
@@ -132,20 +132,9 @@ _KNOWN = ("Dense", "Conv2D", "UpSampling2D", "Cropping2D", "BatchNormalization",
 
 
 def _target(path: Any, overwrite: bool) -> Path:
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"{_OWNER}: `path` must be a path. Received: path={path!r}.")
-    target = Path(path).expanduser()
-    if target.suffix.lower() not in (".html", ".htm"):
+    if isinstance(path, (str, os.PathLike)) and Path(path).suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"{_OWNER}: `path` must end in .html, or no browser opens the file. Received: path={path!r}.")
-    if target.is_dir():
-        raise IsADirectoryError(f"{_OWNER}: `path` must be a file. Found a folder at {target}.")
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{_OWNER}: there is a file at {target}. Give another path, or overwrite=True.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"{_OWNER}: the folder of `path` must exist. Found none at {target.parent}. Make it first."
-        )
-    return target
+    return target_file(_OWNER, path, overwrite)
 
 
 def _columns(space: Space) -> tuple[list[list[int]], list[int]]:
@@ -262,16 +251,3 @@ def _page(content: dict[str, Any]) -> str:
 
 def _file(name: str) -> str:
     return importlib.resources.files("torusae.explorer").joinpath(name).read_text(encoding="utf-8")
-
-
-def _write(target: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
