@@ -166,18 +166,18 @@ def nearest_codes(queries: Any, codes: Any, k: int = 1, bits: int = 8) -> tuple[
 
 
 def compress(codes: Any, bits: int = 8) -> bytes:
-    """Codes as bytes, entropy-coded with `constriction`: a header, a histogram of each circle, a stream, a checksum.
+    """Codes as bytes, entropy-coded: a header, a histogram of each circle, the output of a range coder, a checksum.
 
-    A circle's codes are coded by the frequencies of `2^j` equal arcs and evenly within an arc. `j` is the number from 0
-    to `bits` that gives the fewest bytes, the frequencies included: for uniform codes 0, without frequencies. The size
-    is `bits / 8` bytes for each angle of uniform codes, less for others, and 31 bytes beside.
+    Each circle is coded by itself, by the frequencies of `2^j` equal arcs and evenly within an arc. `j` is the number
+    from 0 to `bits` that gives the fewest bytes, the frequencies included: 0 for uniform codes, which have none and
+    take `bits / 8` bytes each. Header, checksum and rounding are about 50 bytes.
 
     Args:
         codes: Array of codes `(num, dim)`.
         bits: Integer, 1 to 16. Defaults to `8`.
 
     Raises:
-        ImportError: If `constriction` is not installed.
+        ImportError: If constriction is not installed.
 
     Example:
 
@@ -206,7 +206,7 @@ def compress(codes: Any, bits: int = 8) -> bytes:
             encoder.encode(column >> rest_bits, stream.model.Categorical(_frequencies(levels), perfect=False))
         if rest_bits:
             encoder.encode(column & ((1 << rest_bits) - 1), stream.model.Uniform(1 << rest_bits))
-    body = bytes(histograms) + encoder.get_compressed().astype("<u4").tobytes()
+    body = zlib.compress(histograms, 9) + encoder.get_compressed().astype("<u4").tobytes()
     length = _HEADER.size + len(body) + _CHECKSUM.size
     content = _HEADER.pack(_MAGIC, _VERSION, bits, codes.shape[1], len(codes), length) + body
     return content + _CHECKSUM.pack(zlib.crc32(content))
@@ -216,7 +216,7 @@ def decompress(content: bytes) -> tuple[np.ndarray, int]:
     """The pair of codes `(num, dim)` and their bits from what `compress` returned.
 
     Raises:
-        ImportError: If `constriction` is not installed.
+        ImportError: If constriction is not installed.
         ValueError: If the bytes are cut off, altered, or something else.
 
     Example:
@@ -249,7 +249,7 @@ def write(path: Any, codes: Any, bits: int = 8, overwrite: bool = False) -> Path
     Raises:
         FileExistsError: If there is a file at `path` and `overwrite` is `False`.
         FileNotFoundError: If there is no folder for the file.
-        ImportError: If `constriction` is not installed.
+        ImportError: If constriction is not installed.
 
     Example:
 
@@ -269,7 +269,7 @@ def read(path: Any) -> tuple[np.ndarray, int]:
 
     Raises:
         FileNotFoundError: If there is no file at `path`.
-        ImportError: If `constriction` is not installed.
+        ImportError: If constriction is not installed.
         ValueError: If the file is cut off, altered, or something else.
 
     Example:
@@ -305,15 +305,18 @@ def _decompressed(owner: str, content: bytes, where: str) -> tuple[np.ndarray, i
             f"{owner}: {where} must be of version {_VERSION}. Received: version {version}. Read it with the "
             f"torusae that wrote it."
         )
-    body, histograms = memoryview(content)[_HEADER.size : -_CHECKSUM.size], []
-    for _ in range(dim):
-        arc_bits = body[0] if body else bits + 1
-        count = 1 << arc_bits if 0 < arc_bits <= bits else 0
-        if not arc_bits <= bits <= MAX_BITS or len(body) <= count:
-            raise ValueError(f"{owner}: {where} is altered. {_ADVICE}")
-        histograms.append(np.frombuffer(body[1 : 1 + count], "uint8"))
-        body = body[1 + count :]
-    words = np.frombuffer(body[: len(body) // 4 * 4], "<u4").astype("uint32")
+    inflater, histograms = zlib.decompressobj(), []
+    try:
+        levels = memoryview(inflater.decompress(content[_HEADER.size : -_CHECKSUM.size]))
+        for _ in range(dim):
+            arcs = 1 << levels[0] if levels[0] else 0
+            if levels[0] > bits or len(levels) <= arcs:
+                raise IndexError
+            histograms.append(np.frombuffer(levels[1 : 1 + arcs], "uint8"))
+            levels = levels[1 + arcs :]
+        words = np.frombuffer(inflater.unused_data, "<u4").astype("uint32")
+    except (IndexError, ValueError, zlib.error) as error:
+        raise ValueError(f"{owner}: {where} is no output of `compress`. {_ADVICE}") from error
     stream = _constriction(owner).stream
     decoder = stream.queue.RangeDecoder(words)
     codes = np.zeros((num, dim), _dtype(bits))
@@ -342,7 +345,9 @@ def _levels(counts: np.ndarray) -> np.ndarray:
         levels[seen] = np.minimum(1 + np.rint(8 * np.log2(own[seen])), _MOST_LEVEL)
         if not seen.any():
             break
-        size = 8 * len(own) + float(own[seen] @ (bits - arc_bits - np.log2(_frequencies(levels)[seen])))
+        size = 8 * min(len(own), len(zlib.compress(levels, 9))) + float(
+            own[seen] @ (bits - arc_bits - np.log2(_frequencies(levels)[seen]))
+        )
         if size < fewest:
             best, fewest = levels, size
     return best
