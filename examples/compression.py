@@ -39,12 +39,12 @@ from torusae.spaces import QuantizedTorus
 UNITS = (512, 256)
 LEARNING_RATE = 2e-3
 RATES = (8, 16, 32, 64)  # bits a digit
-# What each system does at each rate: circles and their bits, coordinates and their step, levels, binary digits.
-TORUS = {8: (4, 2), 16: (8, 2), 32: (16, 2), 64: (32, 2)}
-GAUSSIAN = {8: (4, 2.0), 16: (8, 2.0), 32: (16, 2.0), 64: (32, 2.0)}
-LEVELS = {8: [8, 6, 5], 16: [8, 8, 8, 5, 5, 5], 32: 2 * [8, 8, 8, 5, 5, 5], 64: 4 * [8, 8, 8, 5, 5, 5]}
-# Of LFQ: weights of the entropy and of the commitment loss, and the inverse temperature, as in its paper's code.
-ENTROPY_WEIGHT, COMMITMENT_WEIGHT, INVERSE_TEMPERATURE = 0.1, 0.25, 100.0
+# What each system does at each rate: circles and bits of an angle; coordinates and their step; levels.
+TORUS = {8: (4, 2), 16: (4, 4), 32: (8, 4), 64: (16, 4)}
+MAX_PULL = 0.1  # of the latent losses
+GAUSSIAN = {rate: (rate // 2, 1.2) for rate in RATES}
+LEVELS = {rate: [4] * (rate // 2) for rate in RATES}
+ENTROPY_WEIGHT, COMMITMENT_WEIGHT, INVERSE_TEMPERATURE = 1e-3, 1e-2, 1.0  # of LFQ
 
 
 def straight_through(values, quantised):
@@ -103,9 +103,11 @@ class LookupFree(keras.layers.Layer):
     def call(self, values, training=None):
         signs = ops.where(values > 0, 1.0, -1.0)
         if training:
-            likely = ops.sigmoid(4 * INVERSE_TEMPERATURE * values)  # of +1, by the squared distances to +1 and -1
-            certain = ops.mean(ops.sum(entropy(likely), axis=-1))
-            used = ops.sum(entropy(ops.mean(likely, axis=0)))
+            logits = 4 * INVERSE_TEMPERATURE * values  # of +1 against -1, from the squared distances to both
+            likely = ops.sigmoid(logits)
+            certain = ops.mean(ops.sum(ops.softplus(logits) - logits * likely, axis=-1))
+            share = ops.mean(likely, axis=0)
+            used = -ops.sum(share * ops.log(share + 1e-6) + (1 - share) * ops.log(1 - share + 1e-6))
             commitment = ops.mean((values - ops.stop_gradient(signs)) ** 2)
             self.add_loss(ENTROPY_WEIGHT * (certain - used) + COMMITMENT_WEIGHT * commitment)
         return straight_through(values, signs)
@@ -115,11 +117,6 @@ class LookupFree(keras.layers.Layer):
 
     def values(self, found):
         return 2 * found.astype("float32") - 1
-
-
-def entropy(likely):
-    """The entropy of binary digits that are 1 with some probability, nats."""
-    return -likely * ops.log(likely + 1e-8) - (1 - likely) * ops.log(1 - likely + 1e-8)
 
 
 class Angles:
@@ -141,16 +138,17 @@ class Angles:
 def bottleneck(system: str, rate: int):
     """The layers between encoder and decoder, the number of values that the decoder reads, and the quantiser."""
     if system.startswith("torus, 8 bits"):
-        return [torusae.Latent(QuantizedTorus(rate // 8, 8, "noise"))], rate // 4, Angles(8)
+        return [torusae.Latent(QuantizedTorus(rate // 8, 8, "noise"), max_pull=MAX_PULL)], rate // 4, Angles(8)
     if system == "torus":
         dim, bits = TORUS[rate]
-        return [torusae.Latent(QuantizedTorus(dim, bits))], 2 * dim, Angles(bits)
+        return [torusae.Latent(QuantizedTorus(dim, bits), max_pull=MAX_PULL)], 2 * dim, Angles(bits)
     if system == "Gaussian":
         dim, step = GAUSSIAN[rate]
         quantiser = Rounding(step)
         return [torusae.Latent(torusae.Gaussian(dim)), quantiser], dim, quantiser
     size, quantiser = (len(LEVELS[rate]), FiniteScalar(LEVELS[rate])) if system == "FSQ" else (rate, LookupFree())
-    return [keras.layers.Dense(size), quantiser], size, quantiser
+    # Without the normalization all values begin in one place, and the decoder, which reads zeros, has no gradient.
+    return [keras.layers.Dense(size), keras.layers.BatchNormalization(), quantiser], size, quantiser
 
 
 def measure(system: str, found: np.ndarray, bits: int, decode, x: np.ndarray) -> dict:
@@ -177,12 +175,15 @@ def trained(digits: datasets.Mnist, system: str, rate: int, seed: int, epochs: i
     layers, size, quantiser = bottleneck(system, rate)
     inputs = keras.Input(digits.x_train.shape[1:])
     values = torusae.networks.dense_encoder(inputs.shape[1:], UNITS)(inputs)
-    for layer in layers:
+    for layer in [keras.layers.BatchNormalization(), *layers]:
         values = layer(values)
     decoder = torusae.networks.dense_decoder(inputs.shape[1:], size, UNITS[::-1], "sigmoid")
     encoder, model = keras.Model(inputs, values), keras.Model(inputs, decoder(values))
     steps = epochs * math.ceil(len(digits.x_train) / batch)
-    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)), "mse")
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, steps - steps // 8, warmup_target=LEARNING_RATE, warmup_steps=steps // 8
+    )
+    model.compile(keras.optimizers.Adam(schedule), "mse")
     model.fit(digits.x_train, digits.x_train, batch_size=batch, epochs=epochs, verbose=0)
     points = encoder.predict(digits.x_test, batch_size=1000, verbose=0)
     quantisers = {system: quantiser}
