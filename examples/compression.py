@@ -38,6 +38,7 @@ from torusae.spaces import QuantizedTorus
 
 UNITS = (512, 256)
 LEARNING_RATE = 2e-3
+SYSTEMS = ("torus", "torus, 8 bits", "torus, 8 bits, flow", "Gaussian", "FSQ", "LFQ", "principal components")
 RATES = (8, 16, 32, 64)  # bits a digit
 # What each system does at each rate: circles and bits of an angle; coordinates and their step; levels.
 TORUS = {8: (4, 2), 16: (4, 4), 32: (8, 4), 64: (16, 4)}
@@ -169,8 +170,8 @@ def column_entropy(column: np.ndarray) -> float:
     return float(-share @ np.log2(share))
 
 
-def trained(digits: datasets.Mnist, system: str, rate: int, seed: int, epochs: int, batch: int) -> dict[str, dict]:
-    """The rows of one training by the system's name."""
+def trained(digits: datasets.Mnist, system: str, rate: int, seed: int, epochs: int, batch: int) -> dict:
+    """The row of one training."""
     keras.utils.set_random_seed(seed)
     layers, size, quantiser = bottleneck(system, rate)
     inputs = keras.Input(digits.x_train.shape[1:])
@@ -185,20 +186,16 @@ def trained(digits: datasets.Mnist, system: str, rate: int, seed: int, epochs: i
     )
     model.compile(keras.optimizers.Adam(schedule), "mse")
     model.fit(digits.x_train, digits.x_train, batch_size=batch, epochs=epochs, verbose=0)
-    points = encoder.predict(digits.x_test, batch_size=1000, verbose=0)
-    quantisers = {system: quantiser}
-    if system == "torus, 8 bits":
+    if system.endswith("flow"):
         flow = torusae.densities.TorusFlow(seed=seed)
         flow.fit(encoder.predict(digits.x_train, batch_size=1000, verbose=0))
-        quantisers[f"{system}, flow"] = Angles(8, flow)
+        quantiser = Angles(8, flow)
+    found = quantiser.codes(encoder.predict(digits.x_test, batch_size=1000, verbose=0))
 
-    def row(name, quantiser):
-        def decode(found):
-            return decoder.predict(quantiser.values(found), batch_size=1000, verbose=0)
+    def decode(found):
+        return decoder.predict(quantiser.values(found), batch_size=1000, verbose=0)
 
-        return measure(name, quantiser.codes(points), quantiser.bits, decode, digits.x_test)
-
-    return {name: row(name, each) for name, each in quantisers.items()}
+    return measure(system, found, quantiser.bits, decode, digits.x_test)
 
 
 def principal_components(digits: datasets.Mnist, rate: int) -> dict:
@@ -224,9 +221,6 @@ def principal_components(digits: datasets.Mnist, rate: int) -> dict:
         return np.clip((found.astype("float64") - 512) * high @ axes[:, kept].T + mean, 0, 1)
 
     return measure("principal components", found, 10, decode, digits.x_test)
-
-
-SYSTEMS = ("torus", "torus, 8 bits", "Gaussian", "FSQ", "LFQ", "principal components")
 
 
 def draw(rows: list[dict]):
@@ -274,12 +268,11 @@ def main(argv: list[str] | None = None) -> list[dict]:
         if any(row.items() >= {"system": system, **settings}.items() for row in rows):
             continue
         if system == "principal components":
-            new = {system: principal_components(digits, rate)}
+            row = principal_components(digits, rate)
         else:
-            new = trained(digits, system, rate, seed, args.epochs, args.batch_size)
-        for name, row in new.items():
-            rows.append({"system": name, **settings, **row})
-            print(json.dumps(rows[-1]), flush=True)
+            row = trained(digits, system, rate, seed, args.epochs, args.batch_size)
+        rows.append({"system": system, **settings, **row})
+        print(json.dumps(rows[-1]), flush=True)
         args.output.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     if args.figure:
         args.figure.parent.mkdir(parents=True, exist_ok=True)
