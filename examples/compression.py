@@ -79,12 +79,13 @@ class FiniteScalar(keras.layers.Layer):
         self.bits = math.ceil(math.log2(levels.max()))
         self.half = (levels - 1) * (1 + 1e-3) / 2
         self.offset = np.where(levels % 2 == 0, 0.5, 0.0).astype("float32")
-        self.shift = np.arctanh(self.offset / self.half)
+        self.shift = np.arctanh(self.offset / self.half)  # so that 0 is rounded to the middle
         self.width = np.floor(levels / 2)
 
     def call(self, values):
-        bounded = ops.tanh(values + self.shift) * self.half - self.offset
-        return straight_through(bounded, ops.round(bounded)) / self.width
+        half, offset, shift, width = map(ops.convert_to_tensor, (self.half, self.offset, self.shift, self.width))
+        bounded = ops.tanh(values + shift) * half - offset
+        return straight_through(bounded, ops.round(bounded)) / width
 
     def codes(self, values):
         return np.rint(values * self.width + self.width).astype("uint8")
