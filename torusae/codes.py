@@ -75,8 +75,8 @@ def dequantize(codes: Any, bits: int = 8) -> np.ndarray:
 
     >>> import numpy as np
     >>> from torusae.codes import dequantize
-    >>> dequantize(np.array([0, 64, 192], "uint8")).round(4).tolist()
-    [0.0, 1.5708, -1.5708]
+    >>> (dequantize(np.array([0, 64, 192], "uint8")) / np.pi).tolist()
+    [0.0, 0.5, -0.5]
     """
     codes = _checked("dequantize", "codes", codes, bits)
     return np.float32(2 * math.pi / (1 << bits)) * _signed(codes, bits).astype("float32")
@@ -307,13 +307,13 @@ def _decompressed(owner: str, content: bytes, where: str) -> tuple[np.ndarray, i
         )
     inflater, histograms = zlib.decompressobj(), []
     try:
-        levels = memoryview(inflater.decompress(content[_HEADER.size : -_CHECKSUM.size]))
+        rest = memoryview(inflater.decompress(content[_HEADER.size : -_CHECKSUM.size]))
         for _ in range(dim):
-            arcs = 1 << levels[0] if levels[0] else 0
-            if levels[0] > bits or len(levels) <= arcs:
+            count = 1 << rest[0] if rest[0] else 0
+            if rest[0] > bits or len(rest) <= count:
                 raise IndexError
-            histograms.append(np.frombuffer(levels[1 : 1 + arcs], "uint8"))
-            levels = levels[1 + arcs :]
+            histograms.append(np.frombuffer(rest[1 : 1 + count], "uint8"))
+            rest = rest[1 + count :]
         words = np.frombuffer(inflater.unused_data, "<u4").astype("uint32")
     except (IndexError, ValueError, zlib.error) as error:
         raise ValueError(f"{owner}: {where} is no output of `compress`. {_ADVICE}") from error
@@ -345,7 +345,7 @@ def _levels(counts: np.ndarray) -> np.ndarray:
         levels[seen] = np.minimum(1 + np.rint(8 * np.log2(own[seen])), _MOST_LEVEL)
         if not seen.any():
             break
-        size = 8 * min(len(own), len(zlib.compress(levels, 9))) + float(
+        size = 8 * min(len(own), len(zlib.compress(levels.tobytes(), 9))) + float(
             own[seen] @ (bits - arc_bits - np.log2(_frequencies(levels)[seen]))
         )
         if size < fewest:
