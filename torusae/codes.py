@@ -333,8 +333,8 @@ def _decompressed(owner: str, content: bytes, where: str) -> tuple[np.ndarray, i
 def _levels(counts: np.ndarray) -> np.ndarray:
     """Levels of the frequencies of equal arcs, a power of two of them: the number that gives the fewest bits.
 
-    A level is one byte: `1 + 8 log2(count)`, rounded, and 0 for none. The rounding costs less than 0.001 bits a code. One
-    arc has no level.
+    A level is one byte: `1 + 8 log2(count)`, rounded, and 0 for none. The rounding costs less than 0.001 bits a code.
+    One arc has no level.
     """
     bits = _log2(counts)
     best, fewest = np.empty(0, "uint8"), float(counts.sum()) * bits
