@@ -99,12 +99,12 @@ def slow(session: nox.Session, backend: str) -> None:
 @nox.session(default=False)
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def minimums(session: nox.Session, backend: str) -> None:
-    """Run the tests with the lowest stated versions of Keras, NumPy, scikit-learn and one backend."""
+    """Run the tests with the lowest stated versions of Keras, NumPy, scikit-learn, constriction and a backend."""
     project = PROJECT["project"]
     extras = project["optional-dependencies"]
-    stated = [*project["dependencies"], *extras[backend], *extras["sklearn"]]
+    stated = [*project["dependencies"], *extras[backend], *extras["sklearn"], *extras["codes"]]
     lowest = [requirement.replace(">=", "==") for requirement in stated]
-    session.install("-e", f".[{backend},plots,sklearn]", *lowest, *groups("test"))
+    session.install("-e", f".[{backend},plots,sklearn,codes]", *lowest, *groups("test"))
     # A step that JAX 0.5.0 loaded from a cache crashed.
     run_tests(session, backend, cached=False)
 
@@ -151,6 +151,7 @@ def examples(session: nox.Session, backend: str) -> None:
         "moons.py": small,
         "batches.py": ["--batches", "1024", "--epochs", "1"],
         "hue_and_rotation.py": small,
+        "compression.py": ["--rates", "8", "--seeds", "0", "--epochs", "1"],
         "benchmarks/power.py": ["--batch-sizes", "64", "--batches", "10"],
         "benchmarks/losses.py": ["--seconds", "0", "--largest", "1600"],
         "benchmarks/scale.py": ["--steps", "1", "--repeats", "1"],

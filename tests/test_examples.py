@@ -304,3 +304,35 @@ def test_supervised_circles_follow_rotations_and_shifts(name, options, figures, 
     for row in rows:
         # Unrelated angles would have a median error of 90 degrees, or 7 pixels.
         assert np.all(np.array(row["turn"] if name == "rotation" else row["shift"]) < (60 if name == "rotation" else 5))
+
+
+def test_quantisers_of_compression_round_to_their_levels_and_back(rng):
+    script = example("compression")
+    values = rng.normal(0, 3, (400, 3)).astype("float32")
+    for quantiser, counts in [
+        (script.FiniteScalar([8, 5, 2]), [8, 5, 2]),
+        (script.LookupFree(), [2, 2, 2]),
+        (script.Rounding(0.5), None),
+    ]:
+        read = keras.ops.convert_to_numpy(quantiser(values))
+        found = quantiser.codes(read)
+        assert found.max() < 1 << quantiser.bits
+        np.testing.assert_allclose(quantiser.values(found), read, atol=1e-5)
+        if counts:
+            assert [len(np.unique(column)) for column in found.T] == counts
+            assert np.abs(read).max() == pytest.approx(1)
+        else:
+            assert np.abs(read - values).max() <= 0.25 + 1e-5
+
+
+@pytest.mark.slow
+def test_compression_goes_on_where_it_stopped_and_draws(tmp_path):
+    script, file = example("compression"), tmp_path / "new" / "rows.jsonl"
+    small = ["--rates", "8", "--seeds", "0", "--epochs", "1", "--output", str(file)]
+    first = script.main([*small, "--systems", "torus", "LFQ"])
+    rows = script.main([*small, "--figure", str(tmp_path / "new" / "curve.png")])
+    assert rows[:2] == first
+    assert [json.loads(line) for line in file.read_text().splitlines()] == rows
+    assert {row["system"] for row in rows} == set(script.SYSTEMS)
+    assert all(row["entropy"] <= row["bits"] < 9 and row["MSE"] < 0.08 for row in rows)
+    assert (tmp_path / "new" / "curve.png").stat().st_size > 10_000

@@ -23,6 +23,7 @@ SIX = [
 SPACES = {
     "torus 1": lambda: Torus(1),
     "torus 3": lambda: Torus(3),
+    "quantized torus": lambda: spaces.QuantizedTorus(2, 4, "noise"),
     "gaussian": lambda: Gaussian(2),
     "variational": lambda: Gaussian(2, variational=True),
     **{repr(space): lambda space=space: space for space in SIX},

@@ -85,9 +85,9 @@ def test_symbol_says_what_it_is(symbol):
 
 
 def reached():
-    """What a user reaches: the names of the top level, of its packages and modules, and of `torusae.angles`."""
+    """What a user reaches: the names of the top level, of its packages and modules, of `angles` and of `codes`."""
     modules = [getattr(torusae, name) for name in torusae.__all__]
-    for module in (torusae, torusae.angles, *filter(inspect.ismodule, modules)):
+    for module in (torusae, torusae.angles, torusae.codes, *filter(inspect.ismodule, modules)):
         for value in (getattr(module, name) for name in getattr(module, "__all__", public_names(module))):
             if callable(value):
                 yield f"{value.__module__}.{value.__name__}", value

@@ -8,11 +8,14 @@ from typing import Any
 
 
 def target(owner: str, path: Any, endings: Sequence[str], reader: str, overwrite: bool) -> Path:
-    """The path of a file that can be written. `reader` says what would not open it with another ending."""
+    """The path of a file that can be written.
+
+    `reader` says what would not open it with another ending than one of `endings`; none of them is any ending.
+    """
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"{owner}: `path` must be a path. Received: path={path!r}.")
     file = Path(path).expanduser()
-    if file.suffix.lower() not in endings:
+    if endings and file.suffix.lower() not in endings:
         raise ValueError(
             f"{owner}: `path` must end in {endings[0]}, or {reader} opens the file. Received: path={path!r}."
         )

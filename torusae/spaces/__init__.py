@@ -7,6 +7,7 @@ from torusae.spaces.klein import KleinBottle
 from torusae.spaces.mobius import MobiusBand
 from torusae.spaces.product import Product
 from torusae.spaces.projective import ProjectiveSpace
+from torusae.spaces.quantized import QuantizedTorus
 from torusae.spaces.so3 import SO3
 from torusae.spaces.sphere import Sphere
 from torusae.spaces.text import parse

@@ -130,6 +130,8 @@ def _of_dimension(dimension: float, num: int, dim: int) -> Iterator[Problem]:
 
 
 def _of_radii(details: dict[str, Any], prior_mean: float, prior_stddev: float) -> Iterator[Problem]:
+    if not prior_stddev:  # a space without radii
+        return
     columns = (details["radii mean"], details["radii deviation"], details["near the origin"])
     for i, (mean, deviation, near) in enumerate(zip(*columns, strict=True)):
         if abs(mean - prior_mean) > _DRIFTED_MEAN:
