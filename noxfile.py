@@ -193,7 +193,8 @@ def docs(session: nox.Session) -> None:
     """Build the site into `site/`: run its pages, and take warnings for errors. It needs no network."""
     session.install("-e", ".[jax,plots,circles,sklearn]", *groups("docs"))
     options = session.posargs or ["--fresh-env"]
-    session.run("sphinx-build", "--fail-on-warning", "--keep-going", *options, "docs", "site", env=environment("jax"))
+    variables = {**environment("jax"), "MPLBACKEND": None}  # the pages' own, which shows figures in them
+    session.run("sphinx-build", "--fail-on-warning", "--keep-going", *options, "docs", "site", env=variables)
 
 
 @nox.session(default=False)

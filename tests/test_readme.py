@@ -24,14 +24,14 @@ BLOCKS = {
     for file in FILES
 }
 BACKENDS = {"torch", "jax", "tensorflow"}
+LONG = {"docs/devices.md"}
 # They need another machine, or packages that only another session installs, or change the backend.
 BY_HAND = {"docs/devices.md": 1, "docs/start.md": 1, "docs/tasks/export.md": 1}
 
 
-def is_long(name):
-    """Whether a page is run by `nox -s slow`: those that train with figures, which the site's build runs too."""
-    has_cells = any(kind == "{code-cell}" for kind, *_ in BLOCKS[name])
-    return name == "docs/devices.md" or (has_cells and name != "docs/concepts.md")
+def has_cells(name):
+    """Whether a page has cells, whose output and figures the build of the site makes."""
+    return any(kind == "{code-cell}" for kind, *_ in BLOCKS[name])
 
 
 def test_there_are_examples():
@@ -41,21 +41,25 @@ def test_there_are_examples():
     assert {name: count for name, count in by_hand.items() if count} == BY_HAND
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] if is_long(name) else [], id=name)
-        for name, blocks in BLOCKS.items()
-        if blocks
-    ],
-)
+@pytest.mark.parametrize("file", [name for name, blocks in BLOCKS.items() if blocks and name not in LONG])
 def test_examples_print_the_text_below_them(file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    run([block for block in BLOCKS[file] if block[0] == "python"], file)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", [name for name in BLOCKS if has_cells(name) or name in LONG])
+def test_pages_with_cells_run(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(BLOCKS[file], file)
+
+
+def run(blocks, file):
     angles = np.random.default_rng(0).uniform(0, 2 * np.pi, (200, 2))
     table = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
     np.savetxt("table.csv", table, delimiter=",", header="a,b,c,d")  # the reader's own
     variables = {}
-    for kind, words, code, expected in BLOCKS[file]:
+    for kind, words, code, expected in blocks:
         places = set(words.split()) if kind == "python" else set()
         assert places <= BACKENDS | {"by-hand", "torchrun"}
         if "torchrun" in places:

@@ -27,7 +27,7 @@ def new_figure(owner: str, width: float, height: float) -> Figure:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(f'{owner}: needs matplotlib. Install it with: pip install "torusae[plots]"') from error
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure: Any = Figure(figsize=(width, height), layout="constrained")
     figure._repr_png_ = functools.partial(_png, figure)
     return figure
 
