@@ -82,7 +82,8 @@ class SampleModel(Supervised):
         """Trains the model, as `keras.Model.fit` does, after checking the data. Other arguments are those of Keras.
 
         The history holds `loss`, `reconstruction`, each head's loss and score, each supervision's loss and error, and
-        at the end of each epoch the latent terms and statistics (see `LatentLogger`); with validation data all of them also with the prefix `val_`.
+        at the end of each epoch the latent terms and statistics (see `LatentLogger`); with validation data all of them
+        also with the prefix `val_`.
 
         Of 300 or more samples in an array, the points are kept for the density that `sample` and `uniform=True` use. It
         is fitted at its first use, or when the model is saved: see the constructor's `density`.
