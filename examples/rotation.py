@@ -33,7 +33,7 @@ from torusae.supervision import Action, Relative, angle_errors, rotate_images
 WAYS = ("relative", "self", "both")
 PAIRS = 10  # of each digit whose relative angles are known
 SHARE = 0.05
-OTHERS = 0.05  # how strongly the style must stay
+OTHERS = 0.3  # how strongly the style must stay
 TURN = 2 * np.pi
 
 
