@@ -8,8 +8,9 @@ from tiny import Batches, digit_head, labels, samples, tiny_model
 
 import torusae
 from torusae import spaces
+from torusae._start import start_of_fit
 from torusae.supervision import Action, Anchor, Relative, rotate_images, shift_images, shift_series
-from torusae.supervision._pairs import GivenPairs, GroupPairs
+from torusae.supervision._pairs import GivenPairs, GroupPairs, pairs_of
 from torusae.supervision.base import compare_points
 
 TURN = 2 * np.pi
@@ -376,6 +377,24 @@ def test_a_stream_without_pairs_is_an_error():
         supervised_model({"hour": relative}).fit(Batches([(X, {"hour": np.zeros(20)})]), verbose=0)
     with pytest.raises(ValueError, match=r"must have shape \(batch, 1\)"):
         relative.loss_and_error(space, lambda x: x[:, :2], tuple(map(to_tensor, (X[:2], X[2:4], X[:2]))))
+
+
+def test_hours_of_many_years_keep_their_digits():
+    hours = 24.0 * 365 * 60 + np.array([0.01, 5.03])
+    for given in ((X[:1], X[1:2], [hours[1] - hours[0] + 24 * 365 * 60]), np.append(hours, np.full(18, np.nan))):
+        source = pairs_of(Relative(period=24), "fit", "y['hour']", given, X, torusae.Torus(1))
+        _, _, differences = source.draw(1, np.random.default_rng(0), 0)
+        assert abs(differences.item()) in (pytest.approx(5.02, abs=1e-5), pytest.approx(24 - 5.02, abs=1e-5))
+
+
+def test_found_circles_do_not_overrule_supervision(capsys):
+    x, _ = circle_table(600)
+    model = torusae.TorusAutoencoder.from_shape((30,), dim=1)
+    model.compile("adam", "mse", supervision={"hour": Relative(period=24)})
+    weights = model.get_weights()
+    start_of_fit(model, x, x, 1, None)
+    assert not capsys.readouterr().out
+    assert all((a == b).all() for a, b in zip(model.get_weights(), weights, strict=True))
 
 
 def test_validation_split_refuses_pairs():

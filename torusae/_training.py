@@ -81,8 +81,9 @@ class SampleModel(Supervised):
     ):
         """Trains the model, as `keras.Model.fit` does, after checking the data. Other arguments are those of Keras.
 
-        The history holds `loss`, `reconstruction`, each head's loss and score, and at the end of each epoch the latent
-        terms and statistics (see `LatentLogger`); with validation data all of them also with the prefix `val_`.
+        The history holds `loss`, `reconstruction`, each head's loss and score, each supervision's loss and error, and
+        at the end of each epoch the latent terms and statistics (see `LatentLogger`); with validation data all of them
+        also with the prefix `val_`.
 
         Of 300 or more samples in an array, the points are kept for the density that `sample` and `uniform=True` use. It
         is fitted at its first use, or when the model is saved: see the constructor's `density`.
@@ -92,8 +93,9 @@ class SampleModel(Supervised):
                 `DataLoader` or generator that yields `(x,)` or `(x, labels)`. Shapes and names of streams are checked
                 as they come, values are not: `keras.callbacks.TerminateOnNaN` stops at the first bad batch. An error
                 has a note with the step.
-            y: Dict from a head's name to its labels. A `"reconstruction"` entry (or an array of the samples' shape)
-                replaces `x` as the target of the reconstruction. Defaults to `None`.
+            y: Dict from a head's name to its labels, and from a supervision's name to its data: see `Relative` and
+                `Anchor`. A `"reconstruction"` entry (or an array of the samples' shape) replaces `x` as the target of
+                the reconstruction. Defaults to `None`.
             batch_size: Integer. Defaults to `None`, Keras' 32. Give 128 or more, for the latent losses.
             callbacks: `keras.callbacks.BackupAndRestore(..., double_checkpoint=True)` resumes a run that was killed,
                 even while it wrote; one epoch may then be trained twice. Defaults to `None`.
