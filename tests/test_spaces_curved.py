@@ -258,9 +258,9 @@ def test_paths_of_quotients_lead_to_both_images():
 
 
 def test_an_angle_of_a_quotient_is_set_the_shortest_way():
-    angles = np.random.default_rng(0).uniform(-math.pi, math.pi, (50, 1)).astype("float32")
+    angles = np.random.default_rng(0).uniform(-math.pi, math.pi, (6, 1)).astype("float32")
     for space in (KleinBottle(), MobiusBand()):
-        points = points_of(space, 50)
+        points = points_of(space, 6)
         moved = to_numpy(space.at_angles(to_tensor(points), to_tensor(angles)))
         turns = np.angle(np.exp(1j * (angles - to_numpy(space.angles(to_tensor(points))))))[:, 0]
         np.testing.assert_allclose(distance(space, points, moved), abs(turns) / 2, atol=2e-5)
