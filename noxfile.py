@@ -152,6 +152,8 @@ def examples(session: nox.Session, backend: str) -> None:
         "batches.py": ["--batches", "1024", "--epochs", "1"],
         "hue_and_rotation.py": small,
         "compression.py": ["--rates", "8", "--seeds", "0", "--epochs", "1"],
+        "pose.py": ["--num", "600", "--epochs", "1", "--restarts", "1"],
+        "benchmarks/degree.py": ["--seeds", "0", "--epochs", "1"],
         "benchmarks/power.py": ["--batch-sizes", "64", "--batches", "10"],
         "benchmarks/losses.py": ["--seconds", "0", "--largest", "1600"],
         "benchmarks/scale.py": ["--steps", "1", "--repeats", "1"],

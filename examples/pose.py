@@ -10,9 +10,8 @@ perspective. Balls in front are brighter. The poses are used for measuring alone
 - `SO3, random starts`: `fit(pictures)` alone, the best of some seeds by the training error.
 - A sphere, three circles and a Gaussian space, with networks of the same size.
 
-A model without labels finds poses up to an isometry of the rotations: `A R B` with two rotations, or `A Rᵀ B`. The
-error is the angle that is left with the best one. `stress` compares distances in the space with angles between true
-poses.
+A model without labels finds poses up to an isometry of the rotations, `A R B` or `A Rᵀ B` with rotations A and B. The
+error is the angle that the best one leaves. `stress` compares distances in the space with angles between true poses.
 
 Writes `pose.png`, the way between two poses decoded on each space, and a table, `pose.md`.
 """

@@ -173,6 +173,20 @@ def test_the_symmetry_of_an_analogy_takes_a_to_b_and_keeps_distances(space):
     assert (distance(d, c) > 1e-2).any()
 
 
+def test_every_angle_can_be_set(space):
+    assert space.num_start_angles == space.num_angles
+    if not space.num_angles:
+        with pytest.raises(ValueError, match="has no angles"):
+            space.at_angles(points_of(space, 2), to_tensor(np.zeros((2, 1))))
+        return
+    points, angles = points_of(space, 20), np.random.default_rng(0).uniform(-3.1, 3.1, (20, space.num_angles))
+    for count in {1, space.num_angles}:
+        moved = to_numpy(space.angles(space.at_angles(points, to_tensor(angles[:, :count]))))
+        turn = moved[:, :count] - angles[:, :count]
+        np.testing.assert_allclose((turn + math.pi) % (2 * math.pi) - math.pi, 0, atol=2e-5)
+        np.testing.assert_allclose(moved[:, count:], to_numpy(space.angles(points))[:, count:], atol=1e-5)
+
+
 def test_paths_join_the_ends_the_shortest_first(space):
     distance = distances(space)
     start, end = (to_numpy(points_of(space, 1, seed))[0] for seed in range(2))

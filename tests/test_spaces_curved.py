@@ -257,6 +257,18 @@ def test_paths_of_quotients_lead_to_both_images():
             assert sum(a) == pytest.approx(math.pi, abs=1e-5)
 
 
+def test_an_angle_of_a_quotient_is_set_the_shortest_way():
+    angles = np.random.default_rng(0).uniform(-math.pi, math.pi, (6, 1)).astype("float32")
+    for space in (KleinBottle(), MobiusBand()):
+        points = points_of(space, 6)
+        moved = to_numpy(space.at_angles(to_tensor(points), to_tensor(angles)))
+        turns = np.angle(np.exp(1j * (angles - to_numpy(space.angles(to_tensor(points))))))[:, 0]
+        np.testing.assert_allclose(distance(space, points, moved), abs(turns) / 2, atol=2e-5)
+        # Both points that stand for one are moved to the same place.
+        image = to_numpy(space.at_angles(space.image(to_tensor(points)), to_tensor(angles)))
+        np.testing.assert_allclose(code(space, image), code(space, moved), atol=1e-5)
+
+
 @EACH_QUOTIENT
 def test_shortest_is_the_first_of_the_paths(space):
     start, end = points_of(space, 6), points_of(space, 6, 1)

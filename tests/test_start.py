@@ -152,6 +152,32 @@ def test_known_angles_and_angles_to_spare():
     np.testing.assert_allclose(moved[:, 3], np.sin(angles[:, 0]), atol=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_klein_bottle_is_wrapped_once_around_itself(seed):
+    # Without the start, no seed of six had the right windings.
+    space, rng = torusae.spaces.KleinBottle(), np.random.default_rng(seed)
+    matrix = rng.normal(size=(5, 30))
+
+    def data(a, b):
+        points = np.stack([np.cos(a), np.cos(b), np.sin(a), np.sin(b)], axis=1).astype("float32")
+        return np.tanh(keras.ops.convert_to_numpy(space.code(points)) @ matrix).astype("float32")
+
+    keras.utils.set_random_seed(seed)
+    model = torusae.TorusAutoencoder.from_shape((30,), space, density=None)
+    model.compile("adam", "mse")
+    model.fit(data(*rng.uniform(-np.pi, np.pi, (2, 1500))), batch_size=128, epochs=40, verbose=0)
+    turn = np.linspace(0, 2 * np.pi, 1000)
+    along_a = model.angles(data(turn / 2, 0 * turn), verbose=0)[:, 0]
+    assert abs(round((np.unwrap(along_a)[-1] - along_a[0]) / (2 * np.pi))) == 1
+    points = model.encode(data(0 * turn, turn), verbose=0)
+    a, b = np.arctan2(points[:, 2:], points[:, :2]).T
+    # Where a jumps by half a turn, b changes its sign.
+    signs = np.cumprod(np.where(np.cos(np.diff(a, prepend=a[0])) < 0, -1, 1))
+    along_b = np.unwrap(signs * b)
+    assert abs(round((along_b[-1] - along_b[0]) / (2 * np.pi))) == 1
+
+
 def test_models_that_cannot_start_are_named(table):
     x = table[0]
     with pytest.raises(ValueError, match="one latent layer"):

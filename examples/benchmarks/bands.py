@@ -5,8 +5,9 @@
 
 topovae (van Hulst et al. 2026, arXiv:2606.07058) is read from a local copy. Its generators make the data, its models
 and its training run as its experiments do, without anchors: full batches, Adam at 1e-3, its own KL weights, the weights
-with the least error on the *test* rows. torusae gets the same training rows and hidden layers of the same sizes, in the
-plain path: `compile("adam", "mse")`, `fit(x, batch_size=128)`, no test rows.
+with the least error on the *test* rows. torusae gets the same training rows, hidden layers of the same sizes, and no
+test rows: `compile("adam", "mse")`, `fit(x, batch_size=128)`. `torusae, noise` adds a `GaussianNoise(0.1)` layer before
+the decoder, as topovae's decoder reads noise. Any backend will do if torch is installed too; topovae needs it.
 
 Of the test rows, both from the mean of the code, without sampling:
 
@@ -14,6 +15,9 @@ Of the test rows, both from the mean of the code, without sampling:
 - `stress`: `torusae.metrics.geodesic_stress` of distances between latent coordinates against those between the true
   ones, over the same 20,000 random pairs. The distances are topovae's, in its coordinates: an angle, and a height in
   [0, 1] or a radius in [0.3, 1]. The less of both directions of the interval, which no data tell apart.
+
+An annulus is a circle with a radius, so `Torus(1)` is one: a radius stands for its share of the prior's radii. The
+product of a circle and an interval is measured as `torusae, product`.
 """
 
 import argparse
@@ -23,6 +27,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from statistics import NormalDist
 
 import keras
 import numpy as np
@@ -32,23 +37,20 @@ from torusae.spaces import Interval, MobiusBand, Sphere
 
 PAIRS = 20_000
 SIZES = {"full": (2000, 128), "sweep": (800, 64)}  # of topovae's experiments and of its sweeps: rows, hidden units
-ROOMS = {
-    "torusae": {"cylinder": torusae.Torus(1) * Interval(), "annulus": torusae.Torus(1) * Interval()},
-    "torusae, no radius": {"cylinder": Sphere(1) * Interval(), "annulus": Sphere(1) * Interval()},
-}
-for _spaces in ROOMS.values():
-    _spaces["mobius"] = MobiusBand()
+SPACES = {"cylinder": Sphere(1) * Interval(), "mobius": MobiusBand(), "annulus": torusae.Torus(1)}
+NOISE = {"torusae": 0.0, "torusae, noise": 0.1, "torusae, product": 0.0}
+EPOCHS = 800
 
 
 def train_torusae(system: str, name: str, x: np.ndarray, held_out: np.ndarray, hidden: int, epochs: int):
     """Reconstructions and latent coordinates of held-out rows, and the seconds of the training."""
-    space = ROOMS[system][name]
+    space = SPACES["cylinder" if system == "torusae, product" and name == "annulus" else name]
     more = [hidden] * (2 if name == "mobius" else 1)
+    encoder = torusae.networks.dense_encoder(x.shape[1:], (hidden, *more, hidden // 2))
+    decoder = torusae.networks.dense_decoder(x.shape[1:], space.code_size, (hidden // 2, *more, hidden))
+    noisy = [keras.Input((space.code_size,)), keras.layers.GaussianNoise(NOISE[system]), decoder]
     model = torusae.TorusAutoencoder(
-        torusae.networks.dense_encoder(x.shape[1:], (hidden, *more, hidden // 2)),
-        torusae.networks.dense_decoder(x.shape[1:], space.code_size, (hidden // 2, *more, hidden)),
-        torusae.Latent(space),
-        density=None,
+        encoder, keras.Sequential(noisy) if NOISE[system] else decoder, torusae.Latent(space), density=None
     )
     model.compile("adam", "mse")
     begin = time.time()
@@ -56,7 +58,11 @@ def train_torusae(system: str, name: str, x: np.ndarray, held_out: np.ndarray, h
     seconds = time.time() - begin
     points = model.encode(held_out, verbose=0)
     angles = space.chart(points)[:, 0] if name == "mobius" else model.angles(held_out, verbose=0)[:, 0]
-    return model.reconstruct(held_out, verbose=0), angles, (points[:, -1] + 1) / 2, seconds
+    share = (points[:, -1] + 1) / 2
+    if space.point_size == 2:
+        prior = NormalDist(space.radius_mean, space.radius_stddev)
+        share = np.array([prior.cdf(radius) for radius in np.linalg.norm(points, axis=1)])
+    return model.reconstruct(held_out, verbose=0), angles, share, seconds
 
 
 def train_topovae(spec: dict, name: str, x: np.ndarray, held_out: np.ndarray, hidden: int, epochs: int):
@@ -115,18 +121,15 @@ def run(system: str, name: str, seed: int, size: str, epochs: int | None) -> dic
     }
 
 
-EPOCHS = 100
-
-
 def main(argv: list[str] | None = None) -> list[dict]:
     """Trains, prints a table of medians, and returns the rows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--topovae", type=Path, required=True, help="a local copy of JvHulst/VAE-Topology at 08ed7cc")
     parser.add_argument("--sets", nargs="+", default=["cylinder", "mobius", "annulus"])
-    parser.add_argument("--systems", nargs="+", default=["topovae", *ROOMS], choices=["topovae", *ROOMS])
+    parser.add_argument("--systems", nargs="+", default=["topovae", *NOISE], choices=["topovae", *NOISE])
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(10)))
     parser.add_argument("--size", default="full", choices=list(SIZES))
-    parser.add_argument("--epochs", type=int, help="of every system (default: topovae 8000, torusae 100)")
+    parser.add_argument("--epochs", type=int, help="of every system (default: topovae 8000, torusae 800)")
     parser.add_argument("--output", type=Path, default=Path("out", "bands.jsonl"))
     args = parser.parse_args(argv)
     sys.path.insert(0, str(args.topovae))
@@ -140,6 +143,12 @@ def main(argv: list[str] | None = None) -> list[dict]:
                 print(json.dumps(rows[-1]), flush=True)
                 with args.output.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(rows[-1]) + "\n")
+    print("| data | system | seeds | rms | stress |\n|---|---|---|---|---|")
+    for name in args.sets:
+        for system in args.systems:
+            own = [row for row in rows if (row["data"], row["system"]) == (name, system)]
+            middle = [np.median([row[key] for row in own]) for key in ("rms", "stress")]
+            print(f"| {name} | {system} | {len(own)} | {middle[0]:.3f} | {middle[1]:.3f} |")
     return rows
 
 

@@ -3,12 +3,12 @@
     KERAS_BACKEND=jax python examples/benchmarks/degree.py
 
 Data are the codes of random points of a space, mixed into 30 columns, `tanh(code W)` with a normal matrix `W`, without
-noise. The plain path trains on 3000 rows: `from_shape(shape, space)`, `compile("adam", "mse")`, `fit(x,
+noise. The plain path trains on 1500 rows: `from_shape(shape, space)`, `compile("adam", "mse")`, `fit(x,
 batch_size=128, epochs=40)`. The degree of the map from true points to latent points comes from dense true points:
 
-- circle: the winding number, right is ±1;
-- torus: the determinant of the windings along both circles, right is ±1;
-- sphere: the sum of the signed solid angles of a triangulated globe, over 4π (van Oosterom & Strackee 1983); right is ±1;
+- circle: the winding number is ±1;
+- torus: the determinant of the windings along both circles is ±1;
+- sphere: the sum of the signed solid angles of a triangulated globe, over 4π, is ±1 (van Oosterom & Strackee 1983);
 - Klein bottle: the loop along b must wind once around b and not along a, the loop along a once along a. Then the map
   of the fundamental groups is invertible.
 
@@ -28,7 +28,7 @@ from keras import ops
 import torusae
 from torusae.spaces import KleinBottle, Sphere
 
-COLUMNS, ROWS, EPOCHS = 30, 3000, 40
+COLUMNS, ROWS, EPOCHS = 30, 1500, 40
 STEPS = 2000  # along a loop
 PLACES = 5  # copies of a loop
 SPACES = {"circle": torusae.Torus(1), "torus": torusae.Torus(2), "sphere": Sphere(2), "klein": KleinBottle()}

@@ -121,6 +121,8 @@ class Product(Space):
 
     def at_angles(self, point, angles):
         """Points whose first factors have some angles. The other factors stay."""
+        if not self.num_start_angles:
+            return super().at_angles(point, angles)
         points = []
         for factor, own in zip(self.factors, self.split(point), strict=True):
             count = min(factor.num_start_angles, angles.shape[1])
