@@ -242,7 +242,7 @@ def draw(rows: list[dict]):
     axes.set_ylabel("mean squared error of pixels in [0, 1]")
     axes.legend()
     axes.grid(alpha=0.3, which="both")
-    axes.set_title("10,000 MNIST test digits, means over the seeds" if rows else "")
+    axes.set_title("MNIST test digits, means over the seeds")
     return figure
 
 
