@@ -33,7 +33,7 @@ myst_enable_extensions = ["colon_fence"]
 
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 300
+nb_execution_timeout = 900  # seconds a cell, on a busy machine
 nb_execution_in_temp = True
 nb_merge_streams = True
 nb_output_stderr = "remove-warn"  # what a cell writes there is a warning, so the build fails

@@ -89,12 +89,12 @@ class Head(keras.layers.Layer):
 
     @property
     def score_name(self) -> str:
-        """What the score measures: `"accuracy"`, or `"error"`, the mean absolute error in units of the labels."""
+        """The name of the score, `"accuracy"` or `"error"`, the mean absolute error in units of the labels."""
         return "accuracy" if self.task == "classes" else "error"
 
     @property
     def missing_label(self) -> str:
-        """The value that marks a missing label, as text for messages: `"-1"` or `"NaN"`."""
+        """The value that marks a missing label, `"-1"` or `"NaN"`, as text for messages."""
         return "-1" if self.task == "classes" else "NaN"
 
     def build(self, inputs_shape):

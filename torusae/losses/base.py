@@ -47,7 +47,7 @@ class LatentLoss(keras.losses.Loss):
     """
 
     reads = "angles"
-    """The part of a space that the loss reads by default: for `Torus`, `"angles"`, `"radii"` or `"squared_radii"`."""
+    """The part of a space that the loss reads by default, on a torus `"angles"`, `"radii"` or `"squared_radii"`."""
 
     default_weight = 1.0
     """The weight of the term unless the user gives another."""
