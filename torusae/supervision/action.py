@@ -13,8 +13,6 @@ from torusae.angles import to_radians
 from torusae.spaces import Space
 from torusae.supervision.base import Supervision, columns_of, compare_points
 
-_PROBE = 0.125  # radians; a power of two, so that the ratio of a turn to it is exact enough to tell 1 from 2
-
 
 @keras.saving.register_keras_serializable(package="torusae")
 class Action(Supervision):
@@ -134,18 +132,8 @@ class Action(Supervision):
 
 
 def _turns(owner: str, space: Space, circles: Sequence[int]) -> np.ndarray:
-    """Per circle the action of the space that turns it by 1 and no other angle, `(len(circles), action_size)`.
-
-    It is found by trying: on a Klein bottle an action turns the angle twice as far.
-    """
-    point = space.sample(1, seed=0)
-    before = ops.convert_to_numpy(space.angles(point))[0]
-    turns = np.zeros((len(circles), space.action_size), "float32")
-    for column, action in enumerate(np.eye(space.action_size, dtype="float32")):
-        after = ops.convert_to_numpy(space.angles(space.act(point, ops.convert_to_tensor(_PROBE * action[None]))))[0]
-        rates = np.round(np.angle(np.exp(1j * (after - before))) / _PROBE)
-        if np.count_nonzero(rates) == 1 and (circle := int(np.flatnonzero(rates)[0])) in circles:
-            turns[list(circles).index(circle), column] = 1 / rates[circle]
+    """Per circle the action of the space that turns it by 1 and no other angle, `(len(circles), action_size)`."""
+    turns = space.angle_actions[list(circles)].astype("float32")
     for circle, row in zip(circles, turns, strict=True):
         if not row.any():
             raise ValueError(
