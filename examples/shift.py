@@ -28,7 +28,7 @@ from torusae import datasets
 from torusae.supervision import Action, shift_images
 
 PIXELS = 28
-OTHERS = 0.05  # how strongly the style must stay
+OTHERS = 0.3  # how strongly the style must stay
 TURN = 2 * np.pi
 
 
