@@ -137,6 +137,7 @@ def examples(session: nox.Session, backend: str) -> None:
     scripts = {
         "mnist.py": small,
         "digit_classifier.py": small,
+        "pretrained.py": small,
         "compare.py": [*small, "--seeds", "0"],
         "recipes.py": ["--recipes", "6", "--steps", "5"],
         "batches.py": ["--batches", "1024", "--epochs", "1"],

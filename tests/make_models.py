@@ -2,6 +2,9 @@
 
 Run it once under each backend, from the root of the repository: `KERAS_BACKEND=torch python tests/make_models.py`.
 A file of a released version is never written again; the next one gets another name.
+
+`KERAS_BACKEND=jax python tests/make_models.py pretrained` writes tests/models/pretrained.npz: angles by the models that
+come with the package, after `examples/pretrained.py` has written these.
 """
 
 import pathlib
@@ -41,6 +44,21 @@ def train(model):
     return model.fit(x, {"third": y}, batch_size=8, epochs=2, shuffle=False, verbose=0)
 
 
+def held_out(name):
+    """Samples that a pretrained model was not trained on, and the true angles of a table."""
+    if name == "mnist":
+        return torusae.datasets.load_mnist_subset().x_test, None
+    table, truth = torusae.datasets.torus_table(7000, int(name[-1]), noise=0.1, seed=0)
+    return table[6000:], truth[6000:].astype("float64")
+
+
+def note_pretrained():
+    """Notes the angles of 20 samples by each model."""
+    names = ("mnist", "table1", "table2", "table3")
+    angles = {name: torusae.datasets.load_model(name).angles(held_out(name)[0][:20], verbose=0) for name in names}
+    np.savez_compressed(MODELS / "pretrained.npz", **angles)
+
+
 def main():
     """Trains, saves, and notes the outputs at that time and after more training."""
     keras.utils.set_random_seed(0)
@@ -64,4 +82,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    note_pretrained() if sys.argv[1:] == ["pretrained"] else main()

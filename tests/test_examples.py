@@ -65,6 +65,22 @@ def test_a_small_run_and_its_redrawing(mnist, tmp_path, capsys):
         assert again[name] == pytest.approx(value, rel=1e-3, abs=1e-3), name
 
 
+@pytest.mark.slow
+def test_pretrained_models_are_written_and_load(tmp_path, capsys):
+    script = example("pretrained")
+    small = ["--samples", "400", "--epochs", "1", "--models", "table1", "--output", str(tmp_path / "new")]
+    results = script.main(small)
+    assert set(results["table1"]) == {"reconstruction MSE", "kuiper", "scores"}
+    file = tmp_path / "new" / "table1.keras"
+    assert file.stat().st_size < 400_000
+    model = keras.saving.load_model(file)
+    assert not model.compiled
+    weights = np.concatenate([each.ravel() for each in model.get_weights()])
+    np.testing.assert_array_equal(weights, weights.astype("float16"))
+    with pytest.raises(SystemExit, match=r"exists already.*--overwrite"):
+        script.main(small)
+
+
 def test_the_classifier_trains_and_writes_a_file_that_loads(tmp_path, capsys):
     script = example("digit_classifier")
     file = tmp_path / "new" / "classifier.keras"

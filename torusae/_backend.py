@@ -180,6 +180,13 @@ def enlarge(images: Tensor, factors: Sequence[int], data_format: str) -> Tensor 
     return in_fastest_layout(operation, images, data_format)
 
 
+def with_known_sizes(images: Tensor, shape: Sequence[int | None]) -> Tensor:
+    """Images whose sizes a graph knows. TensorFlow's repeat forgets them, and LiteRT has no convolution without."""
+    if keras.backend.backend() != "tensorflow" or not ops.is_tensor(images) or None in shape[1:]:
+        return images
+    return ops.reshape(images, (-1, *shape[1:]))
+
+
 # Replicas
 
 # Keras has no operation that moves tensors between the replicas of a training step.
@@ -334,6 +341,27 @@ def seeded(seed: int) -> Iterator[None]:
 def copies_memory_maps(arrays: list[Any]) -> bool:
     """Whether some arrays are memory-mapped files that Keras would copy into memory: as tensors, on TensorFlow."""
     return keras.backend.backend() == "tensorflow" and any(isinstance(array, np.memmap) for array in arrays)
+
+
+def export_options(format: str) -> dict[str, Any]:
+    """Options of `keras.Model.export` that make a format of use to more runtimes than its defaults."""
+    if format == "torch" and keras.backend.backend() == "torch":
+        return {"dynamic_shapes": {0: torch.export.Dim("batch")}}  # or the batch is one sample
+    if format == "litert" and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Keras also allows operations of TensorFlow, which LiteRT's own runtime does not have, and takes them first.
+        return {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}
+    return {}
+
+
+def exportable(model: keras.Model, format: str) -> keras.Model:
+    """The model, or one with a tuple in place of a dict: OpenVINO's way through torch takes no dict."""
+    if format == "openvino" and keras.backend.backend() == "torch":
+        outputs = model.outputs[0] if len(model.outputs) == 1 else tuple(model.outputs)
+        model = keras.Model(model.inputs, outputs)
+        model(model.inputs)
+    return model
 
 
 def portable(config: Any) -> Any:

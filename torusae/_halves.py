@@ -1,9 +1,11 @@
 """The halves of an autoencoder as plain Keras models."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
 
+from torusae import _checks, _export
 from torusae._start import start_of_fit
 from torusae._training import RAW, SampleModel
 from torusae.layers import Latent, Read
@@ -74,16 +76,49 @@ class Halves(SampleModel):
         code = Read(self.latent.space, "code", name="code")(point)
         return _called(keras.Model(point, self.decoder(code), name="decoding_model"))
 
-    def export(self, filepath: Any, *arguments: Any, **options: Any) -> None:
-        """Exports the model from a sample to a dict of its reconstruction, its point and its heads' predictions.
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        half: str | None = None,
+        overwrite: bool = False,
+        **options: Any,
+    ) -> Path:
+        """Exports the model, or one half of it, for another runtime: whole, or nothing at all.
 
-        To export one half, use `model.encoding_model.export` and `model.decoding_model.export`. Keras leaves the batch
-        size free in a SavedModel and in ONNX; for `format="torch"` with
-        `dynamic_shapes={0: torch.export.Dim("batch")}`. Other arguments are those of `keras.Model.export`.
+        Which format works on which backend, and the packages that it needs, is in `docs/export.md`.
+
+        Args:
+            filepath: Path that ends in `.onnx`, `.xml` (OpenVINO, with a `.bin` beside it), `.tflite` or `.pt2`; a
+                folder for a SavedModel.
+            format: `"tf_saved_model"`, `"onnx"`, `"openvino"`, `"litert"` or `"torch"`. Defaults to
+                `"tf_saved_model"`.
+            half: `"encoder"`, the `encoding_model` from a sample to its point and angles; `"decoder"`, the
+                `decoding_model` from a point to a sample. Defaults to `None`: from a sample to a dict of its
+                reconstruction, its point and its heads' predictions.
+            overwrite: Boolean, whether what is at `filepath` is replaced. Defaults to `False`.
+            **options: Passed to `keras.Model.export`. The batch size is free where the format allows it.
+
+        Returns:
+            `Path` of the file or folder.
+
+        Raises:
+            ImportError: If a package is missing.
+            RuntimeError: If Keras can't write the format on this backend.
+            TypeError: If `filepath` is no path.
+            ValueError: If `format` or `half` is unknown, or `filepath` ends otherwise.
+            FileExistsError: If there is something at `filepath` and `overwrite` is `False`.
+            FileNotFoundError: If there is no folder for the file.
         """
-        inputs = keras.Input(self.sample_shape, name="sample")
-        outputs = {name: value for name, value in self(inputs).items() if not name.endswith(RAW)}
-        _called(keras.Model(inputs, outputs)).export(filepath, *arguments, **options)
+        owner = f"{type(self).__name__}.export"
+        _checks.option(owner, "half", half, (None, "encoder", "decoder"))
+        if half is None:
+            inputs = keras.Input(self.sample_shape, name="sample")
+            outputs = {name: value for name, value in self(inputs).items() if not name.endswith(RAW)}
+            model = _called(keras.Model(inputs, outputs))
+        else:
+            model = self.encoding_model if half == "encoder" else self.decoding_model
+        return _export.export(owner, model, filepath, format, overwrite, options)
 
 
 def _called(model: keras.Model) -> keras.Model:

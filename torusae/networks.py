@@ -41,11 +41,13 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
 
 @keras.saving.register_keras_serializable(package="torusae")
 class UpSampling2D(keras.layers.UpSampling2D):
-    """`keras.layers.UpSampling2D`, faster on torch: same arguments and results."""
+    """`keras.layers.UpSampling2D`, faster on torch, and of known sizes on TensorFlow: same arguments and results."""
 
     def call(self, inputs):
         outputs = _backend.enlarge(inputs, self.size, self.data_format) if self.interpolation == "nearest" else None
-        return super().call(inputs) if outputs is None else outputs
+        if outputs is not None:
+            return outputs
+        return _backend.with_known_sizes(super().call(inputs), self.compute_output_shape(inputs.shape))
 
 
 def _image_axes(owner: str, name: str, shape: Sequence[int]) -> tuple[int, int, int]:

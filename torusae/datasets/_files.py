@@ -8,6 +8,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import keras
+
 # What zipfile raises for altered bytes: a wrong checksum, a broken stream, an early end, a flag that says encrypted or
 # compressed by an unknown method, an offset outside the file, a name that is not UTF-8.
 _DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
@@ -38,3 +40,13 @@ def read_archive(owner: str, content: bytes, where: str, kind: str) -> dict[str,
             return {name: archive.read(name) for name in archive.namelist()}
     except _DAMAGES as error:
         raise ValueError(f"{owner}: {where} is damaged or cut off ({error}). Copy or download it again.") from error
+
+
+def load_keras(owner: str, file: Path, fix: str) -> Any:
+    """The model in a .keras file, not compiled, with weights as they were written. `fix` says how to get another."""
+    # Keras checks no checksum of the weights: altered bytes would give other outputs and no error.
+    read_archive(owner, file.read_bytes(), str(file), "a .keras file")
+    try:
+        return keras.saving.load_model(file, compile=False)
+    except Exception as error:  # an intact archive of something else: Keras raises many types
+        raise ValueError(f"{owner}: Keras can't load {file} ({type(error).__name__}: {error}). {fix}") from error

@@ -2,13 +2,13 @@
 
 import importlib.resources
 import os
-from pathlib import Path
 
 import keras
 
 from torusae.datasets import _files
 
 _OWNER = "load_digit_classifier"
+_FIX = "Train a classifier with examples/digit_classifier.py."
 
 
 def load_digit_classifier(path: str | os.PathLike[str] | None = None) -> keras.Model:
@@ -41,11 +41,11 @@ def load_digit_classifier(path: str | os.PathLike[str] | None = None) -> keras.M
     """
     if path is None:
         with importlib.resources.as_file(_files.bundled("digit_classifier.keras")) as file:
-            return _load(file)
+            return _files.load_keras(_OWNER, file, _FIX)
     file = _files.existing_file(
         _OWNER, path, "a .keras file", "Leave `path` out to use the classifier that comes with torusae."
     )
-    model = _load(file)
+    model = _files.load_keras(_OWNER, file, _FIX)
     shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if shapes != ((None, 28, 28, 1), (None, 10)):
         raise ValueError(
@@ -59,15 +59,3 @@ def load_digit_classifier(path: str | os.PathLike[str] | None = None) -> keras.M
             f"examples/digit_classifier.py."
         )
     return model
-
-
-def _load(file: Path) -> keras.Model:
-    # Keras checks no checksum of the weights: altered bytes would give other outputs and no error.
-    _files.read_archive(_OWNER, file.read_bytes(), str(file), "a .keras file")
-    try:
-        return keras.saving.load_model(file, compile=False)
-    except Exception as error:  # an intact archive of something else: Keras raises many types
-        raise ValueError(
-            f"{_OWNER}: Keras can't load {file} ({type(error).__name__}: {error}). Train a classifier with "
-            f"examples/digit_classifier.py."
-        ) from error

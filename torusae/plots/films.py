@@ -36,7 +36,7 @@ class Film(keras.callbacks.Callback):
         labels: Array `(num,)`, as in `plot_angles`. Defaults to `None`.
         every: Integer, epochs from one picture to the next. Defaults to `1`.
         frames_per_second: Number. The last picture stays for a second longer. Defaults to `4.0`.
-        max_points: Integer. Of more samples, a random choice of this size is filmed. Defaults to `1000`.
+        max_points: Integer. Of more samples, a random choice of this size is filmed. Defaults to `1024`.
         layer: String, name of the latent layer. Defaults to `None`, the model's only one.
         overwrite: Boolean, whether a file at `path` is replaced. Defaults to `False`.
         **kwargs: Passed to `plot_angles` (`label_kind`, `label_name`, `pairs`).
@@ -68,7 +68,7 @@ class Film(keras.callbacks.Callback):
         labels: Any = None,
         every: int = 1,
         frames_per_second: float = 4.0,
-        max_points: int = 1000,
+        max_points: int = 1024,
         layer: str | None = None,
         overwrite: bool = False,
         **kwargs: Any,
@@ -83,7 +83,7 @@ class Film(keras.callbacks.Callback):
         if not _checks.is_array(x):
             raise TypeError(
                 f"{owner}: `x` must be an array of samples. Received: {type(x).__name__}. Use numpy.asarray(x), or "
-                f"torusae.data.sample_rows(x, 1000) for a stream."
+                f"torusae.data.sample_rows(x, 1024) for a stream."
             )
         if not len(x):
             raise ValueError(f"{owner}: `x` must hold at least one sample. Received: x.shape={tuple(x.shape)}.")

@@ -1,0 +1,240 @@
+"""Exports: a file that is whole or absent, and `docs/export.md`, whose table says what works where."""
+
+import itertools
+import re
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from tiny import samples
+
+import torusae
+from torusae import _export, datasets
+
+BACKEND = keras.backend.backend()
+DOCUMENT = Path(__file__).parents[1] / "docs" / "export.md"
+
+
+class Broken:
+    """A model whose export writes a part and stops."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def export(self, path, **options):
+        Path(path).write_text("half of it")
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "seen", "message"),
+    [
+        (
+            OSError("the disk is full"),
+            RuntimeError,
+            r"can't write format='onnx' on \w+\. Received: OSError: the disk is",
+        ),
+        (ImportError("install onnx"), ImportError, r"Received: ImportError: install onnx docs/export\.md says which"),
+        (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
+    ],
+)
+def test_an_export_that_fails_leaves_nothing(tmp_path, error, seen, message):
+    with pytest.raises(seen, match=message):
+        _export.export("export", Broken(error), tmp_path / "model.onnx", "onnx", False, {})
+    assert not list(tmp_path.iterdir())
+
+
+class Writing:
+    """A model whose export writes some files."""
+
+    def export(self, path, **options):
+        for each in {Path(path), Path(path).with_suffix(".bin" if path.endswith(".xml") else Path(path).suffix)}:
+            each.write_text(f"new {options['format']}")
+
+
+def test_what_is_there_is_replaced_only_on_request(tmp_path):
+    (tmp_path / "model.bin").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"export: there is a file at .*model\.bin.*overwrite=True"):
+        _export.export("export", Writing(), tmp_path / "model.xml", "openvino", False, {})
+    assert (tmp_path / "model.bin").read_text() == "mine"
+    _export.export("export", Writing(), tmp_path / "model.xml", "openvino", True, {})
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+        "model.xml": "new openvino",
+        "model.bin": "new openvino",
+    }
+    (tmp_path / "saved.v1").mkdir()  # a SavedModel is a folder
+    (tmp_path / "saved.v1" / "old").write_text("old")
+    _export.export("export", Writing(), tmp_path / "saved.v1", "tf_saved_model", True, {})
+    assert (tmp_path / "saved.v1").read_text() == "new tf_saved_model"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"format": "onxx"}, ValueError, r"TorusAutoencoder\.export: `format` must be one of .* Did you mean 'onnx'"),
+        ({"format": "onnx"}, ValueError, r"`filepath` must end in \.onnx for format='onnx'"),
+        ({"half": "encode"}, ValueError, "`half` must be one of .* Did you mean 'encoder'"),
+        ({"filepath": 3}, TypeError, "`filepath` must be a path. Received: filepath=3"),
+        ({"filepath": "missing/model"}, FileNotFoundError, "Make it first"),
+    ],
+)
+def test_exports_that_can_not_be_made(plain, tmp_path, monkeypatch, arguments, error, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=message):
+        plain.export(**{"filepath": "model", **arguments})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="the format of torch")
+def test_a_program_of_torch_takes_any_batch(plain, tmp_path):
+    import torch
+
+    plain.export(tmp_path / "half.pt2", "torch", half="encoder", verbose=False)
+    program = torch.export.load(tmp_path / "half.pt2").module()
+    for num in (1, 5):
+        x = samples(num)
+        angles = program(torch.as_tensor(x))["angles"].detach().numpy()
+        np.testing.assert_allclose(angles, plain.angles(x, verbose=0), atol=1e-5)
+
+
+def run_onnx(path):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path))
+    (entry,) = session.get_inputs()
+    return lambda x: session.run(None, {entry.name: x})
+
+
+def run_saved_model(path):
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(path))
+    return lambda x, _loaded=loaded: _loaded.serve(tf.constant(x))
+
+
+def run_openvino(path):
+    import openvino
+
+    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return lambda x: list(compiled(x).values())
+
+
+def run_litert(path):
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:  # TensorFlow brings the same
+        import tensorflow as tf
+
+        Interpreter = tf.lite.Interpreter
+
+    interpreter = Interpreter(str(path))
+
+    def serve(x):
+        (entry,) = interpreter.get_input_details()
+        interpreter.resize_tensor_input(entry["index"], x.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(entry["index"], x)
+        interpreter.invoke()
+        return [interpreter.get_tensor(each["index"]) for each in interpreter.get_output_details()]
+
+    return serve
+
+
+def run_torch(path):
+    import torch
+
+    program = torch.export.load(path).module()
+    return lambda x: keras.tree.map_structure(lambda y: y.detach().numpy(), program(torch.as_tensor(x)))
+
+
+RUNTIMES = {
+    "tf_saved_model": run_saved_model,
+    "onnx": run_onnx,
+    "openvino": run_openvino,
+    "litert": run_litert,
+    "torch": run_torch,
+}
+
+
+NETWORKS = ("dense", "convolutions")
+
+
+def halves(network):
+    """Both halves of a trained table, or of convolutions: the model, the half, its inputs and its outputs."""
+    if network == "dense":
+        x, model = datasets.torus_table(7, 2, noise=0.1, seed=0)[0], datasets.load_model("table2")
+    else:
+        x, model = datasets.load_mnist_subset().x_test[:7], torusae.TorusAutoencoder.from_shape((28, 28, 1), dim=3)
+    points = model.encode(x, verbose=0)
+    yield model, "encoder", x, [points, model.angles(x, verbose=0)]
+    yield model, "decoder", points, [model.decode(points, verbose=0)]
+
+
+def agrees(outputs, expected):
+    """Outputs are the expected ones within 1e-5, in any order; their shapes differ."""
+    outputs = {array.shape: array for array in map(np.asarray, keras.tree.flatten(outputs))}
+    for reference in expected:
+        difference = np.abs(outputs[reference.shape] - reference)
+        if len(expected) == 2 and reference is expected[1]:  # angles
+            difference = np.minimum(difference, 2 * np.pi - difference)
+        assert difference.max() < 1e-5
+
+
+def outcome(format, network, folder):
+    """What the table says of a format on this backend: `works`, `works, one sample at a time`, or an error."""
+    said = "works"
+    for model, half, x, expected in halves(network):
+        path = folder / f"{half}{_export.FORMATS[format]}"
+        try:
+            model.export(path, format, half=half, verbose=False)
+        except (ImportError, RuntimeError) as error:
+            assert not path.exists()
+            assert not list(folder.glob(".*"))
+            return str(error)
+        serve = RUNTIMES[format](path)
+        try:
+            outputs = serve(x)
+        except Exception:  # runtimes have errors of their own for a batch of another size
+            said = "works, one sample at a time"
+            try:
+                rows = [serve(row[None]) for row in x]
+            except Exception as error:
+                return str(error)
+            for row, each in enumerate(rows):
+                agrees(each, [reference[row : row + 1] for reference in expected])
+        else:
+            agrees(outputs, expected)
+    return said
+
+
+def documented(format, network):
+    """The cell of the table, and the sentence of its note if it has one."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    columns = re.search(r"^\| format .*$", text, re.M)[0].split("|")
+    row = re.search(rf"^\| `{format}` \| {network} .*$", text, re.M)[0].split("|")
+    cell = row[[column.strip() for column in columns].index(BACKEND)].strip()
+    note = re.fullmatch(r"no \[(\d)\]", cell)
+    return cell, re.search(rf"^\[{note[1]}\]: .*?`(.*?)`", text, re.M)[1] if note else None
+
+
+@pytest.mark.export
+@pytest.mark.filterwarnings("ignore")  # of the exporters and of the runtimes
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("format", _export.FORMATS)
+def test_the_table_of_formats_is_true(format, network, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = outcome(format, network, tmp_path)
+    cell, error = documented(format, network)
+    if error is None:
+        assert found == cell
+    else:
+        assert error in found
+
+
+def test_the_table_has_every_format_and_backend():
+    for format, network in itertools.product(_export.FORMATS, NETWORKS):
+        cell, error = documented(format, network)
+        assert cell in ("works", "works, one sample at a time") or error

@@ -1,0 +1,42 @@
+"""Small trained autoencoders."""
+
+import importlib.resources
+
+from torusae import _checks
+from torusae.datasets import _files
+from torusae.models import TorusAutoencoder
+
+_NAMES = ("mnist", "table1", "table2", "table3")
+
+
+def load_model(name: str = "mnist") -> TorusAutoencoder:
+    """A small trained `TorusAutoencoder`, for a first look at morphs, films, the explorer or an export.
+
+    | name | samples | circles |
+    |---|---|---|
+    | `"mnist"` | digits `(28, 28, 1)` in [0, 1], trained on those of `load_mnist_subset` | 3 |
+    | `"table1"`, `"table2"`, `"table3"` | first 6000 rows of `torus_table(7000, dim, noise=0.1, seed=0)` | 1, 2, 3 |
+
+    `examples/pretrained.py` trained them, with the default losses and no labels. Each has a `TorusFlow` of its training
+    points, for `sample` and `uniform=True`. To train on, call `compile` first.
+
+    Args:
+        name: One of the names above. Defaults to `"mnist"`.
+
+    Returns:
+        `TorusAutoencoder`, not compiled, on every backend with the same angles up to rounding.
+
+    Raises:
+        ValueError: If there is no model of this name.
+
+    Example:
+
+    >>> import torusae.datasets
+    >>> model = torusae.datasets.load_model("table2")
+    >>> table, truth = torusae.datasets.torus_table(20, dim=2, noise=0.1, seed=0)
+    >>> model.angles(table, verbose=0).shape
+    (20, 2)
+    """
+    _checks.option("load_model", "name", name, _NAMES)
+    with importlib.resources.as_file(_files.bundled(f"{name}.keras")) as file:
+        return _files.load_keras("load_model", file, "Install torusae again, or train one with examples/pretrained.py.")
