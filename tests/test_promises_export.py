@@ -170,7 +170,7 @@ def test_an_exported_model_is_the_model_and_holds_no_loss(named, tmp_path):
 
 @pytest.mark.export
 def test_a_model_exported_elsewhere_is_the_model(named, tmp_path):
-    """ONNX; on JAX a SavedModel of TensorFlow, since jax2onnx does not know the present JAX."""
+    """ONNX; on JAX a SavedModel of TensorFlow, since onnxruntime refuses the pooling of jax2onnx."""
     assert_exported(named, as_saved_model if BACKEND == "jax" else as_onnx, tmp_path)
 
 

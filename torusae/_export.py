@@ -35,9 +35,8 @@ def export(owner: str, model: keras.Model, path: Any, format: str, overwrite: bo
         )
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         try:
-            model.export(
-                str(Path(folder, target.name)), format=format, **{**_backend.export_options(format), **options}
-            )
+            options = {**_backend.export_options(format), **options}
+            model.export(str(Path(folder, target.name)), format=format, **options)
         except Exception as error:  # exporters raise many types, whose messages name their own parts alone
             kind = ImportError if isinstance(error, ImportError) else RuntimeError
             raise kind(

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from torusae import _checks, _export
+from torusae import _backend, _checks, _export
 from torusae._start import start_of_fit
 from torusae._training import RAW, SampleModel
 from torusae.layers import Latent, Read
@@ -118,7 +118,7 @@ class Halves(SampleModel):
             model = _called(keras.Model(inputs, outputs))
         else:
             model = self.encoding_model if half == "encoder" else self.decoding_model
-        return _export.export(owner, model, filepath, format, overwrite, options)
+        return _export.export(owner, _backend.exportable(model, format), filepath, format, overwrite, options)
 
 
 def _called(model: keras.Model) -> keras.Model:
