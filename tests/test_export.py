@@ -196,6 +196,9 @@ def outcome(format, network, folder):
         serve = RUNTIMES[format](path)
         try:
             outputs = serve(x)
+            shapes = [np.shape(each) for each in keras.tree.flatten(outputs)]
+            if sorted(shapes) != sorted(reference.shape for reference in expected):
+                raise ValueError(f"The runtime returned arrays of shapes {shapes}.")
         except Exception:  # runtimes have errors of their own for a batch of another size
             said = "works, one sample at a time"
             try:
