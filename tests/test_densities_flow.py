@@ -209,6 +209,26 @@ def model():
     return model
 
 
+def test_an_interrupted_fit_leaves_the_best_map_so_far(monkeypatch):
+    def stop(*arguments, **options):
+        raise KeyboardInterrupt
+
+    model, flow = tiny_model(), densities.TorusFlow(seed=0, verbose=True)
+    with monkeypatch.context() as patched:
+        patched.setattr("keras.utils.Progbar.update", stop)  # after the first epoch
+        with pytest.raises(KeyboardInterrupt):
+            model.fit_density(data(), flow, verbose=0)
+    assert model.density is flow
+    points = model.encode(data(), verbose=0)
+    assert flow.log_likelihood(points) > -2 * np.log(2 * np.pi)  # uniform angles, where a fit starts
+    before = flow.state()
+    monkeypatch.setattr("keras.Model.fit", stop)
+    with pytest.raises(KeyboardInterrupt):
+        flow.fit(points)  # stopped in its first epoch: the earlier fit stays
+    for name, array in before.items():
+        np.testing.assert_array_equal(flow.state()[name], array)
+
+
 def test_a_model_file_holds_the_flow(model, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")

@@ -96,7 +96,8 @@ class Codec(Fitted):
         """Fits a density to the points of samples, for `sample`, and returns it. It is saved with the weights.
 
         Samples of the prior look like data only where the data fill the space. A `"flow"` also makes angles uniform,
-        `angles(x, uniform=True)` and `morph(..., uniform=True)`. After further training, fit again.
+        `angles(x, uniform=True)` and `morph(..., uniform=True)`. After further training, fit again. Ctrl-C while a flow
+        is fitted leaves the model with the best map so far.
 
         Args:
             x: Samples, best the training data.
@@ -123,7 +124,13 @@ class Codec(Fitted):
                 f"{owner}: `density` must be one of {list(named)}, or an object with `fit` and `sample`. "
                 f"Received: density={density!r}."
             )
-        density.fit(self.encode(x, batch_size, verbose))
+        points = self.encode(x, batch_size, verbose)
+        try:
+            density.fit(points)
+        except KeyboardInterrupt:
+            if getattr(density, "is_fitted", False):
+                self.density = density
+            raise
         self.density = density
         return density
 

@@ -40,7 +40,8 @@ class TorusFlow(TorusDensity):
 
     Formula: `log p(Φ) = Σ_c log f_c'(Φ_c | Φ_1 … Φ_{c-1}) - dim log 2π`. Adam maximises it over nine tenths of the
     points. The other tenth, at least 500 points where these are at most a quarter, is held out: the weights with the
-    largest likelihood of it are kept, and the fit goes back to them, with a smaller rate, when it has overfitted.
+    largest likelihood of it are kept, and the fit goes back to them, with a smaller rate, when it has overfitted. They
+    are kept after Ctrl-C too.
 
     A sample has the radii of the fitted point whose angles are nearest. The fit runs on the backend in float32; all
     other methods are NumPy in float64.
@@ -142,31 +143,41 @@ class TorusFlow(TorusDensity):
         optimizer.exclude_from_weight_decay(var_names=["bias"])
         network.compile(optimizer)
         progress = keras.utils.Progbar(self.epochs, stateful_metrics=["held_out"], unit_name="epoch")
-        best, self._arrays, failures, backoff = -math.inf, None, 0, 1.0
-        for epoch in range(-1, self.epochs):
-            if epoch >= 0:  # the start, the uniform density, is measured too
-                rate = first_rate * backoff * math.cos(math.pi * epoch / self.epochs / 2) ** 2
-                optimizer.learning_rate = rate
-                orders = [rng.permutation(len(seen)) for _ in range(-(-rows // len(seen)))]
-                # In this order and without a last smaller batch: Keras shuffles by the global seed.
-                chosen = seen[np.concatenate(orders)[:rows]].astype("float32")
-                network.fit(chosen, batch_size=batch, shuffle=False, verbose=0)
-            arrays = [array.astype("float64") for array in network.get_weights()]
-            score = float(np.mean(np.concatenate([_log_density(block, arrays) for block in _blocks(held)])))
-            if self.verbose and epoch >= 0:
-                progress.update(epoch + 1, [("held_out", score)])
-            if score > best:
-                best, self._arrays, failures = score, arrays, 0
-                continue
-            failures += 1
-            if failures == _PATIENCE:
-                network.set_weights(self._arrays)
-                failures, backoff = 0, backoff * _BACKOFF
-                if backoff < _LEAST_BACKOFF:
-                    break
-        for name, array in zip(_WEIGHTS, self._arrays, strict=True):
+        best, best_arrays, best_epoch, failures, backoff = -math.inf, network.get_weights(), -1, 0, 1.0
+        try:
+            for epoch in range(-1, self.epochs):
+                if epoch >= 0:  # the start, the uniform density, is measured too
+                    rate = first_rate * backoff * math.cos(math.pi * epoch / self.epochs / 2) ** 2
+                    optimizer.learning_rate = rate
+                    orders = [rng.permutation(len(seen)) for _ in range(-(-rows // len(seen)))]
+                    # In this order and without a last smaller batch: Keras shuffles by the global seed.
+                    chosen = seen[np.concatenate(orders)[:rows]].astype("float32")
+                    network.fit(chosen, batch_size=batch, shuffle=False, verbose=0)
+                arrays = [array.astype("float64") for array in network.get_weights()]
+                score = float(np.mean(np.concatenate([_log_density(block, arrays) for block in _blocks(held)])))
+                if score > best:
+                    best, best_arrays, best_epoch, failures = score, arrays, epoch, 0
+                else:
+                    failures += 1
+                if self.verbose and epoch >= 0:
+                    progress.update(epoch + 1, [("held_out", score)])
+                if failures == _PATIENCE:
+                    network.set_weights(best_arrays)
+                    failures, backoff = 0, backoff * _BACKOFF
+                    if backoff < _LEAST_BACKOFF:
+                        break
+        except KeyboardInterrupt:
+            if best_epoch >= 0:  # else an earlier fit stays
+                self._keep(best_arrays, best, points)
+                self.is_fitted = True
+            raise
+        self._keep(best_arrays, best, points)
+
+    def _keep(self, arrays: list[np.ndarray], held_out: float, points: np.ndarray) -> None:
+        """Sets what a fit found."""
+        self._arrays, self.held_out = arrays, held_out
+        for name, array in zip(_WEIGHTS, arrays, strict=True):
             setattr(self, name, array)
-        self.held_out = best
         super()._fit(points)
 
     def _prepare(self):
