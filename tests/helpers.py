@@ -19,6 +19,11 @@ def to_numpy(tensor):
     return np.asarray(keras.ops.convert_to_numpy(tensor))
 
 
+def keras_is_before(*version):
+    """Whether Keras is older than a version, such as 3, 15."""
+    return tuple(map(int, keras.__version__.split(".")[:2])) < version
+
+
 def exact_angles(rng, num, dim):
     """Uniform angles that float32 holds exactly, so that tensors and float64 loops see the same numbers."""
     return rng.uniform(-np.pi, np.pi, (num, dim)).astype("float32")
