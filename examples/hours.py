@@ -5,7 +5,7 @@
     KERAS_BACKEND=jax python examples/hours.py --seeds 0 1 2 3 4    # the first tables of docs/comparison.md
 
 The data are files that the package `pvlib` ships (BSD 3-Clause licence): typical meteorological years, TMY3 of the
-National Renewable Energy Laboratory (Wilcox & Marion 2008), 8760 hours at Greensboro (36° N) and at Sand Point (55° N).
+National Renewable Energy Laboratory (Wilcox & Marion 2008), 8760 hours at Greensboro (36° N) and Sand Point (55° N).
 Such a year is made of measured months of different years. Radiation is no measurement: models compute it, so it knows the
 sun. `--no-sun` leaves it out. At Sand Point a part of the other values is estimated too, and the pressure all the year.
 
