@@ -2,19 +2,19 @@
 
     pip install pvlib scikit-learn ripser matplotlib
     KERAS_BACKEND=jax python examples/hours.py                      # one to three minutes on one core
-    KERAS_BACKEND=jax python examples/hours.py --seeds 0 1 2 3 4    # the first tables of docs/comparison.md
+    KERAS_BACKEND=jax python examples/hours.py --seeds 0 1 2 3 4    # as in docs/comparison.md
 
 The data are files that the package `pvlib` ships (BSD 3-Clause licence): typical meteorological years, TMY3 of the
-National Renewable Energy Laboratory (Wilcox & Marion 2008), 8760 hours at Greensboro (36° N) and Sand Point (55° N).
-Such a year is made of measured months of different years. Radiation is no measurement: models compute it, so it knows the
-sun. `--no-sun` leaves it out. At Sand Point a part of the other values is estimated too, and the pressure all the year.
+National Renewable Energy Laboratory (Wilcox & Marion 2008), 8760 hours at Greensboro (36° N) and at Sand Point (55° N).
+Such a year is made of measured months of different years. Radiation is no measurement: models compute it, so it knows
+the sun; `--no-sun` leaves it out. At Sand Point a third of the temperatures is filled in, and all of the pressure.
 
-**Angles.** A sample is the last `--days` days: the mean day, 24 hours, and the daily means of each column. Its time is the
-end. A `TorusAutoencoder` on `T2 x R4` learns hour and season from relative angles: 5 % of the year's hours have a known
-time, of which only differences count. Every fifth block of days is held out, and no window of training shares an hour with
-it. Scores are `|mean exp(i (θ - φ))|` of the windows within held-out blocks: an offset is free, 1 is perfect. Each seed
-holds out other blocks, so five seeds hold out every block once. `unsupervised` is the same model without known times,
-after `align`.
+**Angles.** A sample is the last `--days` days: the mean day, 24 hours, and the daily means of each column. Its time is
+its end. A `TorusAutoencoder` on `T2 x R4` learns hour and season from relative angles: 5 % of the year's hours have a
+known time, of which only differences count. Every fifth block of days is held out, and no window of training shares an
+hour with it. Scores are `|mean exp(i (θ - φ))|` of the windows within held-out blocks: an offset is free, 1 is perfect.
+Each seed holds out other blocks, so five seeds hold out every block once. `unsupervised` is the same model without
+known times, after `align`.
 
 **Forecast.** A plain Keras model reads the last 24 hours and the time, and says the temperature 6 hours later. The
 networks differ only in how they read the time. The table has mean absolute errors in °C on days held out.
@@ -34,15 +34,17 @@ from keras import layers
 import torusae
 
 PLACES = {"Greensboro": "723170TYA.CSV", "Sand Point": "703165TY.csv"}
+RADIATION = ("ghi", "dni", "dhi")  # global, direct, diffuse; a forecast reads the first
 DAY, YEAR = 24, 8760  # hours
 FOLDS = 5
 KNOWN = 0.05  # the share of the year's hours with a known time
 AHEAD = 6  # hours, of the forecast
 TASKS = ("angles", "unsupervised", "forecast")
 BATCH, LEARNING_RATE = 256, 4e-3
+WEIGHT, NOISE, DECAY = 4.0, 0.5, 4.0  # of the angles' training
 
 
-def load(place: str, sun: bool = True) -> np.ndarray:
+def load(place: str, radiation: tuple[str, ...]) -> np.ndarray:
     """The weather, `(8760, columns)`: temperature, dew point, pressure, clouds, wind, radiation. Row 0 ends at 1:00."""
     import pvlib
 
@@ -51,7 +53,7 @@ def load(place: str, sun: bool = True) -> np.ndarray:
     direction, speed = (table[name].to_numpy(float) for name in ("wind_direction", "wind_speed"))
     columns = [table[name].to_numpy(float) for name in ("temp_air", "temp_dew", "pressure", "TotCld (tenths)")]
     columns += [speed * np.cos(np.radians(direction)), speed * np.sin(np.radians(direction))]
-    columns += [table["ghi"].to_numpy(float)] if sun else []
+    columns += [table[name].to_numpy(float) for name in radiation]
     return np.stack(columns, axis=1)
 
 
@@ -115,19 +117,27 @@ def learn_angles(
     latent = torusae.Latent("T2 x R4")
     # Few known times and much noise: noise and a strong decay of the weights keep the encoder from learning by heart.
     encoder = torusae.networks.dense_encoder(x.shape[1:], (128, 64))
-    encoder = keras.Sequential([keras.Input(x.shape[1:]), layers.GaussianNoise(0.5), encoder])
+    encoder = keras.Sequential([keras.Input(x.shape[1:]), layers.GaussianNoise(NOISE), encoder])
     decoder = torusae.networks.dense_decoder(x.shape[1:], latent.space.code_size, (64, 128))
     model = torusae.TorusAutoencoder(encoder, decoder, latent, density=None)
     supervision = {
-        "hour": torusae.supervision.Relative(circle=0, period=DAY),
-        "season": torusae.supervision.Relative(circle=1, period=YEAR),
+        "hour": torusae.supervision.Relative(circle=0, period=DAY, weight=WEIGHT),
+        "season": torusae.supervision.Relative(circle=1, period=YEAR, weight=WEIGHT),
     }
-    model.compile(optimizer(len(train), epochs, 4.0), "mse", supervision=supervision if supervised else None)
+    model.compile(optimizer(len(train), epochs, DECAY), "mse", supervision=supervision if supervised else None)
     model.fit(x[train], {"hour": times, "season": times} if supervised else None, BATCH, epochs, verbose=0)
     angles = model.angles(x[test], verbose=0)
     if not supervised:
         angles = torusae.align(angles, 2 * np.pi * hours[test, None] / [DAY, YEAR])(angles)
-    return {"model": model, "angles": angles, "hours": hours[test], "temperature": features[:, DAY - 1]}
+    # The last hour of the mean day of the first column, the temperature.
+    temperature, rows = features[:, DAY - 1], features[train, DAY - 1]
+    return {
+        "model": model,
+        "angles": angles,
+        "hours": hours[test],
+        "temperature": temperature,
+        "scale": (rows.mean(), rows.std()),
+    }
 
 
 def hour_columns(hours: np.ndarray) -> np.ndarray:
@@ -242,16 +252,14 @@ def draw(run: dict[str, Any], place: str, file: Path) -> None:
         colours = run["hours"] % YEAR if column == 0 else run["hours"] % DAY
         panel.scatter(true, found, c=colours, cmap="twilight", s=9)
         panel.set(title=f"held-out days: score {abs(mean):.3f}", xlabel=f"true {name}", ylabel=f"learned {name}")
-    hours = np.arange(YEAR)
     true = np.full(YEAR, np.nan)
     true[YEAR - len(run["temperature"]) :] = run["temperature"]
-    points = np.zeros((YEAR, run["model"].latent.space.point_size), "float32")
-    angles = (2 * np.pi * (hours[:, None] + 1) / [DAY, YEAR] + shifts).astype("float32")
-    points = keras.ops.convert_to_numpy(
-        run["model"].latent.space.at_angles(points, keras.ops.convert_to_tensor(angles))
-    )
-    decoded = run["model"].decode(points, verbose=0)[:, DAY - 1]
-    decoded = decoded * run["temperature"].std() + run["temperature"].mean()
+    space = run["model"].latent.space
+    angles = (2 * np.pi * (np.arange(YEAR)[:, None] + 1) / [DAY, YEAR] + shifts).astype("float32")
+    points = space.at_angles(keras.ops.zeros((YEAR, space.point_size)), keras.ops.convert_to_tensor(angles))
+    decoded = run["model"].decode(keras.ops.convert_to_numpy(points), verbose=0)[:, DAY - 1]
+    mean, deviation = run["scale"]
+    decoded = mean + deviation * decoded
     for panel, values, name in zip(axes[1], (true, decoded), ("measured", "decoded from two angles"), strict=True):
         image = panel.imshow(
             values.reshape(-1, DAY).T,
@@ -294,12 +302,13 @@ def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     args.output.mkdir(parents=True, exist_ok=True)
     rows = []
     for place in args.places:
-        weather, drawn = load(place, not args.no_sun), False
+        radiation, drawn = () if args.no_sun else RADIATION, False
+        weather = load(place, radiation)
         for seed in args.seeds:
             for task in args.tasks:
                 begin = time.time()
                 if task == "forecast":
-                    results = forecast(weather, seed)
+                    results = forecast(load(place, radiation[:1]), seed)
                 else:
                     run = learn_angles(weather, args.days, seed, supervised=task == "angles")
                     results = {

@@ -180,6 +180,7 @@ def test_recipes_are_drawn_by_their_seed_and_fit_their_data():
     assert all(recipe["loss"] != "binary_crossentropy" for recipe in tables)
 
 
+<<<<<<< HEAD
 @pytest.fixture
 def moons():
     """examples/moons.py as a module."""
@@ -336,3 +337,45 @@ def test_compression_goes_on_where_it_stopped_and_draws(tmp_path):
     assert {row["system"] for row in rows} == set(script.SYSTEMS)
     assert all(row["entropy"] <= row["bits"] < 9 and row["MSE"] < 0.08 for row in rows)
     assert (tmp_path / "new" / "curve.png").stat().st_size > 10_000
+=======
+def test_held_out_days_share_no_hour_with_the_windows_of_training():
+    hours = example("hours")
+    held_out = hours.held_out_hours(40 * 24, 3 * 24, fold=7)
+    assert held_out.reshape(-1, 24)[:12].any(axis=1).nonzero()[0].tolist() == [6, 7, 8]  # the third block of five
+    train, test = hours.windows(held_out, 48)
+    assert all(not held_out[first : first + 48].any() for first in train)
+    assert all(held_out[first : first + 48].all() for first in test)
+    inside, outside = held_out.sum() // (3 * 24) * 25, 40 * 24 - 47
+    assert len(test) == inside
+    assert len(train) < outside - inside
+    every = [hours.held_out_hours(960, 72, fold) for fold in range(5)]
+    np.testing.assert_array_equal(np.sum(every, axis=0), 1)  # each hour is held out once
+
+
+def test_windows_of_weather_become_a_mean_day_and_daily_means():
+    weather = np.random.default_rng(0).normal(size=(100, 2))
+    found = example("hours").mean_days(weather, 3)
+    assert found.shape == (29, 2 * (24 + 3))
+    days = weather[5 : 5 + 72, 1].reshape(3, 24)
+    np.testing.assert_allclose(found[5, 24:48], days.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(found[5, 51:], days.mean(axis=1), atol=1e-12)
+
+
+def test_columns_of_the_time_have_its_periods():
+    hours = example("hours")
+    times = np.array([1.0, 24.0, 25.0, 8760.0])
+    assert hours.cell_columns(times, 12).tolist() == [[0, 0], [23, 0], [0, 0], [23, 11]]
+    splines = hours.spline_columns(np.array([3.0, 3.0 + 8760, 12.0]))
+    np.testing.assert_allclose(splines[0], splines[1], atol=1e-5)  # 8760 hours are whole days too
+    np.testing.assert_allclose(splines.sum(axis=1), 2, atol=1e-5)  # each set of splines adds up to 1
+    assert splines.shape == (3, 16)
+    assert not np.allclose(splines[0], splines[2], atol=0.1)
+
+
+def test_the_score_of_angles_ignores_an_offset_and_sees_noise():
+    hours = example("hours")
+    times = np.arange(240.0)
+    assert abs(hours.offset(2 * np.pi * times / 24 + 1.0, times, 24)) == pytest.approx(1)
+    assert np.angle(hours.offset(2 * np.pi * times / 24 + 1.0, times, 24)) == pytest.approx(1)
+    assert abs(hours.offset(-2 * np.pi * times / 24, times, 24)) == pytest.approx(0, abs=1e-12)  # the wrong direction
+>>>>>>> hours
