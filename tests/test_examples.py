@@ -180,7 +180,6 @@ def test_recipes_are_drawn_by_their_seed_and_fit_their_data():
     assert all(recipe["loss"] != "binary_crossentropy" for recipe in tables)
 
 
-<<<<<<< HEAD
 @pytest.fixture
 def moons():
     """examples/moons.py as a module."""
@@ -337,7 +336,8 @@ def test_compression_goes_on_where_it_stopped_and_draws(tmp_path):
     assert {row["system"] for row in rows} == set(script.SYSTEMS)
     assert all(row["entropy"] <= row["bits"] < 9 and row["MSE"] < 0.08 for row in rows)
     assert (tmp_path / "new" / "curve.png").stat().st_size > 10_000
-=======
+
+
 def test_held_out_days_share_no_hour_with_the_windows_of_training():
     hours = example("hours")
     held_out = hours.held_out_hours(40 * 24, 3 * 24, fold=7)
@@ -378,4 +378,3 @@ def test_the_score_of_angles_ignores_an_offset_and_sees_noise():
     assert abs(hours.offset(2 * np.pi * times / 24 + 1.0, times, 24)) == pytest.approx(1)
     assert np.angle(hours.offset(2 * np.pi * times / 24 + 1.0, times, 24)) == pytest.approx(1)
     assert abs(hours.offset(-2 * np.pi * times / 24, times, 24)) == pytest.approx(0, abs=1e-12)  # the wrong direction
->>>>>>> hours
