@@ -185,8 +185,9 @@ def straight_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
 
     Example:
 
+    >>> import keras
     >>> from torusae.morph import straight_path
-    >>> straight_path([1.0, 0.0], [0.0, 1.0], [0.0, 0.5, 1.0]).tolist()
+    >>> keras.ops.convert_to_numpy(straight_path([1.0, 0.0], [0.0, 1.0], [0.0, 0.5, 1.0])).tolist()
     [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
     """
     start, end, t = _ends("straight_path", start, end, shares)
