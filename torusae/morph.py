@@ -20,6 +20,7 @@ from torusae.angles import to_cartesian, to_polar
 
 _MAX_PATHS = 1 << 20  # more windings than this are a mistake (3 to the power of 13), not a picture
 _NO_ARC = 1e-4  # below this sine of the angle between two vectors, float32 holds no direction of their arc
+_LEAST_TAIL = 1e-300
 _LARGEST_NORMAL = 30.0  # whose probability in the tail float64 still holds
 
 
@@ -279,5 +280,5 @@ def _cauchy(normal: np.ndarray) -> np.ndarray:
 
 def _normal(cauchy: np.ndarray) -> np.ndarray:
     """The inverse of `_cauchy`."""
-    tails = np.arctan2(1.0, np.abs(cauchy)) / np.pi  # of one side
+    tails = np.maximum(np.arctan2(1.0, np.abs(cauchy)) / np.pi, _LEAST_TAIL)  # of one side
     return -np.sign(cauchy) * np.vectorize(NormalDist().inv_cdf, otypes=["float64"])(tails)

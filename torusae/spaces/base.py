@@ -295,8 +295,8 @@ class Space(metaclass=_Contract):
         Only spaces whose symmetries take every point to every other have analogies.
         """
         raise ValueError(
-            f"{self!r} has no analogies: no symmetry of it takes each point to each other one. Received: a request for "
-            f"an analogy. Give the differences to space.act, or use a torus, Gaussian space, sphere or SO3()."
+            f"{type(self).__name__}.analogy: {self!r} has no analogies: no symmetry of it takes each point to each "
+            f"other one. Give the differences to space.act, or use a torus, Gaussian space, sphere or SO3()."
         )
 
     def statistics(self, points: np.ndarray) -> dict[str, Statistic]:

@@ -153,7 +153,7 @@ class Torus(Space):
     def act(self, point, action):
         """Points turned by angles, radians, `(dim,)` or `(batch, dim)`. Radii stay."""
         radii, angles = to_polar(point)
-        return to_cartesian(radii, angles + action)
+        return to_cartesian(radii, angles + ops.convert_to_tensor(action, dtype=angles.dtype))
 
     def analogy(self, a, b, c):
         """`z_d = z_c z_b / z_a` with `z = x + iy` of each circle: angles add, `φ_c + (φ_b - φ_a)`, and radii multiply.
