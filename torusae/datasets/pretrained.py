@@ -12,10 +12,9 @@ _NAMES = ("mnist", "table1", "table2", "table3")
 def load_model(name: str = "mnist") -> TorusAutoencoder:
     """A small trained `TorusAutoencoder`, for a first look at morphs, films, the explorer or an export.
 
-    | name | samples | circles |
-    |---|---|---|
-    | `"mnist"` | digits `(28, 28, 1)` in [0, 1], trained on those of `load_mnist_subset` | 3 |
-    | `"table1"`, `"table2"`, `"table3"` | first 6000 rows of `torus_table(7000, dim, noise=0.1, seed=0)` | 1, 2, 3 |
+    - `"mnist"`: three circles, digits `(28, 28, 1)` in [0, 1], trained on those of `load_mnist_subset`.
+    - `"table1"`, `"table2"`, `"table3"`: one to three circles, trained on the first 6000 rows of
+      `torus_table(7000, dim, noise=0.1, seed=0)`.
 
     `examples/pretrained.py` trained them, with the default losses and no labels. Each has a `TorusFlow` of its training
     points, for `sample` and `uniform=True`. To train on, call `compile` first.
