@@ -298,7 +298,7 @@ def test_hue_and_rotation_writes_a_table_and_figures(tmp_path):
     [("rotation", [], ["both", "relative", "self"]), ("shift", ["--seeds", "1"], ["shift-1"])],
 )
 def test_supervised_circles_follow_rotations_and_shifts(name, options, figures, tmp_path):
-    rows = example(name).main(["--samples", "600", "--steps", "70", "--output", str(tmp_path), *options])
+    rows = example(name).main(["--samples", "600", "--steps", "120", "--output", str(tmp_path), *options])
     assert sorted(path.stem for path in tmp_path.glob("*.png")) == figures
     assert [json.loads(line) for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()] == rows
     for row in rows:

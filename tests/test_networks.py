@@ -125,6 +125,7 @@ def test_networks_for_a_shape(shape, first, last):
         (lambda: networks.conv_decoder((28, 28, 1), 6.0), TypeError, r"`code_size` must be an integer.*6\.0"),
         (lambda: networks.dense_decoder((5, 0), 2), ValueError, r"`output_shape\[1\]` must be at least 1"),
         (lambda: networks.dense_decoder((5,), -2), ValueError, r"`code_size` must be at least 1.*-2"),
+        (lambda: torusae.networks.conv_decoder((8, 8, 1), 2, ()), ValueError, "one integer or more"),
     ],
 )
 def test_wrong_arguments_of_networks(call, error, message):

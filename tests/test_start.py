@@ -155,7 +155,7 @@ def test_known_angles_and_angles_to_spare():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_start_of_a_klein_bottle_goes_once_around_its_angle(seed):
-    # Without the start, no seed of six had the right windings. The start sets the angle; what crosses it mostly follows.
+    # Without the start, no seed of six had the right windings. The start sets the angle alone.
     space, rng = torusae.spaces.KleinBottle(), np.random.default_rng(seed)
     matrix = rng.normal(size=(5, 30))
 

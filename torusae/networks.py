@@ -128,6 +128,10 @@ def conv_decoder(
     """
     height, width, channels = _image_axes("conv_decoder", "output_shape", output_shape)
     filters = _checks.positive_ints("conv_decoder", "filters", filters)
+    if not filters:
+        raise ValueError(
+            "conv_decoder: `filters` must hold one integer or more. Received: filters=(). Use (64, 64, 32)."
+        )
     code_size = _checks.positive_int("conv_decoder", "code_size", code_size)
     heights, widths = _pooled_sizes(height, len(filters)), _pooled_sizes(width, len(filters))
     start = (heights[-1], widths[-1], filters[0])
