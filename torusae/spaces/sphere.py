@@ -109,7 +109,7 @@ class Sphere(Space):
         It is half a turn about a and then half a turn about the middle of a and b: each keeps its axis and turns all
         other directions over.
         """
-        a, b, c = rows_of_points(self, "analogy", a=a, b=b, c=c)
+        a, b, c = map(unit, rows_of_points(self, "analogy", a=a, b=b, c=c))
         middle = ops.cast(self.shortest(a, b, np.full(len(a), 0.5)), a.dtype)
         for axis in (a, middle):
             c = 2.0 * ops.sum(axis * c, axis=-1, keepdims=True) * axis - c
