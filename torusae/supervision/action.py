@@ -9,7 +9,6 @@ from keras import ops
 
 from torusae import _checks
 from torusae._checks import Tensor
-from torusae.angles import to_radians
 from torusae.spaces import Space
 from torusae.supervision.base import Supervision, columns_of, compare_points
 
@@ -81,16 +80,9 @@ class Action(Supervision):
         if self.others > 1:
             raise ValueError(f"Action: `others` must lie between 0 and 1. Received: others={others}.")
 
-    def num_columns(self, space):
-        return space.action_size if self.circles is None else len(self.circles)
-
     def check_space(self, owner, space):
         super().check_space(owner, space)
         self.turns = None if self.circles is None else _turns(owner, space, self.circles)
-        if self.circles is None and not space.action_size:
-            raise ValueError(
-                f"{owner}: circle=None needs a space with symmetries. Received: {space!r}, whose `action_size` is 0."
-            )
 
     def draw(self, num: Tensor | int, columns: int, seed: keras.random.SeedGenerator) -> Tensor:
         """Random amounts, `(num, columns)`."""
@@ -114,7 +106,7 @@ class Action(Supervision):
             losses, errors = compare_points(space, target, other), space.distance(target, other)
             return losses, errors, ops.ones_like(losses)
         turned = columns_of(space, other, self.circles) - columns_of(space, point, self.circles)
-        losses, errors = self.compare_angles(to_radians(amounts, self.period or 2 * math.pi), turned)
+        losses, errors = self.compare_angles(amounts, turned)
         if self.others:
             target = space.act(point, ops.matmul(action, ops.convert_to_tensor(self.turns)))
             whole = compare_points(space, target, other)

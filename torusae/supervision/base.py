@@ -9,7 +9,7 @@ from keras import ops
 
 from torusae import _checks
 from torusae._checks import Tensor
-from torusae.angles import angle_difference
+from torusae.angles import angle_difference, to_radians
 from torusae.losses.angular import angular_loss
 from torusae.spaces import Space
 
@@ -66,8 +66,13 @@ class Supervision:
         return 1.0 if self.period is None else self.period / _TURN
 
     def check_space(self, owner: str, space: Space) -> None:
-        """Raises if the space has no such circle."""
+        """Raises if the space has no such circle, or for whole points nothing that numbers could say."""
         if self.circles is None:
+            if not self.num_columns(space):
+                raise ValueError(
+                    f"{owner}: circle=None needs a space with symmetries. Received: {space!r}, whose `action_size` is "
+                    f"0. Name a circle."
+                )
             return
         if max(self.circles) >= space.num_angles:
             has = f"the angles 0 to {space.num_angles - 1}" if space.num_angles else "no angles"
@@ -77,8 +82,8 @@ class Supervision:
             )
 
     def num_columns(self, space: Space) -> int:
-        """How many numbers a sample or a pair has."""
-        raise NotImplementedError
+        """How many numbers a sample or a pair has: one for each circle, or those of an action of the space."""
+        return space.action_size if self.circles is None else len(self.circles)
 
     def check_data(self, owner: str, name: str, values: Any, x: np.ndarray, space: Space) -> None:
         """Checks, on the host, what `fit` was given under this supervision's name."""
@@ -95,8 +100,9 @@ class Supervision:
         known = ops.logical_not(ops.any(ops.isnan(values), axis=-1))
         return ops.where(known[:, None], values, 0.0), ops.cast(known, "float32")
 
-    def compare_angles(self, targets: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
-        """`1 - cos` of the errors and their mean sizes in the unit of the numbers, `(batch,)`; arguments in radians."""
+    def compare_angles(self, numbers: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
+        """`1 - cos` of the errors and their mean sizes in the unit of the numbers, `(batch,)`; angles in radians."""
+        targets = to_radians(numbers, _TURN if self.period is None else self.period)
         errors = self.to_unit * ops.mean(ops.abs(angle_difference(targets, angles)), axis=-1)
         return angular_loss(targets, angles), errors
 

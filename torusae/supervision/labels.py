@@ -1,11 +1,8 @@
 """Supervision by numbers that come with the data: differences of pairs and groups, and true values of samples."""
 
-import math
-
 import keras
 from keras import ops
 
-from torusae.angles import to_radians
 from torusae.supervision._pairs import pairs_of
 from torusae.supervision.base import (
     Supervision,
@@ -51,17 +48,6 @@ class Relative(Supervision):
     True
     """
 
-    def num_columns(self, space):
-        return space.action_size if self.circles is None else len(self.circles)
-
-    def check_space(self, owner, space):
-        super().check_space(owner, space)
-        if self.circles is None and not space.action_size:
-            raise ValueError(
-                f"{owner}: circle=None needs a space with symmetries. Received: {space!r}, whose `action_size` is 0. "
-                f"Name a circle."
-            )
-
     def check_data(self, owner, name, values, x, space):
         pairs_of(self, owner, name, values, x, space)
 
@@ -82,7 +68,7 @@ class Relative(Supervision):
             losses, errors = compare_points(space, moved, b), space.distance(moved, b)
         else:
             turned = columns_of(space, b, self.circles) - columns_of(space, a, self.circles)
-            losses, errors = self.compare_angles(to_radians(differences, self.period or 2 * math.pi), turned)
+            losses, errors = self.compare_angles(differences, turned)
         return losses, errors, mask
 
 
@@ -127,5 +113,4 @@ class Anchor(Supervision):
             # Without a value a sample is compared with itself: zeros are no point of most spaces.
             values = ops.where(mask[:, None] > 0, values, ops.stop_gradient(point))
             return compare_points(space, values, point), space.distance(values, point), mask
-        radians = to_radians(values, self.period or 2 * math.pi)
-        return *self.compare_angles(radians, columns_of(space, point, self.circles)), mask
+        return *self.compare_angles(values, columns_of(space, point, self.circles)), mask
