@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from torusae import _backend, _checks
+from torusae import _backend, _checks, _output
 
 # The formats that Keras knows, and what the name of their file must end in. A SavedModel is a folder.
 FORMATS = {"tf_saved_model": "", "onnx": ".onnx", "openvino": ".xml", "litert": ".tflite", "torch": ".pt2"}
@@ -18,21 +18,13 @@ _BESIDE = {".xml": (".bin",)}  # OpenVINO writes its weights into a second file
 def export(owner: str, model: keras.Model, path: Any, format: str, overwrite: bool, options: dict[str, Any]) -> Path:
     """Writes a model in a format of Keras, and returns the path."""
     _checks.option(owner, "format", format, FORMATS)
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"{owner}: `filepath` must be a path. Received: filepath={path!r}.")
-    target, ending = Path(path).expanduser(), FORMATS[format]
+    target, ending = _output.as_path(owner, "filepath", path), FORMATS[format]
     if ending and target.suffix != ending:
         raise ValueError(
             f"{owner}: `filepath` must end in {ending} for format={format!r}. Received: filepath={path!r}."
         )
     written = [target, *(target.with_suffix(each) for each in _BESIDE.get(ending, ()))]
-    found = [each for each in written if each.exists()]
-    if found and not overwrite:
-        raise FileExistsError(f"{owner}: there is a file at {found[0]}. Give another path, or overwrite=True.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"{owner}: the folder of `filepath` must exist. Found none at {target.parent}. Make it first."
-        )
+    _output.check_place(owner, "filepath", written, overwrite)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         try:
             options = {**_backend.export_options(format), **options}

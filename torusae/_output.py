@@ -12,22 +12,33 @@ def target(owner: str, path: Any, endings: Sequence[str], reader: str, overwrite
 
     `reader` says what would not open it with another ending than one of `endings`; none of them is any ending.
     """
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"{owner}: `path` must be a path. Received: path={path!r}.")
-    file = Path(path).expanduser()
+    file = as_path(owner, "path", path)
     if endings and file.suffix.lower() not in endings:
         raise ValueError(
             f"{owner}: `path` must end in {endings[0]}, or {reader} opens the file. Received: path={path!r}."
         )
     if file.is_dir():
         raise IsADirectoryError(f"{owner}: `path` must be a file. Found a folder at {file}.")
-    if file.exists() and not overwrite:
-        raise FileExistsError(f"{owner}: there is a file at {file}. Give another path, or overwrite=True.")
-    if not file.parent.is_dir():
-        raise FileNotFoundError(
-            f"{owner}: the folder of `path` must exist. Found none at {file.parent}. Make it first."
-        )
+    check_place(owner, "path", [file], overwrite)
     return file
+
+
+def as_path(owner: str, name: str, path: Any) -> Path:
+    """An argument as a `Path`."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{owner}: `{name}` must be a path. Received: {name}={path!r}.")
+    return Path(path).expanduser()
+
+
+def check_place(owner: str, name: str, files: Sequence[Path], overwrite: bool) -> None:
+    """Raises where files of one folder would replace others, or there is no folder for them."""
+    found = [file for file in files if file.exists()]
+    if found and not overwrite:
+        raise FileExistsError(f"{owner}: there is a file at {found[0]}. Give another path, or overwrite=True.")
+    if not files[0].parent.is_dir():
+        raise FileNotFoundError(
+            f"{owner}: the folder of `{name}` must exist. Found none at {files[0].parent}. Make it first."
+        )
 
 
 def write(file: Path, content: bytes) -> None:
