@@ -14,8 +14,8 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks
-from torusae._backend import direct_ops
 from torusae._checks import Tensor
+from torusae._vectors import arc, length
 from torusae.angles import to_cartesian, to_polar
 
 _MAX_PATHS = 1 << 20  # more windings than this are a mistake (3 to the power of 13), not a picture
@@ -229,19 +229,14 @@ def spherical_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
         White (2016), arXiv:1609.04468, section 2.1.
     """
     start, end, t = _ends("spherical_path", start, end, shares)
-    sizes = [_length(each) for each in (start, end)]
+    sizes = [length(each)[..., None] for each in (start, end)]
     a, b = (each / ops.where(size > 0, size, 1.0) for each, size in zip((start, end), sizes, strict=True))
-    # Kahan (2006): exact for all angles, which the arc cosine is not.
-    omega = 2 * direct_ops(a).arctan2(_length(a - b), _length(a + b))
+    omega = arc(a, b)[..., None]
     sine = ops.sin(omega)
     is_arc = ops.logical_and(sine > _NO_ARC, sizes[0] * sizes[1] > 0)
     sine = ops.where(is_arc, sine, 1.0)
-    arc = (ops.sin((1 - t) * omega) * start + ops.sin(t * omega) * end) / sine
-    return ops.where(is_arc, arc, (1 - t) * start + t * end)
-
-
-def _length(vectors: Tensor) -> Tensor:
-    return ops.sqrt(ops.sum(vectors * vectors, axis=-1, keepdims=True))
+    turned = (ops.sin((1 - t) * omega) * start + ops.sin(t * omega) * end) / sine
+    return ops.where(is_arc, turned, (1 - t) * start + t * end)
 
 
 def cauchy_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:

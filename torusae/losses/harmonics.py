@@ -13,11 +13,10 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks
-from torusae._backend import constant
 from torusae._checks import Tensor
+from torusae._vectors import unit
 from torusae.losses.base import LatentLoss, batch_size
 
-_MIN_SQUARED_LENGTH = 1e-30
 _MOST_DEGREES = 12  # float32 can't hold the coefficients of a higher polynomial
 
 
@@ -124,14 +123,6 @@ def character_loss(rotations: Tensor, order: int = 2, decay: float = 1.0) -> Ten
     # The trace of Rᵀ R' is 1 + 2 cos θ, and cos(θ/2) is the cosine between the quaternions.
     squared_cosines = 0.25 * (1.0 + rotations @ ops.transpose(rotations))
     return _mean_over_pairs(squared_cosines, 3, _degrees(2 * order, True), decay)
-
-
-def unit(values: Tensor) -> Tensor:
-    """Rows of length 1. A row of zeros becomes the first axis, with gradient 0."""
-    squares = ops.sum(values * values, axis=-1, keepdims=True)
-    first = constant(np.eye(1, values.shape[-1]), values)
-    values = ops.where(squares < _MIN_SQUARED_LENGTH, first, values)
-    return values / ops.sqrt(ops.sum(values * values, axis=-1, keepdims=True))
 
 
 def _checked(owner: str, order: int, decay: float, least: int = 1, most: int = _MOST_DEGREES) -> tuple[int, float]:

@@ -7,20 +7,11 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks
-from torusae._backend import constant, direct_ops
+from torusae._backend import constant
 from torusae._checks import Tensor
-from torusae.spaces.base import length
 
 _NO_DIRECTION = 1e-6  # of a float32 arc: its direction is rounding error
 _HALVINGS, _ORDER = 5, 8  # with 32 parts of a turn, eight powers are exact to float32
-
-
-def arc(a: Tensor, b: Tensor) -> Tensor:
-    """The angle between rows of unit vectors, `[0, π]`: `2 atan2(|a - b|, |a + b|)` (Kahan 2006).
-
-    It is exact for all angles, and its gradient is 0 where the vectors are equal or opposite.
-    """
-    return 2.0 * direct_ops(a).arctan2(length(a - b), length(a + b))
 
 
 def great_circles(start: np.ndarray, end: np.ndarray, extra: Any, shares: np.ndarray) -> np.ndarray:

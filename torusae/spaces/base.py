@@ -17,8 +17,6 @@ from torusae._checks import Tensor
 from torusae.densities import PathDensity
 from torusae.losses import LatentLoss
 
-# Far below the square of any rounding error, far above the subnormal numbers that XLA and TensorFlow flush to zero.
-_MIN_SQUARED_LENGTH = 1e-30
 MAX_PATHS = 1 << 16
 _MAX_ENERGY_POINTS = 500  # the energy statistic compares all pairs
 _MAX_UNEVENNESS_POINTS = 2000
@@ -399,14 +397,6 @@ def rows_of_points(space: Space, owner: str, **points: Tensor) -> list[Tensor]:
         raise ValueError(f"{owner}: points must have the shape {layout}, one for all. Received: shapes {shapes}.")
     dtype = "float64" if "float64" in {keras.backend.standardize_dtype(each.dtype) for each in rows} else "float32"
     return [ops.cast(each, dtype) for each in rows]
-
-
-def length(steps: Tensor) -> Tensor:
-    """The Euclidean length of each row, with gradient 0 where it is 0."""
-    squares = ops.sum(ops.square(steps), axis=-1)
-    # The root has no derivative at 0. The guard goes before the root: the gradient of an unselected NaN is NaN.
-    at_zero = squares < _MIN_SQUARED_LENGTH
-    return ops.where(at_zero, ops.zeros_like(squares), ops.sqrt(ops.where(at_zero, ops.ones_like(squares), squares)))
 
 
 def unevenness(loss: Callable[[np.ndarray], float], points: np.ndarray, share: float = 1.0) -> dict[str, Statistic]:

@@ -7,11 +7,12 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks, metrics, morph
+from torusae._vectors import length
 from torusae.losses import CramerWoldLoss, GaussianDistanceLoss, KLLoss, MMDLoss, SlicedWassersteinLoss
 from torusae.losses.kl import draw_posterior, split_posterior
 from torusae.metrics.circles import SMIRNOV_CHANCE
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Statistic, Term, length, rows_of_points, seed_generator
+from torusae.spaces.base import Space, Statistic, Term, rows_of_points, seed_generator
 
 _LOSSES = {
     "cwae": CramerWoldLoss,
@@ -107,8 +108,9 @@ class Gaussian(Space):
         end = _checks.float_tensor("Gaussian.paths", "end", end, 1, "(dim,)")
         for number in windings[:, 0].tolist():
             _checks.option("Gaussian.paths", "windings", number, range(len(_WAYS)))
-        every = ops.stack([way(start, end, shares[0]) for way in _WAYS])
-        return ops.take(every, windings[:, 0], axis=0)
+        asked = np.union1d(windings[:, 0], [0])  # the line too, so that no windings give an array of no paths
+        every = ops.stack([_WAYS[number](start, end, shares[0]) for number in asked])
+        return ops.take(every, np.searchsorted(asked, windings[:, 0]), axis=0)
 
     def shortest(self, start, end, shares):
         """Points on straight lines."""

@@ -7,9 +7,10 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks
+from torusae._vectors import length
 from torusae.losses import QuantileLoss
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Statistic, Term, length, seed_generator
+from torusae.spaces.base import Space, Statistic, Term, seed_generator
 
 _WEIGHT = 5.0  # of 1 to 10: more changes little
 

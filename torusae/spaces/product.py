@@ -12,7 +12,8 @@ from keras import ops
 
 from torusae import _checks
 from torusae._checks import Tensor
-from torusae.spaces.base import Diagnosis, Problem, Space, check_path_count, length, rows_of_points, seed_generator
+from torusae._vectors import length
+from torusae.spaces.base import Diagnosis, Problem, Space, check_path_count, rows_of_points, seed_generator
 
 
 @keras.saving.register_keras_serializable(package="torusae")

@@ -8,10 +8,10 @@ from keras import ops
 
 from torusae import _checks
 from torusae._backend import constant, direct_ops
+from torusae._vectors import length, unit
 from torusae.losses import CharacterLoss
-from torusae.losses.harmonics import unit
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Term, length, rows_of_points, seed_generator, unevenness
+from torusae.spaces.base import Space, Term, rows_of_points, seed_generator, unevenness
 
 _WEIGHT = 3.0  # of 1 to 10: more raises the reconstruction error
 _NO_PLANE = 1e-8  # squared sine of the angle between two raw vectors that hold no plane

@@ -7,9 +7,9 @@ import numpy as np
 from keras import ops
 
 from torusae import _checks
+from torusae._vectors import arc, unit
 from torusae.angles import polar_angles
 from torusae.losses import HarmonicLoss
-from torusae.losses.harmonics import unit
 from torusae.spaces import _geometry
 from torusae.spaces.base import Space, Term, rows_of_points, seed_generator, unevenness
 
@@ -76,7 +76,7 @@ class Sphere(Space):
     def distance(self, a, b):
         """The angle between points, `(batch,)`, radians, `[0, π]`. The lengths of the vectors do not count."""
         a, b = _checks.float_pair("Sphere.distance", 2, "(batch, n + 1)", a=a, b=b)
-        return _geometry.arc(unit(a), unit(b))
+        return arc(unit(a), unit(b))
 
     def windings(self, start, end):
         """`[[0], [-1]]`: extra turns along the great circle. 0 is the short way, -1 the way around the other side."""

@@ -6,13 +6,14 @@ import keras
 from keras import ops
 
 from torusae import _checks, metrics, morph
+from torusae._vectors import length
 from torusae.angles import angle_difference, polar_angles, polar_parts, squared_radii, to_cartesian, to_polar
 from torusae.densities import TorusFlow, TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
 from torusae.densities.base import polar
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
 from torusae.metrics.circles import KUIPER_CHANCE
 from torusae.spaces import _torus_problems
-from torusae.spaces.base import Diagnosis, Space, Statistic, Term, length, rows_of_points, seed_generator
+from torusae.spaces.base import Diagnosis, Space, Statistic, Term, rows_of_points, seed_generator
 
 # The weights of the default terms were found on MNIST, tables and images with circles: docs/comparison.md.
 _DIAPHONY_WEIGHTS = {1: 1.0, 2: 5.0, 3: 20.0}  # of all circles at once, by the number of circles
