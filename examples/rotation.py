@@ -16,15 +16,11 @@ Data: 10,000 digits that come with the package; `--data mnist.npz` is all of MNI
 minutes.
 """
 
-import argparse
-import dataclasses
 import json
-import math
-import time
-from pathlib import Path
 
 import keras
 import numpy as np
+from moved_digits import OTHERS, TURN, arcs, autoencoder, digits, moved, options, trained
 
 import torusae
 from torusae import datasets
@@ -33,44 +29,11 @@ from torusae.supervision import Action, Relative, angle_errors, rotate_images
 WAYS = ("relative", "self", "both")
 PAIRS = 10  # of each digit whose relative angles are known
 SHARE = 0.05
-OTHERS = 0.3  # how strongly the style must stay
-TURN = 2 * np.pi
 
 
 def turned(x: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """Images turned by angles, radians, in blocks."""
-    blocks = range(0, len(x), 1000)
-    rows = [rotate_images(x[i : i + 1000], angles[i : i + 1000].astype("float32")) for i in blocks]
-    return np.concatenate([keras.ops.convert_to_numpy(each) for each in rows])
-
-
-def build(shape: tuple[int, ...]) -> torusae.TorusAutoencoder:
-    """Two convolutions before the latent space; behind it a decoder that reads waves of the angle, times the style.
-
-    A picture that is turned is a Fourier series of the angle, whose coefficients depend on the style.
-    """
-    inputs = keras.Input(shape)
-    x = inputs
-    for filters in (16, 32):
-        x = keras.layers.Conv2D(filters, 5, strides=2, padding="same", activation="relu")(x)
-    x = keras.layers.Dense(128, activation="relu")(keras.layers.Flatten()(x))
-    space = torusae.spaces.parse("T1 x R15")
-    code = keras.Input((space.code_size,))
-    style = keras.layers.Dense(256, activation="relu")(code[:, 2:])
-    product = keras.layers.Dense(512)(style) * keras.layers.Dense(512)(waves(code[:, :1], code[:, 1:2]))
-    hidden = keras.layers.Dense(512, activation="relu")(product)
-    pixels = keras.layers.Dense(math.prod(shape), activation="sigmoid")(hidden)
-    decoder = keras.Model(code, keras.layers.Reshape(shape)(pixels))
-    return torusae.TorusAutoencoder(keras.Model(inputs, x), decoder, torusae.Latent(space), density=None)
-
-
-def waves(x, y, count: int = 6):
-    """Cosines and sines of multiples of an angle, as powers of `x + iy`."""
-    powers = [(x, y)]
-    for _ in range(count - 1):
-        real, imaginary = powers[-1]
-        powers.append((real * x - imaginary * y, real * y + imaginary * x))
-    return keras.ops.concatenate([part for pair in powers for part in pair], axis=1)
+    """Images turned by angles, radians."""
+    return moved(rotate_images, x, angles)
 
 
 def supervision_of(way: str, x: np.ndarray, angles: np.ndarray, weight: float, rng) -> tuple:
@@ -99,18 +62,13 @@ def train(way: str, data: datasets.Mnist, steps: int, batch: int, seed: int, wei
     angles = rng.uniform(-np.pi, np.pi, len(data.x_train))
     pictures = turned(data.x_train, angles)
     supervision, y = supervision_of(way, data.x_train, angles, weight, rng)
-    model = build(pictures.shape[1:])
-    rate = keras.optimizers.schedules.CosineDecay(2e-3 / 20, steps, 0.01, warmup_target=2e-3, warmup_steps=steps // 20)
-    model.compile(keras.optimizers.Adam(rate), "binary_crossentropy", supervision=supervision)
-    begin = time.time()
-    epochs = math.ceil(steps / math.ceil(len(pictures) / batch))
-    history = model.fit(pictures, y or None, batch_size=batch, epochs=epochs, verbose=0).history
-    return model, time.time() - begin, {name: round(values[-1], 4) for name, values in history.items()}
+    model = autoencoder(pictures.shape[1:], 1, 15, constant=False)
+    return model, *trained(model, pictures, y or None, supervision, steps, batch)
 
 
 def size(angles: np.ndarray) -> np.ndarray:
     """The sizes of angles as arcs, degrees."""
-    return np.rad2deg(np.abs(np.angle(np.exp(1j * angles))))
+    return np.rad2deg(arcs(angles))
 
 
 def measure(model: torusae.TorusAutoencoder, x: np.ndarray, y: np.ndarray, seed: int) -> dict:
@@ -137,13 +95,13 @@ def measure(model: torusae.TorusAutoencoder, x: np.ndarray, y: np.ndarray, seed:
     }
 
 
-def rings(model: torusae.TorusAutoencoder, x: np.ndarray, y: np.ndarray, digits=(4, 2, 7), count: int = 20):
+def rings(model: torusae.TorusAutoencoder, x: np.ndarray, y: np.ndarray, shown=(4, 2, 7), count: int = 20):
     """A figure: around the circle, digits that are decoded with their circle turned. Inside, their pictures."""
     from matplotlib.figure import Figure
 
     space = model.latent.space
     figure = Figure(figsize=(7, 7), facecolor="white")
-    for ring, digit in enumerate(digits):
+    for ring, digit in enumerate(shown):
         start = model.encode(x[y == digit][:1], verbose=0)
         action = np.zeros((count, space.action_size), "float32")
         action[:, 0] = TURN * np.arange(count) / count
@@ -160,19 +118,10 @@ def rings(model: torusae.TorusAutoencoder, x: np.ndarray, y: np.ndarray, digits=
 
 def main(argv: list[str] | None = None) -> list[dict]:
     """Trains, measures, draws, and returns the rows."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options(__doc__.splitlines()[0], "rotation")
     parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
-    parser.add_argument("--data", type=Path, help="an mnist.npz (default: the digits that come with the package)")
-    parser.add_argument("--samples", type=int, help="the most digits to train on")
-    parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--weight", type=float, default=5.0, help="of the supervision in the loss")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--output", type=Path, default=Path("out", "rotation"))
     args = parser.parse_args(argv)
-    args.output.mkdir(parents=True, exist_ok=True)
-    data = datasets.load_mnist(args.data) if args.data else datasets.load_mnist_subset()
-    data = dataclasses.replace(data, x_train=data.x_train[: args.samples])
+    data = digits(args)
     rows = []
     for seed in args.seeds:
         for way in args.ways:

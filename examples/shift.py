@@ -13,60 +13,22 @@ Data: 10,000 digits that come with the package; `--data mnist.npz` is all of MNI
 minutes.
 """
 
-import argparse
-import dataclasses
 import json
-import math
-import time
-from pathlib import Path
 
 import keras
 import numpy as np
+from moved_digits import OTHERS, TURN, arcs, autoencoder, digits, moved, options, trained
 
 import torusae
 from torusae import datasets
 from torusae.supervision import Action, shift_images
 
 PIXELS = 28
-OTHERS = 0.3  # how strongly the style must stay
-TURN = 2 * np.pi
 
 
 def shifted(x: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-    """Images shifted by pixels, `(num, 2)`, in blocks."""
-    blocks = range(0, len(x), 1000)
-    rows = [shift_images(x[i : i + 1000], shifts[i : i + 1000].astype("float32")) for i in blocks]
-    return np.concatenate([keras.ops.convert_to_numpy(each) for each in rows])
-
-
-def build(shape: tuple[int, ...]) -> torusae.TorusAutoencoder:
-    """Two convolutions before the latent space; behind it a decoder that reads waves of both angles, times the style.
-
-    A picture that is shifted is a Fourier series of the angles, whose coefficients depend on the style.
-    """
-    inputs = keras.Input(shape)
-    x = inputs
-    for filters in (16, 32):
-        x = keras.layers.Conv2D(filters, 5, strides=2, padding="same", activation="relu")(x)
-    x = keras.layers.Dense(128, activation="relu")(keras.layers.Flatten()(x))
-    space = torusae.spaces.parse("T2 x R4")
-    code = keras.Input((space.code_size,))
-    product = keras.layers.Dense(512)(keras.layers.Dense(256, activation="relu")(code[:, 4:]))
-    for circle in (0, 1):
-        product = product * keras.layers.Dense(512)(waves(code[:, circle, None], code[:, circle + 2, None]))
-    hidden = keras.layers.Dense(512, activation="relu")(product)
-    pixels = keras.layers.Dense(math.prod(shape), activation="sigmoid")(hidden)
-    decoder = keras.Model(code, keras.layers.Reshape(shape)(pixels))
-    return torusae.TorusAutoencoder(keras.Model(inputs, x), decoder, torusae.Latent(space), density=None)
-
-
-def waves(x, y, count: int = 6):
-    """Cosines and sines of multiples of an angle, as powers of `x + iy`, and a constant."""
-    powers = [(keras.ops.ones_like(x), keras.ops.zeros_like(x)), (x, y)]
-    for _ in range(count - 1):
-        real, imaginary = powers[-1]
-        powers.append((real * x - imaginary * y, real * y + imaginary * x))
-    return keras.ops.concatenate([part for pair in powers for part in pair], axis=1)
+    """Images shifted by pixels, `(num, 2)`."""
+    return moved(shift_images, x, shifts)
 
 
 def train(data: datasets.Mnist, steps: int, batch: int, seed: int, weight: float) -> tuple:
@@ -74,19 +36,14 @@ def train(data: datasets.Mnist, steps: int, batch: int, seed: int, weight: float
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
     pictures = shifted(data.x_train, rng.uniform(0, PIXELS, (len(data.x_train), 2)))
-    model = build(pictures.shape[1:])
-    rate = keras.optimizers.schedules.CosineDecay(2e-3 / 20, steps, 0.01, warmup_target=2e-3, warmup_steps=steps // 20)
+    model = autoencoder(pictures.shape[1:], 2, 4, constant=True)
     action = Action(shift_images, circle=(0, 1), period=PIXELS, weight=weight, others=OTHERS)
-    model.compile(keras.optimizers.Adam(rate), "binary_crossentropy", supervision={"shift": action})
-    begin = time.time()
-    epochs = math.ceil(steps / math.ceil(len(pictures) / batch))
-    history = model.fit(pictures, batch_size=batch, epochs=epochs, verbose=0).history
-    return model, time.time() - begin, {name: round(values[-1], 4) for name, values in history.items()}
+    return model, *trained(model, pictures, None, {"shift": action}, steps, batch)
 
 
 def size(angles: np.ndarray) -> np.ndarray:
     """The sizes of angles as arcs, pixels."""
-    return PIXELS / TURN * np.abs(np.angle(np.exp(1j * angles)))
+    return PIXELS / TURN * arcs(angles)
 
 
 def measure(model: torusae.TorusAutoencoder, x: np.ndarray, y: np.ndarray, seed: int) -> dict:
@@ -131,18 +88,8 @@ def draw(model: torusae.TorusAutoencoder, x: np.ndarray, count: int = 8):
 
 def main(argv: list[str] | None = None) -> list[dict]:
     """Trains, measures, draws, and returns the rows."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="an mnist.npz (default: the digits that come with the package)")
-    parser.add_argument("--samples", type=int, help="the most digits to train on")
-    parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--weight", type=float, default=5.0, help="of the supervision in the loss")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--output", type=Path, default=Path("out", "shift"))
-    args = parser.parse_args(argv)
-    args.output.mkdir(parents=True, exist_ok=True)
-    data = datasets.load_mnist(args.data) if args.data else datasets.load_mnist_subset()
-    data = dataclasses.replace(data, x_train=data.x_train[: args.samples])
+    args = options(__doc__.splitlines()[0], "shift").parse_args(argv)
+    data = digits(args)
     rows = []
     for seed in args.seeds:
         model, seconds, logs = train(data, args.steps, args.batch_size, seed, args.weight)

@@ -16,7 +16,9 @@ FIGURES = ["angles", "history", "morphs", "occupancy", "radii", "reconstructions
 
 
 def example(name):
-    """An example as a module."""
+    """An example as a module. Examples may import their neighbours, as when they are run as scripts."""
+    if str(EXAMPLES) not in sys.path:
+        sys.path.insert(0, str(EXAMPLES))
     spec = importlib.util.spec_from_file_location(f"{name}_example", EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
