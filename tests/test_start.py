@@ -70,15 +70,15 @@ def test_what_leaves_the_start_alone_without_a_word(table, monkeypatch, tmp_path
     monkeypatch.setattr(torusae._start, "find_circles", lambda *_: pytest.fail("circles were looked for"))
     start_of_fit = torusae._start.start_of_fit
     model = model_of()
-    start_of_fit(model, x[:300], x[:300], 1, None)  # few rows
-    start_of_fit(model, iter([(x,)]), None, 1, None)
-    start_of_fit(model_of(start=None), x, x, 1, None)
-    start_of_fit(model_of(dim=torusae.Gaussian(2)), x, x, 1, None)
+    start_of_fit(model, x[:300], {}, 1, None)  # few rows
+    start_of_fit(model, iter([(x,)]), {}, 1, None)
+    start_of_fit(model_of(start=None), x, {}, 1, None)
+    start_of_fit(model_of(dim=torusae.Gaussian(2)), x, {}, 1, None)
     (tmp_path / "backup").mkdir()
     backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
     assert not torusae._start._resumes([backup])
     (tmp_path / "backup" / "latest.weights.h5").touch()
-    start_of_fit(model, x, x, 1, [backup])
+    start_of_fit(model, x, {}, 1, [backup])
     model._before_training(x, None, 1, None, first_epoch=1)
     model._before_training(x, None, 1, None, first_epoch=0)  # trained before
     model = torusae.TorusAutoencoder.from_shape((20,), dim=1)
@@ -87,16 +87,16 @@ def test_what_leaves_the_start_alone_without_a_word(table, monkeypatch, tmp_path
     assert loaded.start == "auto"
     loaded._before_training(x, None, 1, None, first_epoch=0)
     model.encoder.trainable = False
-    start_of_fit(model, x, x, 1, None)
+    start_of_fit(model, x, {}, 1, None)
     assert capsys.readouterr().out == ""
 
 
 def test_the_missing_extra_is_one_line_or_an_error(table, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ripser", None)
-    torusae._start.start_of_fit(model_of(), table[0], table[0], 1, None)
+    torusae._start.start_of_fit(model_of(), table[0], {"reconstruction": table[0]}, 1, None)
     assert capsys.readouterr().out.count('pip install "torusae[circles]"') == 1
     with pytest.raises(ImportError, match=r"torusae\[circles\]"):
-        torusae._start.start_of_fit(model_of(start="circles"), table[0], table[0], 0, None)
+        torusae._start.start_of_fit(model_of(start="circles"), table[0], {"reconstruction": table[0]}, 0, None)
 
 
 def test_circles_can_be_asked_for(table):
@@ -150,6 +150,20 @@ def test_known_angles_and_angles_to_spare():
     np.testing.assert_array_equal(moved[:, [0, 2, 4]], point[:, [0, 2, 4]])
     np.testing.assert_allclose(moved[:, 1], np.cos(angles[:, 0]), atol=1e-6)
     np.testing.assert_allclose(moved[:, 3], np.sin(angles[:, 0]), atol=1e-6)
+
+
+def test_angles_that_are_not_known(table):
+    x, angles = table
+    model = model_of(dim=2)
+    partly = np.stack([np.where(np.arange(NUM) < 100, angles[:, 0], np.nan), angles[:, 0] + 1], axis=1)
+    torusae.start_at_circles(model, x, angles=partly[:, ::-1], num_steps=300)
+    found = model.angles(x, verbose=0)
+    assert np.abs(np.exp(1j * (found[:, 0] - angles[:, 0])).mean()) > 0.9
+    assert np.cos(found[:100] - partly[:100, ::-1]).mean() > 0.9
+    with pytest.raises(ValueError, match="NaN in all 600 rows"):
+        torusae.start_at_circles(model, x, angles=np.full((NUM, 1), np.nan))
+    with pytest.raises(ValueError, match=r"`angles`.*finite"):
+        torusae.start_at_circles(model, x, angles=np.where(partly > 0, np.inf, partly))
 
 
 @pytest.mark.slow

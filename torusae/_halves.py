@@ -22,7 +22,7 @@ class Halves(SampleModel):
 
     def _before_training(self, x, y, verbose, callbacks, first_epoch):
         if not self.was_trained and not first_epoch:
-            start_of_fit(self, x, self._targets(x, y)["reconstruction"], verbose, callbacks)
+            start_of_fit(self, x, self._targets(x, y), verbose, callbacks)
         self.was_trained = True
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def start_at_circles(
             optimizer, losses and metrics are not used, except a single loss given to `compile`, else `"mse"`.
         x: Float array of samples `(num, ...)`.
         y: Targets of the model's output. Defaults to `None`, `x`.
-        angles: Float array `(num, num_circles)`, radians, angles of the samples, if they are known. Defaults to `None`:
-            those that `find_circles(x, seed=seed)` finds.
+        angles: Float array `(num, num_circles)`, radians, angles of the samples, if they are known, with NaN where one
+            is not. Samples without any are left out. Defaults to `None`: those that `find_circles(x, seed=seed)` finds.
         num_steps: Integer, at least 1, steps of 128 samples with Adam at a rate of 0.001. Defaults to `500`.
         seed: Integer, seed of the search. Defaults to `0`.
         verbose: As in `fit`. Defaults to `0`.
@@ -58,7 +59,7 @@ def start_at_circles(
         ImportError: If ripser is missing and `angles` are not given: `pip install "torusae[circles]"`.
         TypeError: If the model's layers can't be told apart, as in a subclassed model.
         ValueError: If the model has no latent layer or more than one, its space has no angles, or `angles` have
-            another number of rows or more columns than the space has angles.
+            another number of rows, or none of them is known.
 
     Example:
 
@@ -88,11 +89,15 @@ def start_at_circles(
         raise ValueError(
             f"{owner}: `angles` must have shape ({len(x)}, num_circles). Received: angles.shape={angles.shape}."
         )
-    _checks.finite_array(owner, "angles", angles)
+    unknown = np.isnan(angles)
+    _checks.finite_array(owner, "angles", np.where(unknown, 0, angles))
     angles = angles[:, : latent.space.num_start_angles]
     if angles.shape[1]:
+        rows = np.flatnonzero(~unknown.all(axis=1))
+        if not len(rows):
+            raise ValueError(f"{owner}: `angles` must hold a known angle. Received: NaN in all {len(x)} rows.")
         y = x if y is None else _checks.host_array(_checks.as_array(owner, "y", y))
-        _train(encoder, latent, decoder, loss, x, y, angles, num_steps, verbose)
+        _train(encoder, latent, decoder, loss, x, y, angles, rows, num_steps, verbose)
     return angles
 
 
@@ -136,21 +141,30 @@ class _Charted(keras.Model):
         x, angles = inputs
         space = self.latent.space
         point = space.point(self.latent.projection(self.encoder(x, training=training)))
-        target = space.code(space.at_angles(point, angles))
+        own = space.angles(point)[:, : angles.shape[1]]
+        target = space.code(space.at_angles(point, ops.where(ops.isnan(angles), own, angles)))
         self.add_loss(ops.mean(ops.square(space.code(point) - ops.stop_gradient(target))))
         return self.decoder(target, training=training)
 
 
 def _train(
-    encoder: Any, latent: Latent, decoder: Any, loss: Any, x: Any, y: Any, angles: Any, num_steps: int, verbose: Any
+    encoder: Any,
+    latent: Latent,
+    decoder: Any,
+    loss: Any,
+    x: Any,
+    y: Any,
+    angles: np.ndarray,
+    rows: np.ndarray,
+    num_steps: int,
+    verbose: Any,
 ) -> None:
     if not latent.built:
         latent.build(encoder.output_shape)
     model = _Charted(encoder, latent, decoder)
     model.compile(keras.optimizers.Adam(1e-3), loss)
-    rows = np.arange(len(x))
-    if len(x) > _MAX_ROWS:  # a copy of a large file would not fit
-        rows = np.linspace(0, len(x) - 1, _MAX_ROWS).astype(int)
+    if len(rows) > _MAX_ROWS:  # a copy of a large file would not fit
+        rows = rows[np.linspace(0, len(rows) - 1, _MAX_ROWS).astype(int)]
     batch = min(_BATCH, len(rows))
     # Whole batches: no step compiles for a smaller one.
     rows = rows[: max(batch, len(rows) // batch * batch)]
@@ -163,11 +177,10 @@ def _train(
         model.set_weights(before)
 
 
-def start_of_fit(model: Any, x: Any, y: Any, verbose: Any, callbacks: Any) -> None:
+def start_of_fit(model: Any, x: Any, targets: Mapping[str, Any], verbose: Any, callbacks: Any) -> None:
     """What the first `fit` of a model does before it trains, by `model.start`. Says in one line what it did."""
     space, asked = model.latent.space, model.start == "circles"
-    # Supervision says which circles they are and in which direction they go; found ones may go the other way.
-    if model.start is None or (model.supervision and not asked) or _resumes(callbacks) or not space.num_start_angles:
+    if model.start is None or _resumes(callbacks) or not space.num_start_angles:
         return
     if not _checks.is_array(x):
         if asked:
@@ -176,12 +189,24 @@ def start_of_fit(model: Any, x: Any, y: Any, verbose: Any, callbacks: Any) -> No
                 f"start_at_circles(model, x) with some of the samples before, and give start=None."
             )
         return
-    if not asked and (len(x) < _LEAST_ROWS or not model.encoder.trainable_variables):
+    known = model._known_angles(len(x), targets)
+    # Supervision says which circles they are and in which direction they go; found ones may go the other way, and
+    # training seldom changes a direction.
+    if not asked and (
+        not model.encoder.trainable_variables
+        or (len(x) < _LEAST_ROWS and known is None)
+        or (model.supervision and known is None)
+    ):
         return
+    x, y = _checks.host_array(x), _checks.host_array(targets["reconstruction"])
     if distribution.num_replicas() > 1 or keras.distribution.distribution() is not None:
-        said = "circles are not looked for on several devices. Call start_at_circles on one, before."
+        said = "not done on several devices. Call start_at_circles on one, before."
+    elif known is not None:
+        start_at_circles(model, x, y, known)
+        num = int((~np.isnan(known)).any(axis=1).sum())
+        said = f"both networks were trained to the known angles of {num} samples."
     else:
-        said = _found_and_done(model, _checks.host_array(x), _checks.host_array(y), asked)
+        said = _found_and_done(model, x, y, asked)
     if verbose:
         sys.stdout.write(f"start: {said}\n")
 

@@ -5,11 +5,12 @@ from types import MappingProxyType
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from torusae import _checks, data, distribution
 from torusae._checks import Tensor
-from torusae.supervision import Action, Relative, Supervision
+from torusae.supervision import Action, Anchor, Relative, Supervision
 from torusae.supervision._pairs import PairedBatches, pairs_of
 
 
@@ -103,6 +104,18 @@ class Supervised(keras.Model):
                     f"{owner}: `validation_split` can't divide pairs. Received: pairs in y[{name!r}]. Give "
                     f"validation_data."
                 )
+
+    def _known_angles(self, num: int, targets: Mapping[str, Any]) -> np.ndarray | None:
+        """True angles of samples as the supervision has them, `(num, num_angles)`, NaN where unknown, or `None`."""
+        angles = np.full((num, self.latent.space.num_angles), np.nan)
+        for kind in (Relative, Anchor):  # differences leave the zero of a circle free: anchors of the same one count
+            for name, each in self.supervision.items():
+                if not isinstance(each, kind) or not each.weight or each.circles is None or name not in targets:
+                    continue
+                values = each.known_angles(targets[name], num)
+                if values is not None:
+                    angles[:, each.circles] = values
+        return None if np.isnan(angles).all() else angles
 
     def _names_of_data(self) -> list[str]:
         """The names of the supervision that needs data."""

@@ -38,9 +38,9 @@ class TorusAutoencoder(Edits):
         decoder: Keras model from a code `(batch, code_size)` to a sample. A torus has codes of `2 * dim` values.
         latent: A `Latent` layer such as `TorusLatent(3)`, or an integer `dim` for `TorusLatent(dim)`.
         heads: Dict from a name to a `Head`, which reads the points. Defaults to `None`.
-        start: Whether the first `fit` begins with `start_at_circles`: `"auto"`, where an array shows circles and ripser
-            is installed and no coordinate is supervised; `"circles"`, or an error; `None`, never. Defaults to
-            `"auto"`.
+        start: Whether the first `fit` begins with `start_at_circles`: `"auto"`, where supervision has values of
+            samples, or without supervision, where an array shows circles and ripser is installed; `"circles"`, or an
+            error; `None`, never. Defaults to `"auto"`.
         density: What `fit` fits to the points of an array of 300 or more samples, see `fit_density`: one of the space's
             `densities`, `None` for nothing, or `"auto"`: the space's first if it is a flow. Defaults to `"auto"`.
         **kwargs: Passed to `keras.Model` (`name`).

@@ -1,13 +1,12 @@
 """Pairs of samples with a known difference: checked, and drawn for each step of a training."""
 
-import math
 from typing import Any, Protocol
 
 import numpy as np
 
 from torusae import _checks, data
 from torusae.spaces import Space
-from torusae.supervision.base import Supervision, check_unit, number_array
+from torusae.supervision.base import Supervision, check_unit, number_array, reduced
 
 
 class PairSource(Protocol):
@@ -85,7 +84,7 @@ def pairs_of(relative: Supervision, owner: str, name: str, given: Any, x: np.nda
         )
     values = number_array(owner, name, values, len(x), columns, "sample")
     check_unit(owner, name, values - np.nan_to_num(values[:1]), relative.period, "Relative")
-    source = GroupPairs(x, groups, _reduced(values, relative.period))
+    source = GroupPairs(x, groups, reduced(values, relative.period))
     if not len(source.places):
         raise ValueError(
             f"{owner}: {name} must hold two known values of one group at least. Received: {len(source.members)} known "
@@ -115,13 +114,8 @@ def _given_pairs(relative, owner, name, given, sample_shape, columns):
         )
     check_unit(owner, f"{name}, difference,", differences, relative.period, "Relative")
     if relative.circles is not None:
-        differences = _reduced(differences, relative.period)
+        differences = reduced(differences, relative.period)
     return GivenPairs(x_a, x_b, differences.astype("float32"))
-
-
-def _reduced(values: np.ndarray, period: float | None) -> np.ndarray:
-    """Values modulo their period, in float64: float32 has few digits for the hours since 1970."""
-    return np.remainder(values, period or 2 * math.pi)
 
 
 class PairedBatches(data.PaddedBatches):

@@ -152,6 +152,11 @@ def number_array(owner: str, name: str, values: Any, num: int, columns: int, eac
     return array
 
 
+def reduced(values: np.ndarray, period: float | None) -> np.ndarray:
+    """Values modulo their period, in float64: float32 has few digits for the hours since 1970."""
+    return np.remainder(values, period or _TURN)
+
+
 def check_unit(owner: str, name: str, array: np.ndarray, period: float | None, kind: str) -> None:
     """Raises where numbers that should be radians look like another unit."""
     known = array[~np.isnan(array)]

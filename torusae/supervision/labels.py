@@ -1,6 +1,9 @@
 """Supervision by numbers that come with the data: differences of pairs and groups, and true values of samples."""
 
+from typing import Any
+
 import keras
+import numpy as np
 from keras import ops
 
 from torusae.supervision._pairs import pairs_of
@@ -10,11 +13,23 @@ from torusae.supervision.base import (
     columns_of,
     compare_points,
     number_array,
+    reduced,
 )
 
 
+class _Labels(Supervision):
+    """What takes true values of samples, in one of its forms at least."""
+
+    def known_angles(self, values: Any, num: int) -> np.ndarray | None:
+        """True angles of samples, `(num, len(circles))`, radians, NaN where unknown; `None` where `values` are none."""
+        if self.circles is None or isinstance(values, (list, tuple)):
+            return None
+        array = number_array(type(self).__name__, "values", values, num, len(self.circles), "sample")
+        return reduced(array, self.period) / self.to_unit
+
+
 @keras.saving.register_keras_serializable(package="torusae")
-class Relative(Supervision):
+class Relative(_Labels):
     """Known differences: two pictures 30° apart, two hours 5 h apart. The zero of the circle stays free.
 
     `fit` takes one of these under its name:
@@ -73,7 +88,7 @@ class Relative(Supervision):
 
 
 @keras.saving.register_keras_serializable(package="torusae")
-class Anchor(Supervision):
+class Anchor(_Labels):
     """True values of a few samples, directly on the coordinate and not through a head. They fix the circle's zero.
 
     `fit` takes the values under its name, `(num,)`, or `(num, len(circle))` for several circles, NaN where a sample has
