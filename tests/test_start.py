@@ -49,7 +49,7 @@ def test_the_first_fit_starts_at_the_circles_and_says_so(table, capsys):
     model = model_of()
     model.fit(x, batch_size=100, epochs=2, verbose=2)
     said = capsys.readouterr().out
-    assert "start: 1 circle in 600 rows" in said
+    assert "start: looking for circles ... 1 circle in 600 rows" in said
     assert "Both networks were trained to their angles" in said
     assert torusae.align(model.angles(x, verbose=0), angles).scores > 0.97
     model.fit(x, batch_size=100, verbose=2)
@@ -60,7 +60,7 @@ def test_without_a_circle_training_is_that_without_a_start(rng, capsys):
     x = rng.normal(size=(NUM, 20)).astype("float32")
     model = model_of()
     model.fit(x, batch_size=100, verbose=2)
-    assert "start: no circle in 600 rows" in capsys.readouterr().out
+    assert "start: looking for circles ... no circle in 600 rows" in capsys.readouterr().out
     for first, second in zip(weights_after_fit(model_of(), x), weights_after_fit(model_of(start=None), x), strict=True):
         np.testing.assert_array_equal(first, second)
 

@@ -407,7 +407,7 @@ def test_the_first_fit_starts_at_known_values(kind, capsys):
     model = torusae.TorusAutoencoder.from_shape((30,), dim=torusae.Gaussian(1) * torusae.Torus(2), density=None)
     model.compile("adam", "mse", supervision={"hour": kind(circle=1, period=24)})
     model.fit(x, {"hour": few}, batch_size=100, verbose=2)
-    assert "start: both networks were trained to the known angles of 40 samples." in capsys.readouterr().out
+    assert "start: training both networks to the known angles of 40 samples ... done" in capsys.readouterr().out
     errors = torusae.supervision.angle_errors(model.angles(x, verbose=0)[:, 1:], hours[:, None], 24)
     assert errors.plain < 15
 

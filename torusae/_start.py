@@ -198,17 +198,24 @@ def start_of_fit(model: Any, x: Any, targets: Mapping[str, Any], verbose: Any, c
         or (model.supervision and known is None)
     ):
         return
+
+    def say(words: str) -> None:
+        if verbose:
+            sys.stdout.write(words)
+            sys.stdout.flush()
+
     x, y = _checks.host_array(x), _checks.host_array(targets["reconstruction"])
     if distribution.num_replicas() > 1 or keras.distribution.distribution() is not None:
-        said = "not done on several devices. Call start_at_circles on one, before."
+        said = "start: not done on several devices. Call start_at_circles on one, before."
     elif known is not None:
-        start_at_circles(model, x, y, known)
         num = int((~np.isnan(known)).any(axis=1).sum())
-        said = f"both networks were trained to the known angles of {num} samples."
+        say(f"start: training both networks to the known angles of {num} samples ... ")
+        start_at_circles(model, x, y, known)
+        said = "done"
     else:
+        say("start: looking for circles ... ")
         said = _found_and_done(model, x, y, asked)
-    if verbose:
-        sys.stdout.write(f"start: {said}\n")
+    say(f"{said}\n")
 
 
 def _found_and_done(model: Any, x: np.ndarray, y: np.ndarray, asked: bool) -> str:
