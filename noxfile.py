@@ -93,6 +93,7 @@ def tests(session: nox.Session, backend: str) -> None:
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def slow(session: nox.Session, backend: str) -> None:
     """Run the tests that are too long for `tests`."""
+    session.install(*groups("slow"))
     install_and_test(session, backend, "-m", "slow")
 
 

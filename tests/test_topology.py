@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import torusae
+from torusae import topology
 from torusae.topology import alignment, circles
 
 PERMUTED = np.array([[0, 1, 0], [0, 0, -1], [1, 0, 0]])
@@ -31,6 +32,39 @@ def test_circles_of_a_table_are_found_with_their_angles(dim):
     assert found.num_circles == dim
     assert (torusae.align(found.angles, angles).scores > 0.98).all()
     assert f"{dim} circle" in str(found)
+
+
+def test_a_circle_is_found_under_noise_in_many_columns(rng):
+    # Scaled to the deviations of the circle, the noise of 200 columns would be far larger than it.
+    angles = rng.uniform(0, 2 * np.pi, (2000, 1))
+    table = 2 * np.cos(angles - rng.uniform(0, 2 * np.pi, 10)) @ rng.normal(size=(10, 200)) / np.sqrt(10)
+    found = torusae.find_circles(table + rng.normal(size=table.shape), num_landmarks=300)
+    assert found.num_circles == 1
+    assert torusae.align(found.angles, angles).scores > 0.98
+
+
+def test_a_small_circle_beside_a_large_one_is_no_noise():
+    angles = np.random.default_rng(0).uniform(0, 2 * np.pi, (2000, 2))
+    table = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) * [1, 0.4, 1, 0.4]
+    assert torusae.find_circles(table, num_landmarks=300).num_circles == 2
+
+
+def test_what_looks_like_noise():
+    def kept(*variance):
+        variance = np.array(variance)
+        return topology._graph._worth_keeping(variance, variance.sum(), len(variance)).sum()
+
+    assert kept(9, 8, *[1] * 20) == 2
+    assert kept(9, 8, *[1] * 7) == 9  # too few
+    assert kept(*[1] * 20) == 20  # nothing is louder
+    assert kept(9, *[1] * 20) == 21  # one number shows no circle
+    assert kept(9, 8, *np.geomspace(4, 0.02, 20)) == 19  # falls smoothly: all but those below 0.5 %
+
+
+def test_gaps_of_a_curve_without_noise_open_no_circle():
+    # With 12 neighbours, two neighbouring points of these did not know each other.
+    angles = np.random.default_rng(1).uniform(0, 2 * np.pi, 3000)
+    assert torusae.find_circles(np.stack([np.cos(angles), np.sin(angles)], axis=1)).num_circles == 1
 
 
 def test_noise_has_no_circle(rng):

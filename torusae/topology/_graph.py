@@ -15,6 +15,10 @@ _MAX_COMPONENTS = 50
 _LEAST_VARIANCE = 0.005
 # Components are divided by their deviations, so that a flat ellipse becomes a circle, but not below this share.
 _FLOOR = 0.03
+# Noise of equal variance in many columns: components below this multiple of its variance say nothing, and divided by
+# their deviations they would hide the data. Fewer components than these are not taken for noise.
+_NOISE = 2.0
+_LEAST_NOISY = 8
 
 
 def require(owner: str) -> None:
@@ -75,7 +79,7 @@ def reduced(data: np.ndarray, rng: np.random.Generator) -> Reduced:
     count = min(_MAX_COMPONENTS, *some.shape)
     pca = PCA(count, svd_solver="randomized", random_state=int(rng.integers(1 << 31))).fit(some)
     variance = pca.explained_variance_
-    kept = variance >= _LEAST_VARIANCE * variance[0]
+    kept = _worth_keeping(variance, float(some.var(axis=0, ddof=1).sum()), min(some.shape))
     scale = 1 / np.sqrt(variance[kept] + _FLOOR * variance[0])
     points = np.empty((len(data), int(kept.sum())), "float32")
     for first in range(0, len(data), MAX_ROWS):  # bounds the memory
@@ -88,6 +92,15 @@ def reduced(data: np.ndarray, rng: np.random.Generator) -> Reduced:
     return Reduced(points, rows[np.sort(different)], notes)
 
 
+def _worth_keeping(variance: np.ndarray, total: float, rank: int) -> np.ndarray:
+    """Which of the first principal components to keep. `total`: the variance of all `rank` of them."""
+    kept = variance >= _LEAST_VARIANCE * variance[0]
+    half = -(-len(variance) // 2)
+    noise = (total - variance[:half].sum()) / max(1, rank - half)  # the mean of the others
+    louder = kept & (variance > _NOISE * noise)
+    return louder if louder.sum() > 1 and kept.sum() - louder.sum() >= _LEAST_NOISY else kept
+
+
 class Graph:
     """Points joined to their nearest neighbours.
 
@@ -97,11 +110,11 @@ class Graph:
         end: Integer array `(edges,)`.
     """
 
-    def __init__(self, points: np.ndarray):
+    def __init__(self, points: np.ndarray, num_neighbors: int = _NEIGHBORS):
         from sklearn.neighbors import kneighbors_graph
 
         self.points = points
-        matrix = kneighbors_graph(points, min(_NEIGHBORS, len(points) - 1), mode="distance")
+        matrix = kneighbors_graph(points, min(num_neighbors, len(points) - 1), mode="distance")
         self._lengths = matrix.maximum(matrix.T)
         self.start, self.end = self._lengths.nonzero()
 
