@@ -61,6 +61,14 @@ def moons(names: tuple[str, ...], seed: int) -> np.ndarray:
     return (rows / rows.std(axis=0)).astype("float32")
 
 
+def neurons(num: int, circles: int, seed: int) -> np.ndarray:
+    """Square roots of spikes, Poisson counts: each neuron has a bump of firing around its own place."""
+    rng = np.random.default_rng(seed)
+    angles, places = (rng.uniform(-np.pi, np.pi, (rows, circles)) for rows in (3000, num))
+    rates = 12 * np.exp(2 * (np.cos(angles[:, None] - places) - 1).sum(axis=2))
+    return np.sqrt(rng.poisson(rates)).astype("float32")
+
+
 TRAINED: dict[str, Callable] = {
     "circle": circle,
     "table of 1": lambda seed: datasets.torus_table(6000 + HELD_OUT, dim=1, noise=0.1, seed=seed),
@@ -75,6 +83,8 @@ COUNTED: dict[str, tuple[int, Callable]] = {
     },
     "Io, Europa": (2, lambda seed: moons(("Io", "Europa"), seed)),
     "Io, Europa, Ganymede": (2, lambda seed: moons(("Io", "Europa", "Ganymede"), seed)),
+    "40 neurons on a circle": (1, lambda seed: neurons(40, 1, seed)),
+    "100 neurons on a torus": (2, lambda seed: neurons(100, 2, seed)),
     "noise in 50 columns": (0, lambda seed: np.random.default_rng(seed).standard_normal((5000, 50))),
     "noise in 3 columns": (0, lambda seed: np.random.default_rng(seed).standard_normal((5000, 3))),
     "noise in 2 columns": (0, lambda seed: np.random.default_rng(seed).standard_normal((5000, 2))),
