@@ -17,8 +17,10 @@ from torusae.topology import find_circles
 
 _STEPS = 500
 _BATCH = 128
+_LEAST_STEPS = 20  # in an epoch
 _MAX_ROWS = 50_000
 _LEAST_ROWS = 500  # of a start that nobody asked for: circles of fewer rows are doubtful
+_LEAST_LABELLED_ROWS = 100  # of a start at known values: 500 steps are out of proportion to fewer
 
 
 def start_at_circles(
@@ -166,6 +168,8 @@ def _train(
     if len(rows) > _MAX_ROWS:  # a copy of a large file would not fit
         rows = rows[np.linspace(0, len(rows) - 1, _MAX_ROWS).astype(int)]
     batch = min(_BATCH, len(rows))
+    # Few rows are repeated: an epoch of one step takes as long as twenty steps on TensorFlow.
+    rows = np.tile(rows, -(-_LEAST_STEPS * batch // len(rows)))
     # Whole batches: no step compiles for a smaller one.
     rows = rows[: max(batch, len(rows) // batch * batch)]
     epochs = max(1, round(num_steps * batch / len(rows)))
@@ -194,8 +198,8 @@ def start_of_fit(model: Any, x: Any, targets: Mapping[str, Any], verbose: Any, c
     # training seldom changes a direction.
     if not asked and (
         not model.encoder.trainable_variables
-        or (len(x) < _LEAST_ROWS and known is None)
         or (model.supervision and known is None)
+        or len(x) < (_LEAST_ROWS if known is None else _LEAST_LABELLED_ROWS)
     ):
         return
 
