@@ -357,9 +357,8 @@ def test_memory_does_not_grow_with_a_memory_mapped_file(tmp_path):
         lambda x: model.encode(x, batch_size=1024, verbose=0),
         lambda x: torusae.data.sample_rows(x, 1000, seed=0),
     ]
-    for (
-        call
-    ) in use:  # what is compiled and loaded once takes 200 MB on JAX. All batches are whole: no shape is new later
+    # What is compiled and loaded once takes 200 MB on JAX. All batches are whole: no shape is new later.
+    for call in use:
         call(x[: num_rows // 4])
     largest = 0
     running = True

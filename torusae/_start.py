@@ -209,15 +209,16 @@ def start_of_fit(model: Any, x: Any, targets: Mapping[str, Any], verbose: Any, c
             sys.stdout.flush()
 
     x, y = _checks.host_array(x), _checks.host_array(targets["reconstruction"])
+    say("start: ")
     if distribution.num_replicas() > 1 or keras.distribution.distribution() is not None:
-        said = "start: not done on several devices. Call start_at_circles on one, before."
+        said = "not done on several devices. Call start_at_circles on one, before."
     elif known is not None:
         num = int((~np.isnan(known)).any(axis=1).sum())
-        say(f"start: training both networks to the known angles of {num} samples ... ")
+        say(f"training both networks to the known angles of {num} samples ... ")
         start_at_circles(model, x, y, known)
         said = "done"
     else:
-        say("start: looking for circles ... ")
+        say("looking for circles ... ")
         said = _found_and_done(model, x, y, asked)
     say(f"{said}\n")
 

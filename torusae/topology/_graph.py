@@ -9,7 +9,7 @@ from torusae import _checks
 
 MAX_ROWS = 10_000  # rows of the graphs; the others take their angles from neighbours among them
 LEAST_ROWS = 100
-_NEIGHBORS = 12
+NEIGHBORS = 12
 _MAX_COMPONENTS = 50
 # A principal component below this share of the largest one's variance is noise, or too thin for a circle.
 _LEAST_VARIANCE = 0.005
@@ -79,7 +79,7 @@ def reduced(data: np.ndarray, rng: np.random.Generator) -> Reduced:
     count = min(_MAX_COMPONENTS, *some.shape)
     pca = PCA(count, svd_solver="randomized", random_state=int(rng.integers(1 << 31))).fit(some)
     variance = pca.explained_variance_
-    kept = _worth_keeping(variance, float(some.var(axis=0, ddof=1).sum()), min(some.shape))
+    kept = _worth_keeping(variance, variance[0] / pca.explained_variance_ratio_[0], min(some.shape))
     scale = 1 / np.sqrt(variance[kept] + _FLOOR * variance[0])
     points = np.empty((len(data), int(kept.sum())), "float32")
     for first in range(0, len(data), MAX_ROWS):  # bounds the memory
@@ -110,7 +110,7 @@ class Graph:
         end: Integer array `(edges,)`.
     """
 
-    def __init__(self, points: np.ndarray, num_neighbors: int = _NEIGHBORS):
+    def __init__(self, points: np.ndarray, num_neighbors: int = NEIGHBORS):
         from sklearn.neighbors import kneighbors_graph
 
         self.points = points

@@ -15,8 +15,8 @@ from torusae.topology.alignment import align, short_basis
 _LANDMARKS = 600  # in each half
 # On a curve without noise, all k nearest neighbours of a point may lie on one side. A gap between two such points opens
 # a circle: of 5000 points with k = 12 in one case of seven. Of few rows, as many would be no neighbours.
-_NEIGHBORS, _FEW_NEIGHBORS = 20, 12
-_FEW_ROWS = 1000  # in a half
+_MANY_NEIGHBORS = 20
+_MANY_ROWS = 1000  # in a half
 _PRIME = 47  # of the coefficients: classes that vanish twice, as in a Klein bottle, are no circles
 _REACH = 0.5  # quantile of the landmarks' distances up to which classes are followed
 _LEAST_RATIO = 2.7  # sheets and images make lasting classes of 2.6 that both halves can share
@@ -71,8 +71,7 @@ def find_circles(x: Any, num_landmarks: int | None = None, max_circles: int = 8,
     - Principal components below 0.5 % of the largest variance are dropped, and so are eight or more that look like
       noise: below twice the mean variance of the smaller half. The others are scaled to similar variances.
     - At most 10000 random rows are divided into two halves. In each, rows are joined to their 20 nearest neighbours, 12
-      of few rows.
-      Distances are lengths of shortest paths.
+      of few rows. Distances are lengths of shortest paths.
     - Persistent cohomology of a Rips complex on landmarks, by the package ripser.
     - Candidates are the classes whose persistence, death over birth, is at least 2.7, and 1.2 times that of the next.
     - Each candidate gives an angle whose differences along edges are least in the mean square. Integer combinations of
@@ -169,7 +168,7 @@ class _Half:
 
 def _candidates(points: np.ndarray, part: np.ndarray, num_landmarks: int, most: int, rng: np.random.Generator) -> _Half:
     """The lasting classes of some of the points."""
-    graph = _graph.Graph(points[part], _FEW_NEIGHBORS if len(part) < _FEW_ROWS else _NEIGHBORS)
+    graph = _graph.Graph(points[part], _MANY_NEIGHBORS if len(part) >= _MANY_ROWS else _graph.NEIGHBORS)
     landmarks = graph.landmarks(num_landmarks, rng)
     paths = graph.path_lengths(landmarks)
     distances = paths[:, landmarks]
