@@ -187,7 +187,7 @@ def measure(
         density = model.fit_density(x_train, name, seed=seed, **options)
         fitted = model.sample(len(x), seed, **options, density="fitted")
         numbers[f"Fréchet distance of samples, fitted {name}"] = judge.distance(fitted)
-        if hasattr(density, "log_likelihood"):
+        if not isinstance(density, torusae.densities.PathDensity):  # which can only sample
             numbers[f"log likelihood of {name}, nats"] = density.log_likelihood(points[:NUM_LIKELY])
         if hasattr(density, "to_uniform"):
             flow = density

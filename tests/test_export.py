@@ -197,7 +197,7 @@ def outcome(format, network, folder):
         serve = RUNTIMES[format](path)
         try:
             outputs = serve(x)
-            shapes = [np.shape(each) for each in keras.tree.flatten(outputs)]
+            shapes = [np.asarray(each).shape for each in keras.tree.flatten(outputs)]  # tensors of TensorFlow do not sort
             if sorted(shapes) != sorted(reference.shape for reference in expected):
                 raise ValueError(f"The runtime returned arrays of shapes {shapes}.")
         except Exception:  # runtimes have errors of their own for a batch of another size
