@@ -197,7 +197,8 @@ def outcome(format, network, folder):
         serve = RUNTIMES[format](path)
         try:
             outputs = serve(x)
-            shapes = [np.asarray(each).shape for each in keras.tree.flatten(outputs)]  # tensors of TensorFlow do not sort
+            # Of arrays: shapes of TensorFlow's tensors do not sort.
+            shapes = [np.asarray(each).shape for each in keras.tree.flatten(outputs)]
             if sorted(shapes) != sorted(reference.shape for reference in expected):
                 raise ValueError(f"The runtime returned arrays of shapes {shapes}.")
         except Exception:  # runtimes have errors of their own for a batch of another size

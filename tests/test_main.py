@@ -52,7 +52,9 @@ def test_versions_backend_and_devices():
     assert (lines["keras"], lines["numpy"]) == (keras.__version__, np.__version__)
     backend = keras.backend.backend()
     assert lines["KERAS_BACKEND"] == backend
-    assert lines["backend"].split() == [backend, sys.modules[backend].__version__]
+    # Some wheels of torch leave their build out of the package's version.
+    name, version = lines["backend"].split()
+    assert (name, version.split("+")[0]) == (backend, sys.modules[backend].__version__.split("+")[0])
     assert lines["devices"].startswith(("cpu", "gpu", "cuda", "mps"))
     assert lines[f"[{backend}]"].startswith(backend)
     assert "missing" not in lines["[plots]"]

@@ -377,8 +377,10 @@ def _dtype(bits: int) -> str:
 
 def _signed(codes: np.ndarray, bits: int) -> np.ndarray:
     """Codes modulo `2^bits` as the signed integers of as many bits: the shift up drops what overflows."""
-    wide, signed = (8, "int8") if bits <= 8 else (16, "int16")
-    return (codes << (wide - bits)).view(signed) >> (wide - bits)
+    unsigned, signed = (np.uint8, np.int8) if bits <= 8 else (np.uint16, np.int16)
+    free = 8 * np.dtype(signed).itemsize - bits
+    # Counts of the codes' own type: NumPy 1 would widen a single number.
+    return (codes << unsigned(free)).view(signed) >> signed(free)
 
 
 def _difference(a: np.ndarray, b: np.ndarray, bits: int) -> np.ndarray:
