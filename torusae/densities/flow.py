@@ -50,7 +50,7 @@ class TorusFlow(TorusDensity):
         num_bins: Integer, at least 2, bins of each spline. Defaults to `12`.
         units: Integer, units of both hidden layers. Defaults to `None`: 64 up to four circles and 128 for more.
         epochs: Integer, the largest number of passes over the points, each of at least 50 steps. Defaults to `20`.
-        max_points: Integer, number of points that are kept for their radii, a random choice. Defaults to `5000`.
+        max_points: Integer, number of points that are kept for their radii, a random choice. Defaults to `20000`.
         seed: Integer; one seed gives one fit on one backend. Defaults to `None`, a random seed.
         verbose: Boolean, whether `fit` shows its progress. Defaults to `False`.
 
@@ -79,7 +79,7 @@ class TorusFlow(TorusDensity):
         num_bins: int = 12,
         units: int | None = None,
         epochs: int = 20,
-        max_points: int = 5000,
+        max_points: int = 20000,
         seed: int | None = None,
         verbose: bool = False,
     ):
