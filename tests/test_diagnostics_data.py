@@ -102,6 +102,18 @@ def test_an_angle_to_spare_and_a_circle_to_spare_are_no_problem():
     assert np.abs(diagnosis.details["windings"]).tolist() == [[1, 1]]
 
 
+def test_an_angle_that_other_directions_tear_gets_a_coordinate_for_these(rng):
+    x, angles = ONE
+    wide = np.concatenate([x, 3 * rng.normal(size=(NUM, 1))], axis=1)
+    jumps = angles[:, 0] + 2.5 * (wide[:, -1] > 0)  # continuous around the circle, torn across it
+    found = names(torusae.diagnose(at(jumps), wide))
+    assert set(found) == {"torn map"}
+    assert "Torus(1) * Gaussian(1)" in found["torn map"].advice
+    twice = names(torusae.diagnose(at(2 * jumps), wide))
+    assert "another seed" in twice["torn map"].advice
+    assert "Gaussian" not in twice["torn map"].advice
+
+
 def test_a_model_started_at_its_circles_and_one_that_is_not_trained():
     x, angles = TWO
     keras.utils.set_random_seed(0)

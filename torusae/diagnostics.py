@@ -22,6 +22,7 @@ _MOST_COMPARED = 4000
 _LANDMARKS = 400  # see the circles of tables and images, and take a third of the time of 600
 _MANY_TEARS = 0.05  # share of torn neighbours; true angles of noisy tables tear at most 0.3 %
 _MOSTLY_TORN = 0.5  # of chance. Data of more dimensions than the space must tear: digits on three circles by 0.25
+_STRAY_TURNS = 0.25  # of an angle along a circle: above, jumps have as large a part as the winding
 _MOST_SHOWN = 16  # windings in a note
 
 
@@ -156,18 +157,20 @@ def _beside_data(diagnosis: Diagnosis, x: Any) -> Diagnosis:
 
     tears = Statistic(*_maps.tears(points, shuffled, distance, graph))
     stress = Statistic(*_maps.stress(points, shuffled, distance, graph, rng))
-    problems, details, num_circles, found, shown = [], {}, 0, "", ""
+    problems, details, advice, found, shown = [], {}, "", "", ""
     if space.num_angles:
         circles = find_circles(samples, _LANDMARKS).angles[reduced.rows]
         turns = _maps.turns(ops.convert_to_numpy(space.angles(ops.convert_to_tensor(points))), circles, graph)
         windings = np.rint(turns).astype(int)
         problems += _of_windings(windings, turns, space)
-        num_circles = circles.shape[1]
+        stray = np.abs(turns - windings).max(initial=0.0)
         details = {"windings": windings, "turns": turns}
-        found = f", {_circles(num_circles)}"
+        found = f", {_circles(circles.shape[1])}"
         if 0 < windings.size <= _MOST_SHOWN:
-            shown = f"windings {windings.tolist()} (off by at most {np.abs(turns - windings).max():.2f}), "
-    problems += _of_tears(tears, space, num_circles)
+            shown = f"windings {windings.tolist()} (off by at most {stray:.2f}), "
+        if windings.size:
+            advice = _advice(space) if problems or stray > _STRAY_TURNS else _more_than_circles(space)
+    problems += _of_tears(tears, advice)
     note = (
         f"Beside the data ({len(points)} samples{found}): {shown}{tears.value:.1%} of neighbours torn "
         f"(shuffled points: {tears.chance:.0%}), stress {stress.value:.2f} (shuffled points: {stress.chance:.2f})."
@@ -185,12 +188,13 @@ def _circles(count: int) -> str:
     return {0: "no circle", 1: "1 circle"}.get(count, f"{count} circles")
 
 
-def _of_tears(tears: Statistic, space: Space, num_circles: int) -> list[Problem]:
-    if tears.value <= (_MANY_TEARS if num_circles else max(_MANY_TEARS, _MOSTLY_TORN * tears.chance)):
+def _of_tears(tears: Statistic, advice: str) -> list[Problem]:
+    """Whether a map is torn. `advice` is empty where the data show no circle."""
+    if tears.value <= (_MANY_TEARS if advice else max(_MANY_TEARS, _MOSTLY_TORN * tears.chance)):
         return []
     message = f"{tears.value:.1%} of the neighbours in the data lie far apart in the space"
     message = f"{message} (shuffled points: {tears.chance:.0%})."
-    advice = _advice(space) if num_circles else "Train longer, or use a space of more dimensions."
+    advice = advice or "Train longer, or use a space of more dimensions."
     return [Problem("torn map", (), tears.value, tears.chance, message, advice)]
 
 
@@ -213,3 +217,11 @@ def _of_windings(windings: np.ndarray, turns: np.ndarray, space: Space) -> list[
 def _advice(space: Space) -> str:
     start = ' with start="circles", with fewer circles, or' if space.num_start_angles else ""
     return f"Train a new model{start} from another seed."
+
+
+def _more_than_circles(space: Space) -> str:
+    """What to do where angles go around the circles of the data, and are torn by what no circle holds."""
+    return (
+        f"The angles go around the data's circles, so other directions of the data tear them. Give these a coordinate, "
+        f"as in {space!r} * Gaussian(1), or train from another seed."
+    )
