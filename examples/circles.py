@@ -69,6 +69,14 @@ def neurons(num: int, circles: int, seed: int) -> np.ndarray:
     return np.sqrt(rng.poisson(rates)).astype("float32")
 
 
+def with_outliers(seed: int) -> np.ndarray:
+    """The circle in 40 columns, 3 % of its rows moved to anywhere within its spread and far around."""
+    x, rng = circle(seed)[0][:-HELD_OUT].copy(), np.random.default_rng(seed)
+    moved = rng.random(len(x)) < 0.03
+    x[moved] += rng.uniform(1, 20) * x.std() * rng.standard_normal((moved.sum(), x.shape[1]))
+    return x
+
+
 TRAINED: dict[str, Callable] = {
     "circle": circle,
     "table of 1": lambda seed: datasets.torus_table(6000 + HELD_OUT, dim=1, noise=0.1, seed=seed),
@@ -85,6 +93,7 @@ COUNTED: dict[str, tuple[int, Callable]] = {
     "Io, Europa, Ganymede": (2, lambda seed: moons(("Io", "Europa", "Ganymede"), seed)),
     "40 neurons on a circle": (1, lambda seed: neurons(40, 1, seed)),
     "100 neurons on a torus": (2, lambda seed: neurons(100, 2, seed)),
+    "circle and outliers": (1, with_outliers),
     "noise in 50 columns": (0, lambda seed: np.random.default_rng(seed).standard_normal((5000, 50))),
     "noise in 3 columns": (0, lambda seed: np.random.default_rng(seed).standard_normal((5000, 3))),
     "noise in 2 columns": (0, lambda seed: np.random.default_rng(seed).standard_normal((5000, 2))),

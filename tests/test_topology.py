@@ -43,6 +43,17 @@ def test_a_circle_is_found_under_noise_in_many_columns(rng):
     assert torusae.align(found.angles, angles).scores > 0.98
 
 
+def test_outliers_hide_no_circle(rng):
+    angles = rng.uniform(-np.pi, np.pi, (1200, 1))
+    x = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) @ rng.normal(size=(2, 20))
+    x += 0.1 * rng.normal(size=x.shape)
+    far = rng.random(len(x)) < 0.03
+    x[far] += 5 * rng.normal(size=(far.sum(), 20))
+    found = torusae.find_circles(x, num_landmarks=200)
+    assert found.num_circles == 1
+    assert torusae.align(found.angles[~far], angles[~far]).scores > 0.95
+
+
 def test_a_small_circle_beside_a_large_one_is_no_noise():
     angles = np.random.default_rng(0).uniform(0, 2 * np.pi, (2000, 2))
     table = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) * [1, 0.4, 1, 0.4]

@@ -19,6 +19,7 @@ _FLOOR = 0.03
 # their deviations they would hide the data. Fewer components than these are not taken for noise.
 _NOISE = 2.0
 _LEAST_NOISY = 8
+_FAR = 4.0  # distance of an outlier to its last neighbour, in parts of the median of all points
 
 
 def require(owner: str) -> None:
@@ -134,6 +135,18 @@ class Graph:
             np.minimum(nearest, squares - 2 * self.points @ last + last @ last, out=nearest)
             chosen.append(int(nearest.argmax()))
         return np.array(chosen)
+
+
+def crowded(points: np.ndarray, num_neighbors: int) -> np.ndarray:
+    """Which points are no outliers: their neighbours are not many times as far as those of most points.
+
+    Landmarks lie far from each other: outliers would take many of them, and close loops of their own.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    count = min(num_neighbors, len(points) - 1)
+    distances = NearestNeighbors(n_neighbors=count).fit(points).kneighbors()[0][:, -1]
+    return distances <= _FAR * np.median(distances)
 
 
 def spread(angles: np.ndarray, known: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -71,7 +71,8 @@ def find_circles(x: Any, num_landmarks: int | None = None, max_circles: int = 8,
     - Principal components below 0.5 % of the largest variance are dropped, and so are eight or more that look like
       noise: below twice the mean variance of the smaller half. The others are scaled to similar variances.
     - At most 10000 random rows are divided into two halves. In each, rows are joined to their 20 nearest neighbours, 12
-      of few rows. Distances are lengths of shortest paths.
+      of few rows. Distances are lengths of shortest paths. Outliers, whose neighbours are more than four times as far
+      as in the median, are left out; they take the angles of the rows nearest to them.
     - Persistent cohomology of a Rips complex on landmarks, by the package ripser.
     - Candidates are the classes whose persistence, death over birth, is at least 2.7, and 1.2 times that of the next.
     - Each candidate gives an angle whose differences along edges are least in the mean square. Integer combinations of
@@ -168,7 +169,9 @@ class _Half:
 
 def _candidates(points: np.ndarray, part: np.ndarray, num_landmarks: int, most: int, rng: np.random.Generator) -> _Half:
     """The lasting classes of some of the points."""
-    graph = _graph.Graph(points[part], _MANY_NEIGHBORS if len(part) >= _MANY_ROWS else _graph.NEIGHBORS)
+    num_neighbors = _MANY_NEIGHBORS if len(part) >= _MANY_ROWS else _graph.NEIGHBORS
+    part = part[_graph.crowded(points[part], num_neighbors)]
+    graph = _graph.Graph(points[part], num_neighbors)
     landmarks = graph.landmarks(num_landmarks, rng)
     paths = graph.path_lengths(landmarks)
     distances = paths[:, landmarks]
