@@ -54,6 +54,16 @@ def test_outliers_hide_no_circle(rng):
     assert torusae.align(found.angles[~far], angles[~far]).scores > 0.95
 
 
+def test_a_circle_whose_rows_crowd_on_one_side_is_found_and_an_arc_is_none(rng):
+    map_ = rng.normal(size=(2, 20))
+    for angles, num_circles in ((rng.vonmises(0, 1.5, (2000, 1)), 1), (rng.uniform(-2.8, 2.8, (2000, 1)), 0)):
+        x = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) @ map_ + 0.1 * rng.normal(size=(2000, 20))
+        found = torusae.find_circles(x, num_landmarks=300)
+        assert found.num_circles == num_circles
+        if num_circles:
+            assert torusae.align(found.angles, angles).scores > 0.95
+
+
 def test_a_small_circle_beside_a_large_one_is_no_noise():
     angles = np.random.default_rng(0).uniform(0, 2 * np.pi, (2000, 2))
     table = np.concatenate([np.cos(angles), np.sin(angles)], axis=1) * [1, 0.4, 1, 0.4]

@@ -19,7 +19,7 @@ _FLOOR = 0.03
 # their deviations they would hide the data. Fewer components than these are not taken for noise.
 _NOISE = 2.0
 _LEAST_NOISY = 8
-_FAR = 4.0  # distance of an outlier to its last neighbour, in parts of the median of all points
+_FAR = 2.0  # local outlier factor: a point in the middle of others has 1
 
 
 def require(owner: str) -> None:
@@ -137,16 +137,16 @@ class Graph:
         return np.array(chosen)
 
 
-def crowded(points: np.ndarray, num_neighbors: int) -> np.ndarray:
-    """Which points are no outliers: their neighbours are not many times as far as those of most points.
+def inliers(points: np.ndarray, num_neighbors: int) -> np.ndarray:
+    """Which points are no outliers: their neighbours are not far in comparison with the neighbours' own.
 
-    Landmarks lie far from each other: outliers would take many of them, and close loops of their own.
+    Landmarks lie far from each other: outliers would take many of them, and join what is apart. By the local outlier
+    factor (Breunig et al. 2000), which leaves sparse parts of the data alone.
     """
-    from sklearn.neighbors import NearestNeighbors
+    from sklearn.neighbors import LocalOutlierFactor
 
-    count = min(num_neighbors, len(points) - 1)
-    distances = NearestNeighbors(n_neighbors=count).fit(points).kneighbors()[0][:, -1]
-    return distances <= _FAR * np.median(distances)
+    factors = LocalOutlierFactor(n_neighbors=min(num_neighbors, len(points) - 1)).fit(points).negative_outlier_factor_
+    return -factors <= _FAR
 
 
 def spread(angles: np.ndarray, known: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -22,7 +22,9 @@ _REACH = 0.5  # quantile of the landmarks' distances up to which classes are fol
 _LEAST_RATIO = 2.7  # sheets and images make lasting classes of 2.6 that both halves can share
 _LEAST_GAP = 1.2  # between the persistence of the last circle and of the next class: those of noise are a continuum
 _MUCH_SMALLER = 0.5  # sum of squared values of a cocycle for which multiples of others are taken away
-_MOST_CONCENTRATED = 0.9  # |mean exp(iφ)|: around a gap, angles are constant nearly everywhere and agree by that
+# |mean exp(iφ)|: around a gap, angles are constant nearly everywhere and agree by that, 0.95 and more. A von Mises
+# density with κ = 1.5 has 0.84.
+_MOST_CONCENTRATED = 0.9
 _LEAST_AGREEMENT = 0.9  # |mean exp(i difference)| of the angles that two halves of the rows give
 # Share of a class's death at which its cocycle is read: classes of noise, which could be added to it, are dead there.
 _SCALE = 0.9
@@ -71,8 +73,8 @@ def find_circles(x: Any, num_landmarks: int | None = None, max_circles: int = 8,
     - Principal components below 0.5 % of the largest variance are dropped, and so are eight or more that look like
       noise: below twice the mean variance of the smaller half. The others are scaled to similar variances.
     - At most 10000 random rows are divided into two halves. In each, rows are joined to their 20 nearest neighbours, 12
-      of few rows. Distances are lengths of shortest paths. Outliers, whose neighbours are more than four times as far
-      as in the median, are left out; they take the angles of the rows nearest to them.
+      of few rows. Distances are lengths of shortest paths. Rows with a local outlier factor above 2 are left out; they
+      take the angles of the rows nearest to them.
     - Persistent cohomology of a Rips complex on landmarks, by the package ripser.
     - Candidates are the classes whose persistence, death over birth, is at least 2.7, and 1.2 times that of the next.
     - Each candidate gives an angle whose differences along edges are least in the mean square. Integer combinations of
@@ -130,13 +132,14 @@ def find_circles(x: Any, num_landmarks: int | None = None, max_circles: int = 8,
         _candidates(points, part, num_landmarks or _LANDMARKS, max_circles, rng)
         for part in np.array_split(np.arange(len(points)), 2)
     ]
+    inliers = np.concatenate([half.rows for half in halves])
     length = min(len(half.ratios) for half in halves)
     persistence = np.minimum(*(half.ratios[:length] for half in halves))
     # Classes of noise come last: the most classes that stand out from the next, and that both halves agree on.
     count = min(half.angles.shape[1] for half in halves)
     while count and not (
         persistence[count - 1] > _LEAST_GAP * persistence[count : count + 1].max(initial=1.0)
-        and _agree(halves[0].first(count), halves[1].first(count))
+        and _agree(halves[0].first(count)[inliers], halves[1].first(count)[inliers])
     ):
         count -= 1
     angles = np.zeros((len(rows), count))
@@ -153,11 +156,13 @@ class _Half:
     """The lasting classes of half of the points.
 
     Attributes:
+        rows: Positions of the points of the half, without outliers.
         angles: `(num, classes)`, of all points.
         differences: `(edges, classes)`, of the angles along the edges between points of the half.
         ratios: Death over birth, the largest first.
     """
 
+    rows: np.ndarray
     angles: np.ndarray
     differences: np.ndarray
     ratios: np.ndarray
@@ -170,7 +175,7 @@ class _Half:
 def _candidates(points: np.ndarray, part: np.ndarray, num_landmarks: int, most: int, rng: np.random.Generator) -> _Half:
     """The lasting classes of some of the points."""
     num_neighbors = _MANY_NEIGHBORS if len(part) >= _MANY_ROWS else _graph.NEIGHBORS
-    part = part[_graph.crowded(points[part], num_neighbors)]
+    part = part[_graph.inliers(points[part], num_neighbors)]
     graph = _graph.Graph(points[part], num_neighbors)
     landmarks = graph.landmarks(num_landmarks, rng)
     paths = graph.path_lengths(landmarks)
@@ -187,9 +192,9 @@ def _candidates(points: np.ndarray, part: np.ndarray, num_landmarks: int, most: 
         lift, cocycles[circle] = _lifted(cocycles[circle] * near, alive)
         angles[:, circle] = _angles(lift, near, paths)
     if not count:
-        return _Half(np.zeros((len(points), 0)), np.zeros((0, 0)), ratios[: most + 1])
+        return _Half(part, np.zeros((len(points), 0)), np.zeros((0, 0)), ratios[: most + 1])
     angles = _smooth(angles, graph)
-    return _Half(_graph.spread(angles, graph.points, points), _differences(angles, graph), ratios[: most + 1])
+    return _Half(part, _graph.spread(angles, graph.points, points), _differences(angles, graph), ratios[: most + 1])
 
 
 def _agree(first: np.ndarray, second: np.ndarray) -> bool:
