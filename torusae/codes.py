@@ -380,7 +380,7 @@ def _signed(codes: np.ndarray, bits: int) -> np.ndarray:
     unsigned, signed = (np.uint8, np.int8) if bits <= 8 else (np.uint16, np.int16)
     free = 8 * np.dtype(signed).itemsize - bits
     # Counts of the codes' own type: NumPy 1 would widen a single number.
-    return (codes << unsigned(free)).view(signed) >> signed(free)
+    return np.right_shift(np.left_shift(codes, unsigned(free)).view(signed), signed(free))
 
 
 def _difference(a: np.ndarray, b: np.ndarray, bits: int) -> np.ndarray:
