@@ -70,7 +70,7 @@ def neurons(num: int, circles: int, seed: int) -> np.ndarray:
 
 
 def with_outliers(seed: int) -> np.ndarray:
-    """The circle in 40 columns, 3 % of its rows moved to anywhere within its spread and far around."""
+    """The circle in 40 columns, with noise of one to twenty times its deviation in 3 % of its rows."""
     x, rng = circle(seed)[0][:-HELD_OUT].copy(), np.random.default_rng(seed)
     moved = rng.random(len(x)) < 0.03
     x[moved] += rng.uniform(1, 20) * x.std() * rng.standard_normal((moved.sum(), x.shape[1]))

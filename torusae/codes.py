@@ -377,10 +377,11 @@ def _dtype(bits: int) -> str:
 
 def _signed(codes: np.ndarray, bits: int) -> np.ndarray:
     """Codes modulo `2^bits` as the signed integers of as many bits: the shift up drops what overflows."""
-    unsigned, signed = (np.uint8, np.int8) if bits <= 8 else (np.uint16, np.int16)
-    free = 8 * np.dtype(signed).itemsize - bits
+    unsigned = np.dtype(_dtype(bits))
+    signed = np.dtype(f"i{unsigned.itemsize}")
+    free = 8 * unsigned.itemsize - bits
     # Counts of the codes' own type: NumPy 1 would widen a single number.
-    return np.right_shift(np.left_shift(codes, unsigned(free)).view(signed), signed(free))
+    return np.right_shift(np.left_shift(codes, unsigned.type(free)).view(signed), signed.type(free))
 
 
 def _difference(a: np.ndarray, b: np.ndarray, bits: int) -> np.ndarray:

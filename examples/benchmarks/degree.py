@@ -124,15 +124,16 @@ def train(name: str, seed: int, epochs: int, start: str | None, trainings: int) 
     """The numbers of one data set: of the training that leaves the least error."""
     space = SPACES[name]
     x = columns(space, true_points(space, ROWS, seed), seed)
-    begin, best = time.time(), None
-    for each in range(trainings):
-        keras.utils.set_random_seed(seed + 1000 * each)
+
+    def fitted(weights_seed: int) -> tuple[float, torusae.TorusAutoencoder]:
+        keras.utils.set_random_seed(weights_seed)
         model = torusae.TorusAutoencoder.from_shape(x.shape[1:], space, start=start, density=None)
         model.compile("adam", "mse")
-        error = model.fit(x, batch_size=128, epochs=epochs, verbose=0).history["reconstruction"][-1]
-        if best is None or error < best[0]:
-            best = error, model
-    seconds, (error, model) = time.time() - begin, best
+        return model.fit(x, batch_size=128, epochs=epochs, verbose=0).history["reconstruction"][-1], model
+
+    begin = time.time()
+    error, model = min((fitted(seed + 1000 * each) for each in range(trainings)), key=lambda pair: pair[0])
+    seconds = time.time() - begin
     right, found = degree(name, lambda points: model.encode(columns(space, points, seed), batch_size=1000, verbose=0))
     left = float(error / x.var(axis=0).mean())
     return {"right": bool(right), "found": found, "left": round(left, 5), "seconds": round(seconds, 1)}

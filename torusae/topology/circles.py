@@ -22,7 +22,7 @@ _REACH = 0.5  # quantile of the landmarks' distances up to which classes are fol
 _LEAST_RATIO = 2.7  # sheets and images make lasting classes of 2.6 that both halves can share
 _LEAST_GAP = 1.2  # between the persistence of the last circle and of the next class: those of noise are a continuum
 _MUCH_SMALLER = 0.5  # sum of squared values of a cocycle for which multiples of others are taken away
-# |mean exp(iφ)|: around a gap, angles are constant nearly everywhere and agree by that, 0.95 and more. A von Mises
+# |mean exp(iφ)|: around a gap, angles are constant nearly everywhere and agree by that, 0.93 and more. A von Mises
 # density with κ = 1.5 has 0.84.
 _MOST_CONCENTRATED = 0.9
 _LEAST_AGREEMENT = 0.9  # |mean exp(i difference)| of the angles that two halves of the rows give
