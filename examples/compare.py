@@ -34,7 +34,7 @@ import numpy as np
 from keras import ops
 
 import torusae
-from torusae import datasets, losses, metrics, morph, networks
+from torusae import datasets, losses, metrics, networks, paths
 
 UNITS = (512, 256)
 LEARNING_RATE = 2e-3
@@ -146,7 +146,7 @@ def middles(space: torusae.Space, start: np.ndarray, end: np.ndarray, flow: Any)
     half = np.full(len(start), 0.5, "float32")
     found = {"": space.shortest(ops.convert_to_tensor(start), ops.convert_to_tensor(end), ops.convert_to_tensor(half))}
     if not space.num_angles:
-        ways = {"spherical": morph.spherical_path, "matched": morph.matched_path, "Cauchy": morph.cauchy_path}
+        ways = {"spherical": paths.spherical_path, "matched": paths.matched_path, "Cauchy": paths.cauchy_path}
         found |= {f", {name}": way(start, end, half) for name, way in ways.items()}
     if flow is not None:
         ends = (ops.convert_to_tensor(flow.to_uniform_points(each)) for each in (start, end))

@@ -31,7 +31,7 @@ from keras import ops
 
 import torusae
 from torusae import angles as angles_module
-from torusae import data, densities, losses, metrics, morph, networks, plots, topology
+from torusae import data, densities, losses, metrics, networks, paths, plots, topology
 
 LARGEST = {"angles": 3e38, "values": 1e9}  # up to here finite input must have finite results
 SPECIAL = [0.0, -0.0, np.pi, -np.pi, np.pi / 2, 2 * np.pi, 1.0, -1.0, 1e-30, -1e-30, 1e-40, 1e-12, 1e30, -1e30, 1e8]
@@ -278,7 +278,7 @@ def targets():
         ),
         **{
             way: (
-                getattr(morph, way),
+                getattr(paths, way),
                 {"start": vector(4), "end": vector(4), "shares": lambda rng: rng.uniform(size=5).astype("float32")},
                 "values",
             )

@@ -256,7 +256,7 @@ def test_only_training_rows_count_and_at_most_60000(fits, monkeypatch):
     model = fitted(500, validation_split=0.2)
     assert model.density is not None
     assert fits == [400]
-    monkeypatch.setattr(torusae._density, "_MOST_ROWS", 350)
+    monkeypatch.setattr(torusae.autoencoder._density, "_MOST_ROWS", 350)
     model = fitted()
     assert len(model.density.points) == 350
     codes = model.encode(data(400), verbose=0)
@@ -324,7 +324,7 @@ def test_memory_mapped_rows_are_encoded_in_blocks(fits, tmp_path, monkeypatch):
         calls.append(len(rows))
         return predict(function, rows, *arguments, **options)
 
-    monkeypatch.setattr(torusae._density.data, "predict", noted)
+    monkeypatch.setattr(torusae.autoencoder._density.data, "predict", noted)
     model.fit(np.load(tmp_path / "x.npy", mmap_mode="r"), batch_size=50, verbose=0)
     assert calls == [800] * 5
     np.testing.assert_allclose(model._density.points, model.encode(x, verbose=0), atol=1e-5)

@@ -23,5 +23,5 @@ def test_examples_are_found():
     finder = doctest.DocTestFinder(exclude_empty=True)
     found = {test.name for name in MODULES for test in finder.find(importlib.import_module(name)) if test.examples}
     assert "torusae.losses.springs.spring_loss" in found
-    assert "torusae.layers.TorusLatent" in found
+    assert "torusae.layers.latent.TorusLatent" in found
     assert len(found) >= 20

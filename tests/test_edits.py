@@ -6,7 +6,8 @@ import pytest
 from helpers import to_numpy, to_tensor
 
 import torusae
-from torusae import Gaussian, Torus, _edits, spaces
+from torusae import Gaussian, Torus, spaces
+from torusae.autoencoder import _edits
 
 QUIET = {"verbose": 0}
 

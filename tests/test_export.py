@@ -12,7 +12,8 @@ from helpers import keras_is_before
 from tiny import samples
 
 import torusae
-from torusae import _export, datasets
+from torusae import datasets
+from torusae.autoencoder import _export
 
 BACKEND = keras.backend.backend()
 DOCUMENT = Path(__file__).parents[1] / "docs" / "export.md"

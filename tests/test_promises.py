@@ -55,7 +55,7 @@ def assert_same(values, others, **tolerance):
 
 def angles_spread(model, x):
     """The largest Kuiper statistic of the angles that the first latent layer gives."""
-    (latent,) = torusae.callbacks.latent_layers(model)
+    (latent,) = torusae.layers.logger.latent_layers(model)
     latent.captured = []
     model(to_tensor(x), training=False)
     raw = to_numpy(latent.captured[0])

@@ -47,7 +47,7 @@ def test_all_is_sorted_and_complete():
     assert torusae.__all__ == sorted(torusae.__all__)
     assert set(torusae.__all__) - modules - {"__version__"} == set(public_names(torusae))
     assert "__version__" in torusae.__all__
-    # Those of the names' own modules, such as torusae.heads, are reached by the names.
+    # Those of the names' own modules, such as torusae.layers.head, are reached by the names.
     assert modules == {
         *(
             "data",

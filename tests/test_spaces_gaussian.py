@@ -7,7 +7,6 @@ import scipy.stats
 from helpers import to_numpy, to_tensor
 
 import torusae
-from torusae import morph
 
 PRODUCT = torusae.Torus(2) * torusae.Gaussian(3)
 
@@ -75,7 +74,7 @@ def test_windings_of_a_gaussian_space_name_its_paths():
     space = torusae.Gaussian(3)
     start, end = (to_tensor(each) for each in np.random.default_rng(0).normal(size=(2, 3)).astype("float32"))
     paths = to_numpy(space.paths(start, end, [[3], [0], [2], [1], [0]], 4))
-    ways = (morph.cauchy_path, morph.straight_path, morph.matched_path, morph.spherical_path, morph.straight_path)
+    ways = (paths.cauchy_path, paths.straight_path, paths.matched_path, paths.spherical_path, paths.straight_path)
     for path, way in zip(paths, ways, strict=True):
         np.testing.assert_allclose(path, to_numpy(way(start, end, [0.0, 1 / 3, 2 / 3, 1.0])), atol=1e-6)
 

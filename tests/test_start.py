@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import torusae
+from torusae.autoencoder import initialization
 
 NUM = 600
 
@@ -67,8 +68,8 @@ def test_without_a_circle_training_is_that_without_a_start(rng, capsys):
 
 def test_what_leaves_the_start_alone_without_a_word(table, monkeypatch, tmp_path, capsys):
     x = table[0]
-    monkeypatch.setattr(torusae._start, "find_circles", lambda *_: pytest.fail("circles were looked for"))
-    start_of_fit = torusae._start.start_of_fit
+    monkeypatch.setattr(initialization, "find_circles", lambda *_: pytest.fail("circles were looked for"))
+    start_of_fit = initialization.start_of_fit
     model = model_of()
     start_of_fit(model, x[:300], {}, 1, None)  # few rows
     start_of_fit(model, iter([(x,)]), {}, 1, None)
@@ -76,7 +77,7 @@ def test_what_leaves_the_start_alone_without_a_word(table, monkeypatch, tmp_path
     start_of_fit(model_of(dim=torusae.Gaussian(2)), x, {}, 1, None)
     (tmp_path / "backup").mkdir()
     backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
-    assert not torusae._start._resumes([backup])
+    assert not initialization._resumes([backup])
     (tmp_path / "backup" / "latest.weights.h5").touch()
     start_of_fit(model, x, {}, 1, [backup])
     model._before_training(x, None, 1, None, first_epoch=1)
@@ -93,10 +94,10 @@ def test_what_leaves_the_start_alone_without_a_word(table, monkeypatch, tmp_path
 
 def test_the_missing_extra_is_one_line_or_an_error(table, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ripser", None)
-    torusae._start.start_of_fit(model_of(), table[0], {"reconstruction": table[0]}, 1, None)
+    initialization.start_of_fit(model_of(), table[0], {"reconstruction": table[0]}, 1, None)
     assert capsys.readouterr().out.count('pip install "torusae[circles]"') == 1
     with pytest.raises(ImportError, match=r"torusae\[circles\]"):
-        torusae._start.start_of_fit(model_of(start="circles"), table[0], {"reconstruction": table[0]}, 0, None)
+        initialization.start_of_fit(model_of(start="circles"), table[0], {"reconstruction": table[0]}, 0, None)
 
 
 def test_circles_can_be_asked_for(table):
@@ -117,9 +118,9 @@ def test_samples_held_out_by_a_split_are_not_used(table, monkeypatch):
         seen.append(len(x))
         return torusae.find_circles(x)
 
-    monkeypatch.setattr(torusae._start, "find_circles", spy)
+    monkeypatch.setattr(initialization, "find_circles", spy)
     x = np.concatenate([table[0], table[0][:100] + 5])
-    monkeypatch.setattr(torusae._start, "start_at_circles", lambda _, x, *__: seen.append(len(x)))
+    monkeypatch.setattr(initialization, "start_at_circles", lambda _, x, *__: seen.append(len(x)))
     model_of().fit(x, batch_size=100, validation_split=1 / 7, verbose=0)
     assert seen == [600, 600]
 

@@ -8,7 +8,7 @@ from tiny import Batches, digit_head, labels, samples, tiny_model
 
 import torusae
 from torusae import spaces
-from torusae._start import start_of_fit
+from torusae.autoencoder.initialization import start_of_fit
 from torusae.supervision import Action, Anchor, Relative, rotate_images, shift_images, shift_series
 from torusae.supervision._pairs import GivenPairs, GroupPairs, pairs_of
 from torusae.supervision.base import compare_points

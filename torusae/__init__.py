@@ -12,13 +12,11 @@ except Exception:
     raise
 
 from torusae import data, datasets, densities, distribution, losses, metrics, networks, plots, spaces, topology
-from torusae._start import start_at_circles
 from torusae.angles import angle_difference, to_cartesian, to_polar, wrap_angles
-from torusae.callbacks import LatentLogger
+from torusae.autoencoder import TorusAutoencoder, start_at_circles
 from torusae.diagnostics import diagnose
 from torusae.explorer import explore
-from torusae.heads import Head
-from torusae.layers import CircularEmbedding, Latent, Polar, TorusLatent
+from torusae.layers import CircularEmbedding, Head, Latent, LatentLogger, Polar, TorusLatent
 from torusae.losses import (
     DiaphonyLoss,
     LatentLoss,
@@ -29,9 +27,8 @@ from torusae.losses import (
     quantile_loss,
     spring_loss,
 )
-from torusae.models import TorusAutoencoder
-from torusae.morph import morph_paths, shortest_winding, two_way_windings, windings
 from torusae.networks import autoencoder_networks
+from torusae.paths import morph_paths, shortest_winding, two_way_windings, windings
 from torusae.spaces import Gaussian, Product, Space, Term, Torus
 from torusae.topology import align, find_circles
 

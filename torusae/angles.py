@@ -14,9 +14,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._backend import constant, direct_ops
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.backend import constant, direct_ops
+from torusae._internal.checks import Tensor
 
 # atan2 and the square root have no finite derivative at the origin. A point with r² below this bound is treated as
 # (1, 0): the gradient is zero there and at most 1e6 elsewhere. Not zero: XLA and TensorFlow flush subnormal numbers.
@@ -45,8 +45,8 @@ def wrap_angles(angles: Tensor, period: float | Sequence[float] = _TURN) -> Tens
     >>> [round(float(a), 4) for a in keras.ops.convert_to_numpy(wrapped)]
     [0.5, -0.2832, 2.5664]
     """
-    angles = _checks.float_tensor("wrap_angles", "angles", angles)
-    return _wrap(angles, _checks.periods("wrap_angles", period, "angles", angles.shape))
+    angles = checks.float_tensor("wrap_angles", "angles", angles)
+    return _wrap(angles, checks.periods("wrap_angles", period, "angles", angles.shape))
 
 
 def _wrap(angles: Tensor, period: float | tuple[float, ...]) -> Tensor:
@@ -114,8 +114,8 @@ def to_radians(values: Tensor, period: float | Sequence[float] = _TURN) -> Tenso
 
 
 def _radians(owner: str, values: Tensor, period: float | Sequence[float]) -> Tensor:
-    values = _checks.float_tensor(owner, "values", values)
-    period = _checks.periods(owner, period, "values", values.shape)
+    values = checks.float_tensor(owner, "values", values)
+    period = checks.periods(owner, period, "values", values.shape)
     wrapped = _wrap(values, period)
     if isinstance(period, tuple):
         return wrapped * constant(_TURN / np.array(period), wrapped)
@@ -136,13 +136,13 @@ def angle_difference(a: Tensor, b: Tensor) -> Tensor:
     >>> round(float(keras.ops.convert_to_numpy(arc)[0]), 4)
     -0.2832
     """
-    a, b = _checks.float_pair("angle_difference", a=a, b=b)
+    a, b = checks.float_pair("angle_difference", a=a, b=b)
     return wrap_angles(wrap_angles(a) - wrap_angles(b))
 
 
 def split_code(code: Tensor) -> tuple[Tensor, Tensor]:
     """The x and the y values of a code `(..., 2 * dim)`, each `(..., dim)`, in at least float32."""
-    code = _checks.code_tensor("split_code", "code", code)
+    code = checks.code_tensor("split_code", "code", code)
     dim = code.shape[-1] // 2
     return code[..., :dim], code[..., dim:]
 
@@ -243,7 +243,7 @@ def to_cartesian(radii: Tensor, angles: Tensor) -> Tensor:
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, section 4.
     """
-    radii, angles = _checks.float_pair("to_cartesian", radii=radii, angles=angles)
+    radii, angles = checks.float_pair("to_cartesian", radii=radii, angles=angles)
     return ops.concatenate([radii * ops.cos(angles), radii * ops.sin(angles)], axis=-1)
 
 
@@ -278,7 +278,7 @@ def harmonics(values: Tensor, num_harmonics: int = 1, period: float | Sequence[f
     Reference:
         Hyndman & Athanasopoulos (2021), Forecasting: Principles and Practice, section 7.4 (Fourier terms).
     """
-    num_harmonics = _checks.positive_int("harmonics", "num_harmonics", num_harmonics)
+    num_harmonics = checks.positive_int("harmonics", "num_harmonics", num_harmonics)
     angles = _radians("harmonics", values, period)
     if not len(angles.shape):
         raise ValueError("harmonics: `values` must have shape (..., dim). Received: a single number. Give [number].")
@@ -331,9 +331,9 @@ def primitive_directions(dim: int, order: int = 1, interactions: int | None = No
 
 
 def _integer_vectors(owner: str, dim: int, order: int, interactions: int | None, most: int) -> np.ndarray:
-    dim = _checks.positive_int(owner, "dim", dim)
-    order = _checks.positive_int(owner, "order", order)
-    interactions = dim if interactions is None else _checks.positive_int(owner, "interactions", interactions)
+    dim = checks.positive_int(owner, "dim", dim)
+    order = checks.positive_int(owner, "order", order)
+    interactions = dim if interactions is None else checks.positive_int(owner, "interactions", interactions)
     interactions = min(interactions, dim)
     # A sum of more binomials than this would itself take long; it has at least 2 ** interactions vectors.
     count = num_vectors(dim, order, min(interactions, 64))

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from torusae import _checks, _output
+from torusae._internal import checks, files
 
 MAX_BITS = 16
 _MAGIC, _VERSION = b"TRSC", 1
@@ -32,7 +32,7 @@ _BLOCK = 1 << 20  # distances that are computed at once
 
 
 def _num_places(owner: str, bits: Any) -> int:
-    return 1 << _checks.positive_int(owner, "bits", bits, most=MAX_BITS)
+    return 1 << checks.positive_int(owner, "bits", bits, most=MAX_BITS)
 
 
 def quantize_angles(angles: Any, bits: int = 8) -> np.ndarray:
@@ -53,12 +53,12 @@ def quantize_angles(angles: Any, bits: int = 8) -> np.ndarray:
     [0, 64, 128, 255]
     """
     places = _num_places("quantize_angles", bits)
-    angles = _checks.host_array(_checks.as_array("quantize_angles", "angles", angles))
+    angles = checks.host_array(checks.as_array("quantize_angles", "angles", angles))
     if angles.dtype.kind != "f" and "float" not in str(angles.dtype):
         raise TypeError(
             f"quantize_angles: `angles` must be floating-point numbers, radians. Received: dtype={angles.dtype}."
         )
-    _checks.finite_array("quantize_angles", "angles", angles)
+    checks.finite_array("quantize_angles", "angles", angles)
     turns = np.remainder(angles.astype("float64") / (2 * math.pi), 1.0)
     return (np.rint(turns * places).astype("int64") % places).astype(_dtype(bits))
 
@@ -148,8 +148,8 @@ def nearest_codes(queries: Any, codes: Any, k: int = 1, bits: int = 8) -> tuple[
     """
     owner = "nearest_codes"
     queries, codes = _checked(owner, "queries", queries, bits, 2), _checked(owner, "codes", codes, bits, 2)
-    _checks.same_columns(owner, queries=queries, codes=codes)
-    k = _checks.positive_int(owner, "k", k, most=len(codes))
+    checks.same_columns(owner, queries=queries, codes=codes)
+    k = checks.positive_int(owner, "k", k, most=len(codes))
     rows = max(1, _BLOCK // len(codes))
     found = np.empty((len(queries), k), "int64")
     squares = np.empty((len(queries), k), "int64")
@@ -258,8 +258,8 @@ def write(path: Any, codes: Any, bits: int = 8, overwrite: bool = False) -> Path
     >>> read(path)[0].tolist()
     [[1, 2], [3, 4]]
     """
-    target = _output.target("write", path, (), "", overwrite)
-    _output.write(target, compress(codes, bits))
+    target = files.target("write", path, (), "", overwrite)
+    files.write(target, compress(codes, bits))
     return target
 
 
@@ -408,7 +408,7 @@ def _radians(squares: np.ndarray, bits: int) -> np.ndarray:
 def _checked(owner: str, name: str, codes: Any, bits: Any, rank: int | None = None) -> np.ndarray:
     """Codes as an array of their own dtype, after a check of their values and their rank."""
     places = _num_places(owner, bits)
-    array = _checks.host_array(_checks.as_array(owner, name, codes))
+    array = checks.host_array(checks.as_array(owner, name, codes))
     if array.dtype.kind not in "iu":
         raise TypeError(
             f"{owner}: `{name}` must be integers. Received: dtype={array.dtype}. quantize_angles(angles, bits) makes "

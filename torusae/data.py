@@ -9,7 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from torusae import _backend, _checks, distribution
+from torusae import distribution
+from torusae._internal import backend, checks
 
 __all__ = ["PaddedBatches", "sample_rows", "without_padding"]
 
@@ -52,18 +53,18 @@ def sample_rows(
     Reference:
         Vitter (1985), Random sampling with a reservoir. Here the rows with the smallest random numbers are kept.
     """
-    num_rows = _checks.positive_int("sample_rows", "num_rows", num_rows)
-    (generator,) = _checks.generators("sample_rows", seed, 1)
+    num_rows = checks.positive_int("sample_rows", "num_rows", num_rows)
+    (generator,) = checks.generators("sample_rows", seed, 1)
     arrays = keras.tree.flatten(data)
-    if all(_checks.is_array(array) for array in arrays):
+    if all(checks.is_array(array) for array in arrays):
         total = _common_length(arrays, "`data`")
         rows = np.sort(generator.choice(total, min(num_rows, total), replace=False))
-        return keras.tree.map_structure(lambda array: np.asarray(_checks.host_array(array)[rows]), data)
+        return keras.tree.map_structure(lambda array: np.asarray(checks.host_array(array)[rows]), data)
     kept: Any = None
     keys = np.empty(0)
     seen = 0
     for step, batch in enumerate(_batches(data, steps), start=1):
-        batch = keras.tree.map_structure(_checks.host_array, batch)
+        batch = keras.tree.map_structure(checks.host_array, batch)
         length = _common_length(keras.tree.flatten(batch), f"batch {step}")
         if kept is None:
             kept = keras.tree.map_structure(lambda array: array[:0], batch)
@@ -96,7 +97,7 @@ def _common_length(arrays: list[Any], where: str) -> int:
 
 def _batches(data: Any, steps: int | None) -> Iterator[Any]:
     """The batches of one pass over a stream of any kind, or the first few."""
-    steps = _checks.optional_int("sample_rows", "steps", steps)
+    steps = checks.optional_int("sample_rows", "steps", steps)
     if isinstance(data, keras.utils.PyDataset):
         endless = data.num_batches is None
         stream = (data[index] for index in (itertools.count() if endless else range(data.num_batches)))
@@ -189,7 +190,7 @@ def rows_of(arrays: Any, rows: slice) -> Any:
 
 def must_be_batched(arrays: Any) -> bool:
     """Whether Keras can't take arrays: it can't divide their batches, or would copy memory-mapped files."""
-    return distribution.num_parts() > 1 or _backend.copies_memory_maps(keras.tree.flatten(arrays))
+    return distribution.num_parts() > 1 or backend.copies_memory_maps(keras.tree.flatten(arrays))
 
 
 def padded_batches(arrays: tuple[Any, Any, Any], batch_size: int | None, shuffle: bool = False) -> PaddedBatches | None:
@@ -197,23 +198,23 @@ def padded_batches(arrays: tuple[Any, Any, Any], batch_size: int | None, shuffle
     x = arrays[0]
     num_parts = distribution.num_parts()
     batch_size = batch_size or 32
-    if not _checks.is_array(x):
+    if not checks.is_array(x):
         return None
     divides = all(size % num_parts == 0 for size in (len(x), batch_size))
-    if divides and not _backend.copies_memory_maps(keras.tree.flatten(arrays)):
+    if divides and not backend.copies_memory_maps(keras.tree.flatten(arrays)):
         return None
-    given = tuple(keras.tree.map_structure(_checks.host_array, each) for each in arrays if each is not None)
+    given = tuple(keras.tree.map_structure(checks.host_array, each) for each in arrays if each is not None)
     return PaddedBatches(given, batch_size, num_parts, shuffle, marked=num_parts > 1)
 
 
 def predict(function: Any, x: Any, batch_size: int | None, verbose: Any, **kwargs: Any) -> Any:
     """`function(x)`, a model's `predict`, also where Keras can't take `x` as it is: rows are padded and cut off."""
-    if not _checks.is_array(x) or not must_be_batched(x):
+    if not checks.is_array(x) or not must_be_batched(x):
         return function(x, batch_size=batch_size, verbose=verbose, **kwargs)
     num_parts = distribution.num_parts()
     batch_size = batch_size or 32
     batch_size += -batch_size % num_parts
-    batches = PaddedBatches((_checks.host_array(x),), batch_size, num_parts, marked=False)
+    batches = PaddedBatches((checks.host_array(x),), batch_size, num_parts, marked=False)
     outputs = function(batches, verbose=verbose, **kwargs)
     return keras.tree.map_structure(lambda output: output[: len(x)], outputs)
 
@@ -238,7 +239,7 @@ def noted_errors(owner: str, x: Any, callbacks: Any) -> Iterator[None]:
     A callback is added to the list `callbacks`. `owner` is what is called, for the note.
     """
     place = _Place()
-    if not _checks.is_array(x) and isinstance(callbacks, list):
+    if not checks.is_array(x) and isinstance(callbacks, list):
         callbacks.append(place)
     try:
         yield

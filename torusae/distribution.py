@@ -10,13 +10,13 @@ from collections.abc import Iterator
 import keras
 from keras import ops
 
-from torusae import _backend, _checks
-from torusae._checks import Tensor
+from torusae._internal import backend, checks
+from torusae._internal.checks import Tensor
 
 
 def num_replicas() -> int:
     """The number of replicas that run the present step, each with its own rows of the batch; 1 on JAX."""
-    return _backend.replicas().size
+    return backend.replicas().size
 
 
 def gather(values: Tensor) -> Tensor:
@@ -25,18 +25,18 @@ def gather(values: Tensor) -> Tensor:
     A loss of the gathered rows is the loss of the global batch. The mean over replicas of its gradients, which
     `MirroredStrategy` and `DistributedDataParallel` take, is the gradient of the global batch.
     """
-    return _backend.replicas().gather(values)
+    return backend.replicas().gather(values)
 
 
 def sum_over_replicas(value: Tensor) -> Tensor:
     """The sum of a tensor over the replicas, without a gradient; `value` itself where there is one replica."""
-    replicas = _backend.replicas()
+    replicas = backend.replicas()
     return value if replicas.size == 1 else replicas.sum(value)
 
 
 def share(mean: Tensor, count: Tensor) -> Tensor:
     """A replica's mean over `count` samples, scaled so that the mean over replicas is the mean over all samples."""
-    replicas = _backend.replicas()
+    replicas = backend.replicas()
     if replicas.size == 1:
         return mean
     count = ops.cast(count, mean.dtype)
@@ -45,7 +45,7 @@ def share(mean: Tensor, count: Tensor) -> Tensor:
 
 def mean(value: Tensor) -> Tensor:
     """The mean of a tensor over the replicas, without a gradient."""
-    replicas = _backend.replicas()
+    replicas = backend.replicas()
     return ops.stop_gradient(value) if replicas.size == 1 else replicas.sum(value) / replicas.size
 
 
@@ -84,8 +84,8 @@ def data_parallel(num_devices: int | None = None) -> Iterator[None]:
             model.compile("adam", "mse")
             model.fit(x, batch_size=512)
     """
-    num_devices = _checks.optional_int("data_parallel", "num_devices", num_devices)
-    found, scope = _backend.parallel_devices()
+    num_devices = checks.optional_int("data_parallel", "num_devices", num_devices)
+    found, scope = backend.parallel_devices()
     if num_devices is not None and num_devices > len(found):
         raise ValueError(
             f"data_parallel: `num_devices` must be at most {len(found)}, the devices found: {', '.join(found)}. "

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from torusae import _backend, _checks
+from torusae._internal import backend, checks
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -18,7 +18,7 @@ class Conv2D(keras.layers.Conv2D):
     """`keras.layers.Conv2D` with a faster image layout on torch: same arguments, weights and results."""
 
     def convolution_op(self, inputs, kernel):
-        return _backend.convolve(
+        return backend.convolve(
             inputs,
             kernel,
             self.data_format,
@@ -36,7 +36,7 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
         def pool(images, data_format):
             return ops.max_pool(images, self.pool_size, self.strides, self.padding, data_format)
 
-        return _backend.in_fastest_layout(pool, inputs, self.data_format)
+        return backend.in_fastest_layout(pool, inputs, self.data_format)
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -44,15 +44,15 @@ class UpSampling2D(keras.layers.UpSampling2D):
     """`keras.layers.UpSampling2D`, faster on torch, and of known sizes on TensorFlow: same arguments and results."""
 
     def call(self, inputs):
-        outputs = _backend.enlarge(inputs, self.size, self.data_format) if self.interpolation == "nearest" else None
+        outputs = backend.enlarge(inputs, self.size, self.data_format) if self.interpolation == "nearest" else None
         if outputs is not None:
             return outputs
-        return _backend.with_known_sizes(super().call(inputs), self.compute_output_shape(inputs.shape))
+        return backend.with_known_sizes(super().call(inputs), self.compute_output_shape(inputs.shape))
 
 
 def _image_axes(owner: str, name: str, shape: Sequence[int]) -> tuple[int, int, int]:
     """Height, width and channels of an image shape in the layout of `keras.config.image_data_format()`."""
-    shape = _checks.positive_ints(owner, name, shape)
+    shape = checks.positive_ints(owner, name, shape)
     if len(shape) != 3:
         raise ValueError(
             f"{owner}: `{name}` must be an image shape such as (28, 28, 1). Received: {name}={shape}. "
@@ -91,7 +91,7 @@ def conv_encoder(
         Mikulski & Duda (2019), arXiv:1903.12286, section 2.1.
     """
     _image_axes("conv_encoder", "input_shape", input_shape)
-    filters = _checks.positive_ints("conv_encoder", "filters", filters)
+    filters = checks.positive_ints("conv_encoder", "filters", filters)
     inputs = keras.Input(tuple(input_shape), name="image")
     x = inputs
     for count in filters:
@@ -127,12 +127,12 @@ def conv_decoder(
         Mikulski & Duda (2019), arXiv:1903.12286, section 2.4.
     """
     height, width, channels = _image_axes("conv_decoder", "output_shape", output_shape)
-    filters = _checks.positive_ints("conv_decoder", "filters", filters)
+    filters = checks.positive_ints("conv_decoder", "filters", filters)
     if not filters:
         raise ValueError(
             "conv_decoder: `filters` must hold one integer or more. Received: filters=(). Use (64, 64, 32)."
         )
-    code_size = _checks.positive_int("conv_decoder", "code_size", code_size)
+    code_size = checks.positive_int("conv_decoder", "code_size", code_size)
     heights, widths = _pooled_sizes(height, len(filters)), _pooled_sizes(width, len(filters))
     start = (heights[-1], widths[-1], filters[0])
     if keras.config.image_data_format() == "channels_first":
@@ -175,8 +175,8 @@ def dense_encoder(input_shape: Sequence[int], units: Sequence[int] = (256, 128),
     >>> torusae.networks.dense_encoder((50,)).output_shape
     (None, 128)
     """
-    input_shape = _checks.positive_ints("dense_encoder", "input_shape", input_shape)
-    units = _checks.positive_ints("dense_encoder", "units", units)
+    input_shape = checks.positive_ints("dense_encoder", "input_shape", input_shape)
+    units = checks.positive_ints("dense_encoder", "units", units)
     inputs = keras.Input(input_shape, name="vector")
     x = keras.layers.Flatten()(inputs) if len(input_shape) != 1 else inputs
     for size in units:
@@ -205,9 +205,9 @@ def dense_decoder(
     >>> torusae.networks.dense_decoder((50,), code_size=6).output_shape
     (None, 50)
     """
-    output_shape = _checks.positive_ints("dense_decoder", "output_shape", output_shape)
-    units = _checks.positive_ints("dense_decoder", "units", units)
-    inputs = keras.Input((_checks.positive_int("dense_decoder", "code_size", code_size),), name="code")
+    output_shape = checks.positive_ints("dense_decoder", "output_shape", output_shape)
+    units = checks.positive_ints("dense_decoder", "units", units)
+    inputs = keras.Input((checks.positive_int("dense_decoder", "code_size", code_size),), name="code")
     x = inputs
     for size in units:
         x = keras.layers.Dense(size, activation="relu", kernel_initializer="he_normal")(x)
@@ -232,7 +232,7 @@ def autoencoder_networks(input_shape: Sequence[int], code_size: int) -> tuple[ke
     >>> decoder.output_shape
     (None, 28, 28, 1)
     """
-    input_shape = _checks.positive_ints("autoencoder_networks", "input_shape", input_shape)
+    input_shape = checks.positive_ints("autoencoder_networks", "input_shape", input_shape)
     if len(input_shape) == 3:
         height, width, _ = _image_axes("autoencoder_networks", "input_shape", input_shape)
         if min(height, width) >= 8:

@@ -9,10 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from torusae import _backend, _checks
+from torusae._internal import backend, checks
 from torusae.angles import harmonics
+from torusae.autoencoder.model import TorusAutoencoder
 from torusae.losses import LatentLoss
-from torusae.models import TorusAutoencoder
 from torusae.spaces import Term
 
 try:
@@ -106,12 +106,12 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def fit(self, X: Any, y: Any = None) -> "TorusEstimator":
         """Trains a new model to the rows `X`. `y` is ignored."""
         owner = "TorusEstimator.fit"
-        epochs = _checks.positive_int(owner, "epochs", self.epochs)
-        batch_size = _checks.positive_int(owner, "batch_size", self.batch_size)
-        learning_rate = _checks.positive_float(owner, "learning_rate", self.learning_rate)
+        epochs = checks.positive_int(owner, "epochs", self.epochs)
+        batch_size = checks.positive_int(owner, "batch_size", self.batch_size)
+        learning_rate = checks.positive_float(owner, "learning_rate", self.learning_rate)
         X = self._rows(X, reset=True)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        with _backend.seeded(seed):
+        with backend.seeded(seed):
             model = TorusAutoencoder.from_shape(
                 X.shape[1:], self.dim, start=self.start, losses=self.losses, loss_weights=self.loss_weights
             )
@@ -157,7 +157,7 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 random state.
         """
         check_is_fitted(self)
-        n_samples = _checks.positive_int("TorusEstimator.sample", "n_samples", n_samples)
+        n_samples = checks.positive_int("TorusEstimator.sample", "n_samples", n_samples)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         return self.model_.sample(n_samples, seed, _ROWS, 0)
 

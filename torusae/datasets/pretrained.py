@@ -2,9 +2,9 @@
 
 import importlib.resources
 
-from torusae import _checks
+from torusae._internal import checks
+from torusae.autoencoder.model import TorusAutoencoder
 from torusae.datasets import _files
-from torusae.models import TorusAutoencoder
 
 _NAMES = ("mnist", "table1", "table2", "table3")
 
@@ -36,6 +36,6 @@ def load_model(name: str = "mnist") -> TorusAutoencoder:
     >>> model.angles(table, verbose=0).shape
     (20, 2)
     """
-    _checks.option("load_model", "name", name, _NAMES)
+    checks.option("load_model", "name", name, _NAMES)
     with importlib.resources.as_file(_files.bundled(f"{name}.keras")) as file:
         return _files.load_keras("load_model", file, "Install torusae again, or train one with examples/pretrained.py.")

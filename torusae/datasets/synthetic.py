@@ -6,7 +6,7 @@ import math
 import keras
 import numpy as np
 
-from torusae import _checks
+from torusae._internal import checks
 
 _WAVES = 4  # waves in a column of `torus_table`: enough that no column depends on one circle alone
 # The largest float32 below π: a float64 just below π can round up to a float32 above π.
@@ -48,11 +48,11 @@ def torus_table(
     >>> table.shape, angles.shape
     ((1000, 50), (1000, 2))
     """
-    num_samples = _checks.positive_int("torus_table", "num_samples", num_samples)
-    dim = _checks.positive_int("torus_table", "dim", dim)
-    columns = _checks.positive_int("torus_table", "columns", columns)
-    noise = _checks.positive_float("torus_table", "noise", noise, zero_allowed=True)
-    map_generator, angle_generator, noise_generator = _checks.generators("torus_table", seed, 3)
+    num_samples = checks.positive_int("torus_table", "num_samples", num_samples)
+    dim = checks.positive_int("torus_table", "dim", dim)
+    columns = checks.positive_int("torus_table", "columns", columns)
+    noise = checks.positive_float("torus_table", "noise", noise, zero_allowed=True)
+    map_generator, angle_generator, noise_generator = checks.generators("torus_table", seed, 3)
 
     unit = np.eye(dim, dtype=int)
     pairs = [unit[i] + sign * unit[j] for i, j in itertools.combinations(range(dim), 2) for sign in (1, -1)]
@@ -100,9 +100,9 @@ def hue_images(
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, fig. 1: two hues and two rotations, two ways between each.
     """
-    num_samples = _checks.positive_int("hue_images", "num_samples", num_samples)
-    size = _checks.positive_int("hue_images", "size", size, least=8)
-    (generator,) = _checks.generators("hue_images", seed, 1)
+    num_samples = checks.positive_int("hue_images", "num_samples", num_samples)
+    size = checks.positive_int("hue_images", "size", size, least=8)
+    (generator,) = checks.generators("hue_images", seed, 1)
     angles = _uniform_angles(generator, num_samples, 2)
     hue, direction = angles[:, 0, None], angles[:, 1, None, None]
     colours = (1 + np.cos(hue - 2 * np.pi / 3 * np.arange(3, dtype="float32"))) / 2  # (num_samples, 3)

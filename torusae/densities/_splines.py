@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from torusae._checks import Tensor
+from torusae._internal.checks import Tensor
 
 _LEAST_SIZE = 0.01  # of a bin, in parts of the mean: bounds the density of a circle
 _LEAST_SLOPE = 0.05  # at a knot, in parts of the slope of the bins beside it

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
+from torusae._internal import checks
 
 _BLOCK = 1 << 13  # rows at a time: bounds the memory
 
@@ -62,7 +62,7 @@ class Density:
         """
         self._check_fitted("sample")
         owner = f"{type(self).__name__}.sample"
-        num_samples = _checks.positive_int(owner, "num_samples", num_samples)
+        num_samples = checks.positive_int(owner, "num_samples", num_samples)
         return self._sample(num_samples, _generator(owner, seed)).astype("float32")
 
     def log_density(self, points: Any) -> np.ndarray:
@@ -141,7 +141,7 @@ class Density:
     def _checked(self, method: str, points: Any) -> np.ndarray:
         """Points as float64, checked."""
         owner = f"{type(self).__name__}.{method}"
-        points = _checks.host_array(_checks.as_array(owner, "points", points))
+        points = checks.host_array(checks.as_array(owner, "points", points))
         if points.dtype.kind != "f":
             raise TypeError(
                 f"{owner}: `points` must be floating-point numbers. Received: dtype={points.dtype}. {self._advice}"
@@ -153,7 +153,7 @@ class Density:
                 f"{owner}: `points` must have shape (num, {columns or '2 * dim'}), {self._layout}, with num at least "
                 f"1. Received: points.shape={points.shape}. {self._advice}"
             )
-        _checks.finite_array(owner, "points", points)
+        checks.finite_array(owner, "points", points)
         return points.astype("float64")
 
 
@@ -174,7 +174,7 @@ class TorusDensity(Density):
 
 def optional_seed(owner: str, seed: Any) -> int | None:
     """Returns a seed as an integer of at least 0, or `None`."""
-    return _checks.optional_int(owner, "seed", seed, least=0, most=None)
+    return checks.optional_int(owner, "seed", seed, least=0, most=None)
 
 
 def polar(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.densities import _splines
 from torusae.densities.base import TorusDensity, cartesian, directions, optional_seed, polar
 
@@ -84,10 +84,10 @@ class TorusFlow(TorusDensity):
         verbose: bool = False,
     ):
         owner = "TorusFlow"
-        self.num_bins = _checks.positive_int(owner, "num_bins", num_bins, least=2)
-        self.units = _checks.optional_int(owner, "units", units)
-        self.epochs = _checks.positive_int(owner, "epochs", epochs)
-        self.max_points = _checks.positive_int(owner, "max_points", max_points)
+        self.num_bins = checks.positive_int(owner, "num_bins", num_bins, least=2)
+        self.units = checks.optional_int(owner, "units", units)
+        self.epochs = checks.positive_int(owner, "epochs", epochs)
+        self.max_points = checks.positive_int(owner, "max_points", max_points)
         self.seed = optional_seed(owner, seed)
         self.verbose = bool(verbose)
 
@@ -198,7 +198,7 @@ class TorusFlow(TorusDensity):
         """Angles in turns, checked."""
         self._check_fitted(method)
         owner = f"TorusFlow.{method}"
-        angles = np.asarray(_checks.host_array(angles))  # float64 stays: a tensor of JAX would be float32
+        angles = np.asarray(checks.host_array(angles))  # float64 stays: a tensor of JAX would be float32
         if angles.dtype.kind != "f":
             raise TypeError(f"{owner}: `angles` must be floating-point numbers. Received: dtype={angles.dtype}.")
         if angles.ndim != 2 or 0 in angles.shape or angles.shape[1] != self.dim:
@@ -206,7 +206,7 @@ class TorusFlow(TorusDensity):
                 f"{owner}: `angles` must have shape (num, {self.dim}) with num at least 1. "
                 f"Received: angles.shape={angles.shape}. Give what TorusAutoencoder.angles(x) returns."
             )
-        _checks.finite_array(owner, "angles", angles)
+        checks.finite_array(owner, "angles", angles)
         return _turns(angles.astype("float64"))
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 import keras
 import numpy as np
 
-from torusae import _checks
+from torusae._internal import checks
 from torusae.densities._bessel import log_i0
 from torusae.densities.base import TorusDensity, cartesian, directions, log_sum_exp, optional_seed, polar
 
@@ -46,8 +46,8 @@ class TorusKernelDensity(TorusDensity):
 
     def __init__(self, bandwidth: float | None = None, max_points: int = 5000, seed: int | None = None):
         owner = "TorusKernelDensity"
-        self.bandwidth = bandwidth if bandwidth is None else _checks.positive_float(owner, "bandwidth", bandwidth)
-        self.max_points = _checks.positive_int(owner, "max_points", max_points, least=2)
+        self.bandwidth = bandwidth if bandwidth is None else checks.positive_float(owner, "bandwidth", bandwidth)
+        self.max_points = checks.positive_int(owner, "max_points", max_points, least=2)
         self.seed = optional_seed(owner, seed)
 
     def _summary(self):

@@ -6,7 +6,7 @@ from typing import ClassVar
 import keras
 import numpy as np
 
-from torusae import _checks
+from torusae._internal import checks
 from torusae.densities._bessel import concentration, log_i0
 from torusae.densities.base import TorusDensity, cartesian, directions, optional_seed, polar
 
@@ -65,9 +65,9 @@ class VonMisesMixture(TorusDensity):
         seed: int | None = None,
     ):
         owner = "VonMisesMixture"
-        self.num_components = _checks.optional_int(owner, "num_components", num_components)
-        self.max_iterations = _checks.positive_int(owner, "max_iterations", max_iterations)
-        self.tolerance = _checks.positive_float(owner, "tolerance", tolerance)
+        self.num_components = checks.optional_int(owner, "num_components", num_components)
+        self.max_iterations = checks.positive_int(owner, "max_iterations", max_iterations)
+        self.tolerance = checks.positive_float(owner, "tolerance", tolerance)
         self.seed = optional_seed(owner, seed)
 
     def _summary(self):

@@ -6,7 +6,7 @@ from typing import ClassVar
 import keras
 import numpy as np
 
-from torusae import _checks
+from torusae._internal import checks
 from torusae.densities.base import TorusDensity, cartesian, log_sum_exp, optional_seed, polar, shortest_arcs
 
 _ACROSS = 0.1  # variance across the data, in parts of the mean variance along all axes
@@ -48,9 +48,9 @@ class TorusNeighborDensity(TorusDensity):
 
     def __init__(self, num_neighbors: int = 5, scale: float = 0.4, max_points: int = 20000, seed: int | None = None):
         owner = "TorusNeighborDensity"
-        self.num_neighbors = _checks.positive_int(owner, "num_neighbors", num_neighbors)
-        self.scale = _checks.positive_float(owner, "scale", scale)
-        self.max_points = _checks.positive_int(owner, "max_points", max_points, least=self.num_neighbors + 1)
+        self.num_neighbors = checks.positive_int(owner, "num_neighbors", num_neighbors)
+        self.scale = checks.positive_float(owner, "scale", scale)
+        self.max_points = checks.positive_int(owner, "max_points", max_points, least=self.num_neighbors + 1)
         self.seed = optional_seed(owner, seed)
 
     def _summary(self):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
+from torusae._internal import checks
 from torusae.densities.base import Density, optional_seed
 
 _PAIRS = 1 << 19  # distances at a time: bounds the memory
@@ -60,9 +60,9 @@ class PathDensity(Density):
                 f"Received: space={space!r}. Give the space of the model's latent layer, model.latent.space."
             )
         self.space = space
-        self.num_neighbors = _checks.positive_int(owner, "num_neighbors", num_neighbors)
-        self.scale = _checks.positive_float(owner, "scale", scale)
-        self.max_points = _checks.positive_int(owner, "max_points", max_points, least=self.num_neighbors + 1)
+        self.num_neighbors = checks.positive_int(owner, "num_neighbors", num_neighbors)
+        self.scale = checks.positive_float(owner, "scale", scale)
+        self.max_points = checks.positive_int(owner, "max_points", max_points, least=self.num_neighbors + 1)
         self.seed = optional_seed(owner, seed)
 
     def log_density(self, points):

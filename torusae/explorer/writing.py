@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from torusae import _checks, _output
-from torusae._codec import Codec
+from torusae._internal import checks, files
+from torusae.autoencoder._codec import Codec
 from torusae.explorer._layers import TO_CHANNELS_LAST, Description, UnknownLayer
 from torusae.explorer._samples import Samples, base64_text, floats
 from torusae.plots._style import choose_rows
@@ -80,12 +80,12 @@ def explore(
     """
     if not isinstance(model, Codec):
         raise TypeError(f"{_OWNER}: `model` must be a TorusAutoencoder. Received: model={model!r}.")
-    target = _output.target(_OWNER, path, (".html", ".htm"), "no browser", overwrite)
+    target = files.target(_OWNER, path, (".html", ".htm"), "no browser", overwrite)
     space = model.latent.space
     circles, numbers = _columns(space)
     samples = Samples(_OWNER, model.sample_shape)
-    num_points = _checks.positive_int(_OWNER, "num_points", num_points)
-    num_thumbnails = _checks.positive_int(_OWNER, "num_thumbnails", num_thumbnails)
+    num_points = checks.positive_int(_OWNER, "num_points", num_points)
+    num_thumbnails = checks.positive_int(_OWNER, "num_thumbnails", num_thumbnails)
     if title is not None and not isinstance(title, str):
         raise TypeError(f"{_OWNER}: `title` must be a string. Received: title={title!r}.")
     x, marks = _checked_data(model, data, labels, num_points)
@@ -100,7 +100,7 @@ def explore(
     if model.output_range is None:
         prior = ops.convert_to_numpy(space.sample(256, seed=0))
         decoded = model.decode(prior, batch_size, verbose=0)
-        _checks.finite_array(_OWNER, "decoded samples", decoded)
+        checks.finite_array(_OWNER, "decoded samples", decoded)
         samples.set_range(decoded, *([] if x is None else [x]))
     try:
         content["network"] = _network(model, samples)
@@ -123,7 +123,7 @@ def explore(
             )
         content["points"] = {"count": len(x), "codes": floats(codes), **marks}
         content["thumbnails"] = samples.thumbnails(x[:num_thumbnails])
-    _output.write(target, _page(content).encode("utf-8"))
+    files.write(target, _page(content).encode("utf-8"))
     return target
 
 
@@ -170,7 +170,7 @@ def _checked_data(model: Codec, data: Any, labels: Any, num_points: int) -> tupl
         if labels is not None:
             raise ValueError(f"{_OWNER}: `labels` need `data`. Received: data=None. Give the samples that they label.")
         return None, {}
-    if not _checks.is_array(data):
+    if not checks.is_array(data):
         raise TypeError(
             f"{_OWNER}: `data` must be an array of samples. Received: {type(data).__name__}. Use numpy.asarray(data), "
             f"or torusae.data.sample_rows(data, {num_points}) for a stream."
@@ -180,18 +180,18 @@ def _checked_data(model: Codec, data: Any, labels: Any, num_points: int) -> tupl
         raise ValueError(f"{_OWNER}: `data` must hold at least one sample. Received: data.shape={tuple(data.shape)}.")
     count = len(data)
     order = choose_rows(count, num_points)
-    x = np.asarray(_checks.host_array(data)[order])
-    _checks.finite_array(_OWNER, "data", x)
+    x = np.asarray(checks.host_array(data)[order])
+    checks.finite_array(_OWNER, "data", x)
     marks: dict[str, Any] = {}
     if labels is not None:
-        marks = _marks(_checks.label_column(_OWNER, labels, count, "one for each sample")[order])
+        marks = _marks(checks.label_column(_OWNER, labels, count, "one for each sample")[order])
     return x, marks
 
 
 def _marks(labels: np.ndarray) -> dict[str, Any]:
     """Classes with their names, or numbers with their range."""
     if labels.dtype.kind == "f":
-        _checks.finite_array(_OWNER, "labels", labels)
+        checks.finite_array(_OWNER, "labels", labels)
         labels = labels.astype("float64")
         low, high = float(labels.min()), float(labels.max())
         shares = (labels - low) / (high - low) if high > low else np.zeros(len(labels))
@@ -214,7 +214,7 @@ def _network(model: Codec, samples: Samples) -> dict[str, Any]:
         network.add("permute", axes=TO_CHANNELS_LAST)
     shapes = [list(array.shape) for array in network.arrays]
     joined = np.concatenate([array.ravel() for array in network.arrays] or [np.empty(0, "float32")])
-    _checks.finite_array(_OWNER, "weights of the decoder", joined)
+    checks.finite_array(_OWNER, "weights of the decoder", joined)
     return {"operations": network.operations, "shapes": shapes, "arrays": floats(joined, joined.size > _FEW_WEIGHTS)}
 
 

@@ -5,9 +5,9 @@ import math
 import keras
 from keras import ops
 
-from torusae import _checks
-from torusae._backend import direct_ops
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.backend import direct_ops
+from torusae._internal.checks import Tensor
 from torusae.angles import to_radians
 
 
@@ -37,15 +37,15 @@ def angular_loss(targets: Tensor, angles: Tensor, period: float = 2 * math.pi) -
     Reference:
         Mardia & Jupp (2000), Directional Statistics, section 3.5.4.
     """
-    period = _checks.period("angular_loss", period)
-    targets = _checks.float_tensor("angular_loss", "targets", targets)
-    angles = _checks.float_tensor("angular_loss", "angles", angles)
-    if not _checks.shapes_agree(targets.shape, angles.shape):
+    period = checks.period("angular_loss", period)
+    targets = checks.float_tensor("angular_loss", "targets", targets)
+    angles = checks.float_tensor("angular_loss", "angles", angles)
+    if not checks.shapes_agree(targets.shape, angles.shape):
         raise ValueError(
             f"angular_loss: `targets` and `angles` must have the same shape. Received: targets.shape="
             f"{tuple(targets.shape)}, angles.shape={tuple(angles.shape)}. For one angle per row give both (batch, 1)."
         )
-    targets, angles = _checks.same_dtype(targets, angles)
+    targets, angles = checks.same_dtype(targets, angles)
     difference = to_radians(targets, period) - to_radians(angles, period)
     return 1.0 - ops.mean(direct_ops(difference).cos(difference), axis=-1)
 
@@ -70,7 +70,7 @@ class AngularLoss(keras.losses.Loss):
 
     def __init__(self, period: float = 2 * math.pi, reduction: str = "sum_over_batch_size", name: str = "angular"):
         super().__init__(name=name, reduction=reduction)
-        self.period = _checks.period("AngularLoss", period)
+        self.period = checks.period("AngularLoss", period)
 
     def call(self, y_true, y_pred):
         # Keras does this in its own losses alone, not for subclasses of Loss.

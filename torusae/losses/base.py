@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from torusae import _backend
-from torusae._checks import Tensor
+from torusae._internal import backend
+from torusae._internal.checks import Tensor
 
 REDUCTIONS = ("sum", "normalized")
 
@@ -32,7 +32,7 @@ class _ReplicaMean(keras.losses.Loss):
 def replica_mean(value: Tensor) -> Tensor:
     """A scalar divided by the number of replicas of a distributed run, as Keras does with the losses of `compile`."""
     # A loss of Keras has ten operations around its call.
-    return value if _backend.replicas().size == 1 else _ReplicaMean()(value, value)
+    return value if backend.replicas().size == 1 else _ReplicaMean()(value, value)
 
 
 class LatentLoss(keras.losses.Loss):

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._backend import columns, constant, direct_ops, sort_columns
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.backend import columns, constant, direct_ops, sort_columns
+from torusae._internal.checks import Tensor
 from torusae.angles import primitive_directions, wrap_angles
 from torusae.losses import _random
 from torusae.losses.base import LatentLoss, batch_size
@@ -38,7 +38,7 @@ def circular_wasserstein_loss(angles: Tensor) -> Tensor:
     Reference:
         Bonet et al. (2023), Spherical Sliced-Wasserstein, arXiv:2206.08780, proposition 1.
     """
-    angles = _checks.float_tensor("circular_wasserstein_loss", "angles", angles, 2, "(batch, dim)")
+    angles = checks.float_tensor("circular_wasserstein_loss", "angles", angles, 2, "(batch, dim)")
     size = batch_size(angles)
     phi = sort_columns(wrap_angles(angles))  # (dim, batch)
     if isinstance(size, int):
@@ -76,9 +76,9 @@ def sliced_loss(angles: Tensor, directions: Tensor, loss: Callable[[Tensor], Ten
     Reference:
         Cuesta-Albertos, Fraiman & Ransford (2007) for projections; Weyl (1916) for integer directions.
     """
-    angles = _checks.float_tensor("sliced_loss", "angles", angles, 2, "(batch, dim)")
+    angles = checks.float_tensor("sliced_loss", "angles", angles, 2, "(batch, dim)")
     if not ops.is_tensor(directions):
-        directions = np.asarray(_checks.as_array("sliced_loss", "directions", directions))
+        directions = np.asarray(checks.as_array("sliced_loss", "directions", directions))
         if directions.ndim == 2 and not np.all(np.any(directions != 0, axis=-1)):
             row = int(np.argmin(np.any(directions != 0, axis=-1)))
             raise ValueError(f"sliced_loss: `directions` must hold no row of zeros. Received: zeros in row {row}.")
@@ -118,7 +118,7 @@ def product_moment_loss(angles: Tensor) -> Tensor:
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, section 5.
     """
-    angles = _checks.float_tensor("product_moment_loss", "angles", angles, 2, "(batch, dim)")
+    angles = checks.float_tensor("product_moment_loss", "angles", angles, 2, "(batch, dim)")
     dim, xp = angles.shape[1], direct_ops(angles)
     if dim == 1:
         return ops.sum(angles) * 0.0
@@ -189,13 +189,13 @@ class SlicedLoss(LatentLoss):
                 f"SlicedLoss: `loss` must read angles, as SpringLoss() does. Received: {self.loss.name!r}, which reads "
                 f"{self.loss.reads!r}."
             )
-        self.num_directions = _checks.positive_int("SlicedLoss", "num_directions", num_directions)
-        self.order = _checks.positive_int("SlicedLoss", "order", order)
-        self.interactions = interactions and _checks.positive_int("SlicedLoss", "interactions", interactions)
-        self.seed = _checks.positive_int("SlicedLoss", "seed", seed, least=0, most=None)
+        self.num_directions = checks.positive_int("SlicedLoss", "num_directions", num_directions)
+        self.order = checks.positive_int("SlicedLoss", "order", order)
+        self.interactions = interactions and checks.positive_int("SlicedLoss", "interactions", interactions)
+        self.seed = checks.positive_int("SlicedLoss", "seed", seed, least=0, most=None)
 
     def call(self, values):
-        values = _checks.float_tensor("SlicedLoss", "values", values, 2, "(batch, dim)")
+        values = checks.float_tensor("SlicedLoss", "values", values, 2, "(batch, dim)")
         table = primitive_directions(values.shape[1], self.order, self.interactions)
         rows = _random.integers(values, self.seed, self.num_directions, len(table))
         directions = ops.take(ops.convert_to_tensor(table, dtype="int32"), rows, axis=0)

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.losses.base import LatentLoss, batch_size
 from torusae.losses.distances import pair_distances, squared_norms
 
@@ -84,7 +84,7 @@ def cramer_wold_loss(values: Tensor) -> Tensor:
     Reference:
         Knop et al. (2020), arXiv:1805.09235. The paper adds the logarithm of the distance to the reconstruction loss.
     """
-    values = _checks.float_tensor("cramer_wold_loss", "values", values, 2, "(batch, dim)")
+    values = checks.float_tensor("cramer_wold_loss", "values", values, 2, "(batch, dim)")
     dim, num = int(values.shape[1]), batch_size(values)
     gamma = _smoothing(num)
     within = ops.mean(_sphere_kernel(pair_distances(values) / (4 * gamma), dim)) / gamma**0.5

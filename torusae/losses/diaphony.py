@@ -7,9 +7,9 @@ from itertools import accumulate
 import keras
 from keras import ops
 
-from torusae import _checks
-from torusae._backend import columns, is_on_cpu
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.backend import columns, is_on_cpu
+from torusae._internal.checks import Tensor
 from torusae.angles import num_vectors, wrap_angles
 from torusae.losses.base import LatentLoss, batch_size
 from torusae.losses.moments import MOST_VECTORS, moments_gradient, weighted_moments
@@ -58,13 +58,13 @@ def diaphony_loss(
     Reference:
         Zinterhof (1976), Über einige Abschätzungen bei der Approximation von Funktionen mit Gleichverteilungsmethoden.
     """
-    angles = _checks.float_tensor("diaphony_loss", "angles", angles, 2, "(batch, dim)")
+    angles = checks.float_tensor("diaphony_loss", "angles", angles, 2, "(batch, dim)")
     dim = angles.shape[1]
-    interactions = min(_checks.optional_int("diaphony_loss", "interactions", interactions) or dim, dim)
+    interactions = min(checks.optional_int("diaphony_loss", "interactions", interactions) or dim, dim)
     decay = _checked_decay("diaphony_loss", decay, order)
     if order is None:
         return _pair_diaphony(angles, interactions)
-    order = _checks.positive_int("diaphony_loss", "order", order)
+    order = checks.positive_int("diaphony_loss", "order", order)
     count = num_vectors(dim, order, interactions)
     if count > MOST_VECTORS:
         raise ValueError(
@@ -75,7 +75,7 @@ def diaphony_loss(
 
 
 def _checked_decay(owner: str, decay: float, order: int | None) -> float:
-    decay = _checks.positive_float(owner, "decay", decay, zero_allowed=True)
+    decay = checks.positive_float(owner, "decay", decay, zero_allowed=True)
     if order is None and decay != 2:
         raise ValueError(f"{owner}: the closed form has `decay` 2. Received: decay={decay}, order=None. Give an order.")
     return decay
@@ -185,8 +185,8 @@ class DiaphonyLoss(LatentLoss):
         self, order: int | None = None, interactions: int | None = None, decay: float = 2.0, name: str = "diaphony"
     ):
         super().__init__(name)
-        self.order = _checks.optional_int("DiaphonyLoss", "order", order)
-        self.interactions = _checks.optional_int("DiaphonyLoss", "interactions", interactions)
+        self.order = checks.optional_int("DiaphonyLoss", "order", order)
+        self.interactions = checks.optional_int("DiaphonyLoss", "interactions", interactions)
         self.decay = _checked_decay("DiaphonyLoss", decay, order)
 
     def call(self, values):

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._backend import counting_dtype, sort_columns
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.backend import counting_dtype, sort_columns
+from torusae._internal.checks import Tensor
 from torusae.losses.base import LatentLoss
 from torusae.losses.quantiles import standard_normal_quantiles
 
@@ -140,7 +140,7 @@ def gaussian_distance_loss(values: Tensor) -> Tensor:
     Reference:
         Duda (2018), arXiv:1811.04751. The squares and the divisor are torusae choices.
     """
-    values = _checks.float_tensor("gaussian_distance_loss", "values", values, 2, "(batch, dim)")
+    values = checks.float_tensor("gaussian_distance_loss", "values", values, 2, "(batch, dim)")
     dim, num = int(values.shape[1]), values.shape[0]
     norms = sort_columns(squared_norms(values)[:, None])[0]
     halves = 0.5 * ops.reshape(pair_distances(values), (-1,))

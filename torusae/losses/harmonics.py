@@ -12,9 +12,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._checks import Tensor
-from torusae._vectors import unit
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
+from torusae._internal.vectors import unit
 from torusae.losses.base import LatentLoss, batch_size
 
 _MOST_DEGREES = 12  # float32 can't hold the coefficients of a higher polynomial
@@ -60,8 +60,8 @@ def harmonic_loss(points: Tensor, order: int = 4, decay: float = 1.0, even: bool
         generalized discrepancies on spheres of arbitrary dimension.
     """
     owner = "harmonic_loss"
-    points = _checks.float_tensor(owner, "points", points, 2, "(batch, n + 1)")
-    _checks.option(owner, "even", even, (False, True))
+    points = checks.float_tensor(owner, "points", points, 2, "(batch, n + 1)")
+    checks.option(owner, "even", even, (False, True))
     order, decay = _checked(owner, order, decay, least=2 if even else 1)
     if points.shape[1] < 2:
         raise ValueError(f"{owner}: `points` must have 2 or more columns. Received: points.shape={points.shape}.")
@@ -107,7 +107,7 @@ def character_loss(rotations: Tensor, order: int = 2, decay: float = 1.0) -> Ten
         Diaconis (1988), Group Representations in Probability and Statistics.
     """
     owner = "character_loss"
-    rotations = _checks.float_tensor(owner, "rotations", rotations, 2, "(batch, 9)")
+    rotations = checks.float_tensor(owner, "rotations", rotations, 2, "(batch, 9)")
     order, decay = _checked(owner, order, decay, most=_MOST_DEGREES // 2)
     if rotations.shape[1] != 9:
         raise ValueError(
@@ -126,8 +126,8 @@ def character_loss(rotations: Tensor, order: int = 2, decay: float = 1.0) -> Ten
 
 
 def _checked(owner: str, order: int, decay: float, least: int = 1, most: int = _MOST_DEGREES) -> tuple[int, float]:
-    order = _checks.positive_int(owner, "order", order, least=least, most=most)
-    return order, _checks.positive_float(owner, "decay", decay, zero_allowed=True)
+    order = checks.positive_int(owner, "order", order, least=least, most=most)
+    return order, checks.positive_float(owner, "decay", decay, zero_allowed=True)
 
 
 def _mean_over_pairs(variable: Tensor, n: int, degrees: tuple[int, ...], decay: float) -> Tensor:
@@ -198,7 +198,7 @@ class HarmonicLoss(LatentLoss):
 
     def __init__(self, order: int = 4, decay: float = 1.0, even: bool = False, name: str = "harmonics"):
         super().__init__(name)
-        self.even = _checks.option("HarmonicLoss", "even", even, (False, True))
+        self.even = checks.option("HarmonicLoss", "even", even, (False, True))
         self.order, self.decay = _checked("HarmonicLoss", order, decay, least=2 if even else 1)
 
     def call(self, values):

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.losses.base import LatentLoss
 
 _LARGEST_LOG_VARIANCE = 20.0  # exp(88) is the last that float32 holds; e¹⁰ deviations are far from any posterior
@@ -12,7 +12,7 @@ _LARGEST_LOG_VARIANCE = 20.0  # exp(88) is the last that float32 holds; e¹⁰ d
 
 def split_posterior(posterior: Tensor) -> tuple[Tensor, Tensor]:
     """The means and the log variances of posteriors `(batch, 2 * dim)`, each `(batch, dim)`, in at least float32."""
-    posterior = _checks.float_tensor("kl_loss", "posterior", posterior, 2, "(batch, 2 * dim)")
+    posterior = checks.float_tensor("kl_loss", "posterior", posterior, 2, "(batch, 2 * dim)")
     size = posterior.shape[1]
     if size % 2 or size == 0:
         raise ValueError(

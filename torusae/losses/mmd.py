@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._backend import constant
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.backend import constant
+from torusae._internal.checks import Tensor
 from torusae.losses import _random
 from torusae.losses.base import LatentLoss, batch_size
 from torusae.losses.distances import pair_distances, squared_distances, squared_norms
@@ -75,7 +75,7 @@ def maximum_mean_discrepancy(
     """
     owner = "maximum_mean_discrepancy"
     scales = _scales(owner, scales)
-    values = _checks.float_tensor(owner, "values", values, 2, "(batch, dim)")
+    values = checks.float_tensor(owner, "values", values, 2, "(batch, dim)")
     dim = int(values.shape[1])
     widths = tuple(2.0 * dim * scale for scale in scales)
     within = _mean_of_pairs(values, widths)
@@ -84,15 +84,15 @@ def maximum_mean_discrepancy(
         kernels = ops.exp(-constant(rates, values) * squared_norms(values)[:, None])
         cross = ops.sum(constant(factors, values) * kernels) / batch_size(values)
         return within + between - 2.0 * cross
-    prior_values = _checks.float_tensor(owner, "prior_values", prior_values, 2, "(num, dim)")
-    _checks.same_columns(owner, prior_values=prior_values, values=values)
+    prior_values = checks.float_tensor(owner, "prior_values", prior_values, 2, "(num, dim)")
+    checks.same_columns(owner, prior_values=prior_values, values=values)
     prior_values = ops.cast(prior_values, values.dtype)
     cross = ops.mean(_imq(squared_distances(values, prior_values), widths))
     return within + _mean_of_pairs(prior_values, widths) - 2.0 * cross
 
 
 def _scales(owner: str, scales: Sequence[float]) -> tuple[float, ...]:
-    scales = tuple(_checks.positive_float(owner, "scales", scale) for scale in scales)
+    scales = tuple(checks.positive_float(owner, "scales", scale) for scale in scales)
     if not scales:
         raise ValueError(f"{owner}: `scales` must hold at least one positive number. Received: scales=().")
     return scales
@@ -129,12 +129,12 @@ class MMDLoss(LatentLoss):
 
     def __init__(self, prior: str = "closed", scales: Sequence[float] = IMQ_SCALES, seed: int = 0, name: str = "mmd"):
         super().__init__(name)
-        self.prior = _checks.option("MMDLoss", "prior", prior, PRIORS)
+        self.prior = checks.option("MMDLoss", "prior", prior, PRIORS)
         self.scales = _scales("MMDLoss", scales)
-        self.seed = _checks.positive_int("MMDLoss", "seed", seed, least=0, most=None)
+        self.seed = checks.positive_int("MMDLoss", "seed", seed, least=0, most=None)
 
     def call(self, values):
-        values = _checks.float_tensor("MMDLoss", "values", values, 2, "(batch, dim)")
+        values = checks.float_tensor("MMDLoss", "values", values, 2, "(batch, dim)")
         prior_values = _random.normal_like(values, self.seed) if self.prior == "sampled" else None
         return maximum_mean_discrepancy(values, prior_values, self.scales)
 

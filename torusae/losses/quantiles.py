@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._backend import at_sorted_columns, constant, counting_dtype, direct_ops, sort_columns
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.backend import at_sorted_columns, constant, counting_dtype, direct_ops, sort_columns
+from torusae._internal.checks import Tensor
 from torusae.losses.base import REDUCTIONS, LatentLoss, batch_size
 
 
@@ -49,10 +49,10 @@ def normal_quantiles(count: int, mean: float = 1.0, stddev: float = 0.1) -> np.n
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 3 and 4.
     """
-    count = _checks.positive_int("normal_quantiles", "count", count)
+    count = checks.positive_int("normal_quantiles", "count", count)
     if isinstance(mean, bool) or not isinstance(mean, (int, float, np.number)) or not abs(mean) < np.inf:
         raise ValueError(f"normal_quantiles: `mean` must be a finite number. Received: mean={mean!r}.")
-    stddev = _checks.positive_float("normal_quantiles", "stddev", stddev)
+    stddev = checks.positive_float("normal_quantiles", "stddev", stddev)
     return mean + stddev * standard_normal_quantiles(count)
 
 
@@ -80,9 +80,9 @@ def quantile_loss(values: Tensor, quantiles: Tensor, reduction: str = "sum") -> 
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 5; footnote 1 for squares.
     """
-    _checks.option("quantile_loss", "reduction", reduction, REDUCTIONS)
-    values = _checks.float_tensor("quantile_loss", "values", values, 2, "(batch, dim)")
-    quantiles = _checks.float_tensor("quantile_loss", "quantiles", quantiles, 1, "(batch,)")
+    checks.option("quantile_loss", "reduction", reduction, REDUCTIONS)
+    values = checks.float_tensor("quantile_loss", "values", values, 2, "(batch, dim)")
+    quantiles = checks.float_tensor("quantile_loss", "quantiles", quantiles, 1, "(batch,)")
     batch, count = values.shape[0], quantiles.shape[0]
     if isinstance(batch, int) and isinstance(count, int) and batch != count:
         raise ValueError(
@@ -137,15 +137,15 @@ class QuantileLoss(LatentLoss):
                 f"Received: quantile_function={quantile_function!r}."
             )
         self.mean = float(mean)
-        self.stddev = _checks.positive_float("QuantileLoss", "stddev", stddev)
+        self.stddev = checks.positive_float("QuantileLoss", "stddev", stddev)
         self.quantile_function = quantile_function
         self.squared = bool(squared)
-        self.form = _checks.option("QuantileLoss", "reduction", reduction, REDUCTIONS)
+        self.form = checks.option("QuantileLoss", "reduction", reduction, REDUCTIONS)
         self.reads = "squared_radii" if self.squared else "radii"
 
     def quantiles(self, values: Tensor) -> Tensor:
         """The quantiles for a batch of the size of `values`, `(batch,)`."""
-        values = _checks.float_tensor("QuantileLoss", "values", values, 2, "(batch, dim)")
+        values = checks.float_tensor("QuantileLoss", "values", values, 2, "(batch, dim)")
         batch, dtype = values.shape[0], keras.backend.standardize_dtype(values.dtype)
         if isinstance(batch, int):
             if self.quantile_function is None:
@@ -172,7 +172,7 @@ class QuantileLoss(LatentLoss):
             ) from error
 
     def call(self, values):
-        values = _checks.float_tensor("QuantileLoss", "values", values)
+        values = checks.float_tensor("QuantileLoss", "values", values)
         return quantile_loss(values, self.quantiles(values), self.form)
 
     def gradient(self, values):

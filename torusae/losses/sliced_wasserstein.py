@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.losses import _random
 from torusae.losses.base import LatentLoss
 from torusae.losses.quantiles import QuantileLoss, quantile_loss
@@ -39,9 +39,9 @@ def sliced_wasserstein_loss(values: Tensor, directions: Tensor) -> Tensor:
         the same limit with less noise.
     """
     owner = "sliced_wasserstein_loss"
-    values = _checks.float_tensor(owner, "values", values, 2, "(batch, dim)")
-    directions = _checks.float_tensor(owner, "directions", directions, 2, "(num_directions, dim)")
-    _checks.same_columns(owner, directions=directions, values=values)
+    values = checks.float_tensor(owner, "values", values, 2, "(batch, dim)")
+    directions = checks.float_tensor(owner, "directions", directions, 2, "(num_directions, dim)")
+    checks.same_columns(owner, directions=directions, values=values)
     directions = ops.cast(directions, values.dtype)
     unit = directions / ops.sqrt(ops.maximum(ops.sum(directions * directions, -1, keepdims=True), _MIN_SQUARED_LENGTH))
     projections = values @ ops.transpose(unit)  # (batch, num_directions)
@@ -70,11 +70,11 @@ class SlicedWassersteinLoss(LatentLoss):
 
     def __init__(self, num_directions: int = 50, seed: int = 0, name: str = "sliced_wasserstein"):
         super().__init__(name)
-        self.num_directions = _checks.positive_int("SlicedWassersteinLoss", "num_directions", num_directions)
-        self.seed = _checks.positive_int("SlicedWassersteinLoss", "seed", seed, least=0, most=None)
+        self.num_directions = checks.positive_int("SlicedWassersteinLoss", "num_directions", num_directions)
+        self.seed = checks.positive_int("SlicedWassersteinLoss", "seed", seed, least=0, most=None)
 
     def call(self, values):
-        values = _checks.float_tensor("SlicedWassersteinLoss", "values", values, 2, "(batch, dim)")
+        values = checks.float_tensor("SlicedWassersteinLoss", "values", values, 2, "(batch, dim)")
         # Directions of normal points are uniform on the sphere.
         directions = _random.normal(values, self.seed, (self.num_directions, values.shape[1]))
         return sliced_wasserstein_loss(values, directions)

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._backend import constant, direct_ops, sort_columns
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.backend import constant, direct_ops, sort_columns
+from torusae._internal.checks import Tensor
 from torusae.angles import wrap_angles
 from torusae.losses.base import REDUCTIONS, LatentLoss, batch_size
 
@@ -55,10 +55,10 @@ def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "s
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 2; Cressie (1976) for `m`-th neighbours. The normalized form is a
         torusae choice.
     """
-    order = _checks.positive_int("spring_loss", "order", order)
-    period = _checks.period("spring_loss", period)
-    _checks.option("spring_loss", "reduction", reduction, REDUCTIONS)
-    angles = _checks.float_tensor("spring_loss", "angles", angles, 2, "(batch, dim)")
+    order = checks.positive_int("spring_loss", "order", order)
+    period = checks.period("spring_loss", period)
+    checks.option("spring_loss", "reduction", reduction, REDUCTIONS)
+    angles = checks.float_tensor("spring_loss", "angles", angles, 2, "(batch, dim)")
     phi = sort_columns(wrap_angles(angles, period))  # (batch, dim) -> (dim, batch)
     # In turns, so that evenly spaced angles give exactly 1. The difference comes before the division: it is exact.
     gaps = (ops.roll(phi, -order, axis=-1) - phi) / period + _full_turns(angles, order)
@@ -105,9 +105,9 @@ class SpringLoss(LatentLoss):
         self, period: float = 2 * math.pi, reduction: str = "normalized", name: str = "spring", order: int = 1
     ):
         super().__init__(name)
-        self.order = _checks.positive_int("SpringLoss", "order", order)
-        self.period = _checks.period("SpringLoss", period)
-        self.form = _checks.option("SpringLoss", "reduction", reduction, REDUCTIONS)
+        self.order = checks.positive_int("SpringLoss", "order", order)
+        self.period = checks.period("SpringLoss", period)
+        self.form = checks.option("SpringLoss", "reduction", reduction, REDUCTIONS)
 
     def call(self, values):
         return spring_loss(values, self.period, self.form, self.order)

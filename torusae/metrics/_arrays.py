@@ -5,16 +5,16 @@ import math
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 
 
 def float_array(owner: str, name: str, value: Tensor, rank: int | None = None, layout: str = "") -> np.ndarray:
     """Floating-point numbers as a finite float64 NumPy array."""
-    tensor = _checks.float_tensor(owner, name, value, rank, layout)
+    tensor = checks.float_tensor(owner, name, value, rank, layout)
     # A NumPy array skips the tensor: JAX would round it to float32.
     array = np.asarray(value if isinstance(value, np.ndarray) else ops.convert_to_numpy(tensor), "float64")
-    _checks.finite_array(owner, name, array)
+    checks.finite_array(owner, name, array)
     return array
 
 
@@ -39,7 +39,7 @@ def wrapped(angles: np.ndarray) -> np.ndarray:
 
 def some_rows(owner: str, values: np.ndarray, most: int, seed: int | None) -> np.ndarray:
     """Returns `values`, or a random choice of `most` rows where there are more."""
-    seed = _checks.optional_int(owner, "seed", seed, least=0, most=None)
+    seed = checks.optional_int(owner, "seed", seed, least=0, most=None)
     if len(values) <= most:
         return values
     return values[np.random.default_rng(seed).choice(len(values), most, replace=False)]

@@ -6,8 +6,8 @@ from statistics import NormalDist
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.angles import wrap_angles
 from torusae.metrics._arrays import angle_rows, float_rows
 
@@ -39,8 +39,8 @@ def arc_counts(angles: Tensor, num_arcs: int) -> Tensor:
     >>> keras.ops.convert_to_numpy(torusae.metrics.arc_counts(keras.ops.zeros((10, 1)), 4)).tolist()
     [[0.0, 0.0, 10.0, 0.0]]
     """
-    angles = _checks.float_tensor("arc_counts", "angles", angles, 2, "(batch, dim)")
-    num_arcs = _checks.positive_int("arc_counts", "num_arcs", num_arcs)
+    angles = checks.float_tensor("arc_counts", "angles", angles, 2, "(batch, dim)")
+    num_arcs = checks.positive_int("arc_counts", "num_arcs", num_arcs)
     turns = wrap_angles(angles) / (2 * math.pi) + 0.5
     index = ops.minimum(ops.cast(ops.floor(turns * num_arcs), "int32"), num_arcs - 1)
     return ops.sum(ops.one_hot(index, num_arcs, dtype="float32"), axis=0)
@@ -149,7 +149,7 @@ def kolmogorov_smirnov(values: Tensor, mean: float = 1.0, stddev: float = 0.1) -
     Reference:
         Kolmogorov (1933); Smirnov (1948).
     """
-    stddev = _checks.positive_float("kolmogorov_smirnov", "stddev", stddev)
+    stddev = checks.positive_float("kolmogorov_smirnov", "stddev", stddev)
     values = np.sort(float_rows("kolmogorov_smirnov", "values", values), axis=0)
     cdf = np.vectorize(NormalDist(mean, stddev).cdf, otypes=["float64"])(values)
     steps = np.arange(1, len(values) + 1)[:, None] / len(values)

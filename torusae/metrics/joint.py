@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.angles import integer_vectors, primitive_directions
 from torusae.metrics._arrays import angle_rows, some_rows
 from torusae.metrics.circles import kuiper_statistic
@@ -32,7 +32,7 @@ def cell_occupancy(angles: Tensor, cells: int = 8) -> dict[str, float]:
     >>> torusae.metrics.cell_occupancy(np.zeros((10, 1)), cells=4)["empty"]
     0.75
     """
-    cells = _checks.positive_int("cell_occupancy", "cells", cells, least=2)
+    cells = checks.positive_int("cell_occupancy", "cells", cells, least=2)
     angles = angle_rows("cell_occupancy", angles)
     num, dim = angles.shape
     num_cells = cells**dim
@@ -96,7 +96,7 @@ def moment_spectrum(angles: Tensor, order: int = 3, interactions: int | None = N
 
 
 def _spectrum(owner: str, angles: Tensor, order: int, interactions: int | None) -> tuple[np.ndarray, np.ndarray]:
-    order = _checks.positive_int(owner, "order", order)
+    order = checks.positive_int(owner, "order", order)
     angles = angle_rows(owner, angles)
     k = integer_vectors(angles.shape[1], order, interactions)
     return k, np.array([abs(np.exp(1j * (angles @ row)).mean()) for row in k])
@@ -123,10 +123,10 @@ def diaphony(angles: Tensor, interactions: int | None = None, max_points: int = 
     Reference:
         Zinterhof (1976).
     """
-    max_points = _checks.positive_int("diaphony", "max_points", max_points, least=2)
+    max_points = checks.positive_int("diaphony", "max_points", max_points, least=2)
     angles = some_rows("diaphony", angle_rows("diaphony", angles), max_points, seed)
     num, dim = angles.shape
-    most = dim if interactions is None else min(_checks.positive_int("diaphony", "interactions", interactions), dim)
+    most = dim if interactions is None else min(checks.positive_int("diaphony", "interactions", interactions), dim)
     turns = angles / (2 * math.pi)
     total = 0.0
     rows = max(1, (1 << 21) // num)
@@ -237,7 +237,7 @@ def intrinsic_dimension(angles: Tensor, max_points: int = 4000, seed: int = 0) -
         neighborhood information. Here as the estimate of maximum likelihood.
     """
     angles = np.unique(angle_rows("intrinsic_dimension", angles), axis=0)
-    max_points = _checks.positive_int("intrinsic_dimension", "max_points", max_points, least=3)
+    max_points = checks.positive_int("intrinsic_dimension", "max_points", max_points, least=3)
     if len(angles) < 3:
         raise ValueError(
             f"intrinsic_dimension: `angles` must hold at least 3 different points. Received: {len(angles)}. "

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
+from torusae._internal import checks
 from torusae.angles import integer_vectors, wrap_angles
 from torusae.metrics.circles import arc_counts, kuiper_of_counts
 
@@ -27,7 +27,7 @@ class _StreamedMetric(keras.metrics.Metric):
                 f"{owner}: takes no `sample_weight`, because each point counts once. Received: sample_weight of type "
                 f"{type(sample_weight).__name__}. Pass the metric in `metrics`, not in `weighted_metrics`."
             )
-        angles = _checks.float_tensor(owner, "angles", y_true if y_pred is None else y_pred, 2, "(batch, dim)")
+        angles = checks.float_tensor(owner, "angles", y_true if y_pred is None else y_pred, 2, "(batch, dim)")
         if angles.shape[1] != self.dim:
             raise ValueError(
                 f"{owner}: angles must have {self.dim} columns. Received: shape={tuple(angles.shape)}. "
@@ -61,8 +61,8 @@ class KuiperStatistic(_StreamedMetric):
     """
 
     def __init__(self, dim: int, num_arcs: int = 64, name: str = "kuiper"):
-        dim = _checks.positive_int("KuiperStatistic", "dim", dim)
-        self.num_arcs = _checks.positive_int("KuiperStatistic", "num_arcs", num_arcs, least=2)
+        dim = checks.positive_int("KuiperStatistic", "dim", dim)
+        self.num_arcs = checks.positive_int("KuiperStatistic", "num_arcs", num_arcs, least=2)
         super().__init__(dim, (dim, self.num_arcs), name)
 
     def summed(self, angles):
@@ -98,7 +98,7 @@ class LargestMoment(_StreamedMetric):
     """
 
     def __init__(self, dim: int, order: int = 2, interactions: int | None = 2, name: str = "moment"):
-        dim = _checks.positive_int("LargestMoment", "dim", dim)
+        dim = checks.positive_int("LargestMoment", "dim", dim)
         self.order, self.interactions = order, interactions
         self.k = integer_vectors(dim, order, interactions, most=1 << 16)
         super().__init__(dim, (3, len(self.k)), name)
@@ -135,8 +135,8 @@ class CellDivergence(_StreamedMetric):
     """
 
     def __init__(self, dim: int, cells: int = 8, name: str = "cell_kl"):
-        dim = _checks.positive_int("CellDivergence", "dim", dim)
-        self.cells = _checks.positive_int("CellDivergence", "cells", cells, least=2)
+        dim = checks.positive_int("CellDivergence", "dim", dim)
+        self.cells = checks.positive_int("CellDivergence", "cells", cells, least=2)
         if self.cells**dim > 1 << 20:
             raise ValueError(
                 f"CellDivergence: `cells`={cells} at dim {dim} makes {self.cells**dim} cells, more than {1 << 20}. "

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from torusae._checks import Tensor
+from torusae._internal.checks import Tensor
 from torusae.metrics._arrays import float_array
 
 

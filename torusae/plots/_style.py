@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from torusae import _checks
+from torusae._internal import checks
 
 # matplotlib's Figure and Axes. Their own types would import matplotlib.
 Figure = Any
@@ -41,7 +41,7 @@ def _png(figure: Figure) -> bytes:
 
 def host(value: Any) -> np.ndarray:
     """A tensor of any backend, an array or a list as a NumPy array."""
-    return _checks.host_array(value) if hasattr(value, "dtype") else np.asarray(value)
+    return checks.host_array(value) if hasattr(value, "dtype") else np.asarray(value)
 
 
 def choose_rows(num: int, most: int, seed: int = 0) -> np.ndarray:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.metrics._arrays import angle_rows
 from torusae.plots import _style
 
@@ -55,8 +55,8 @@ def plot_angles(
     owner = "plot_angles"
     angles = angle_rows(owner, angles)
     num, dim = angles.shape
-    max_points = _checks.positive_int(owner, "max_points", max_points)
-    seed = _checks.positive_int(owner, "seed", seed, least=0, most=None)
+    max_points = checks.positive_int(owner, "max_points", max_points)
+    seed = checks.positive_int(owner, "seed", seed, least=0, most=None)
     kind, labels = _labels(owner, labels, label_kind, num)
     chosen, remark = _style.choose_pairs(owner, pairs, dim) if dim > 1 or pairs is not None else ([], "")
     if dim == 1:
@@ -180,10 +180,10 @@ def _rose_figure(
 def _labels(owner: str, labels: Any, kind: str | None, num: int) -> tuple[str | None, np.ndarray]:
     """The kind of the labels, and the labels as `(num,)`."""
     if kind is not None:
-        _checks.option(owner, "label_kind", kind, ("classes", "number", "angle"))
+        checks.option(owner, "label_kind", kind, ("classes", "number", "angle"))
     if labels is None:
         return None, np.zeros(num)
-    array = _checks.label_column(owner, labels, num, "one label a row of `angles`")
+    array = checks.label_column(owner, labels, num, "one label a row of `angles`")
     if kind is None:
         kind = "number" if array.dtype.kind == "f" else "classes"
     if kind != "classes":
@@ -192,7 +192,7 @@ def _labels(owner: str, labels: Any, kind: str | None, num: int) -> tuple[str | 
                 f"{owner}: `labels` must be numbers for label_kind={kind!r}. Received: dtype={array.dtype}. "
                 f'Use label_kind="classes".'
             )
-        _checks.finite_array(owner, "labels", array)
+        checks.finite_array(owner, "labels", array)
     return kind, array
 
 

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks, _output
-from torusae._checks import Tensor
-from torusae.callbacks import latent_layers, raw_values
-from torusae.layers import Latent
+from torusae._internal import checks, files
+from torusae._internal.checks import Tensor
+from torusae.layers.latent import Latent
+from torusae.layers.logger import latent_layers, raw_values
 from torusae.plots import _style
 from torusae.plots.angles import plot_angles
 from torusae.plots.morphs import END_COLOUR, START_COLOUR, checked_morph
@@ -75,21 +75,21 @@ class Film(keras.callbacks.Callback):
     ):
         super().__init__()
         owner = "Film"
-        self.every = _checks.positive_int(owner, "every", every)
+        self.every = checks.positive_int(owner, "every", every)
         self.layer = layer
         self._options = kwargs
         self._last = self._filmed = 0  # numbers of epochs
         self._gif = _Gif(owner, path, frames_per_second, overwrite)
-        if not _checks.is_array(x):
+        if not checks.is_array(x):
             raise TypeError(
                 f"{owner}: `x` must be an array of samples. Received: {type(x).__name__}. Use numpy.asarray(x), or "
                 f"torusae.data.sample_rows(x, 1024) for a stream."
             )
         if not len(x):
             raise ValueError(f"{owner}: `x` must hold at least one sample. Received: x.shape={tuple(x.shape)}.")
-        rows = np.sort(_style.choose_rows(len(x), _checks.positive_int(owner, "max_points", max_points)))
-        self._x = _checks.host_array(x)[rows]
-        self._labels = None if labels is None else _checks.label_column(owner, labels, len(x), "one a sample")[rows]
+        rows = np.sort(_style.choose_rows(len(x), checks.positive_int(owner, "max_points", max_points)))
+        self._x = checks.host_array(x)[rows]
+        self._labels = None if labels is None else checks.label_column(owner, labels, len(x), "one a sample")[rows]
 
     @property
     def num_frames(self) -> int:
@@ -133,7 +133,7 @@ class Film(keras.callbacks.Callback):
                 "Film: the model must have a latent layer, such as TorusLatent(3). Received: a model without."
             )
         if self.layer is not None:
-            return layers[names.index(_checks.option("Film", "layer", self.layer, names))]
+            return layers[names.index(checks.option("Film", "layer", self.layer, names))]
         if len(layers) > 1:
             raise ValueError(
                 f"Film: a model with several latent layers needs the name of one. Received: layers {names}. Use "
@@ -201,7 +201,7 @@ def save_morph(
         Mikulski & Duda (2019), arXiv:1903.12286, fig. 4.
     """
     owner = "save_morph"
-    seconds = _checks.positive_float(owner, "seconds", seconds)
+    seconds = checks.positive_float(owner, "seconds", seconds)
     samples, names = checked_morph(owner, samples, windings)
     num_steps = samples.shape[1]
     gif = _Gif(owner, path, num_steps / seconds, overwrite)
@@ -280,9 +280,9 @@ class _Gif:
     """Pictures of figures of one size, and their file."""
 
     def __init__(self, owner: str, path: Any, frames_per_second: float, overwrite: bool):
-        rate = _checks.positive_float(owner, "frames_per_second", frames_per_second)
+        rate = checks.positive_float(owner, "frames_per_second", frames_per_second)
         self._milliseconds = max(20, round(1000 / rate))  # browsers show shorter ones slowly
-        self._file = _output.target(owner, path, (".gif",), "no viewer", overwrite)
+        self._file = files.target(owner, path, (".gif",), "no viewer", overwrite)
         _style.new_figure(owner, 1, 1)  # says what is missing before a training, not after its first epoch
         self.frames: list[Any] = []
 
@@ -303,5 +303,5 @@ class _Gif:
         self.frames[0].save(
             content, "gif", save_all=True, append_images=self.frames[1:], duration=durations, loop=0, disposal=1
         )
-        _output.write(self._file, content.getvalue())
+        files.write(self._file, content.getvalue())
         return self._file

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.metrics._arrays import float_array
 from torusae.plots import _style
 
@@ -32,9 +32,9 @@ def plot_samples(samples: Tensor | Mapping[str, Tensor], columns: int = 12) -> _
     ['data', 'reconstruction', 'data', 'reconstruction']
     """
     owner = "plot_samples"
-    columns = _checks.positive_int(owner, "columns", columns)
+    columns = checks.positive_int(owner, "columns", columns)
     named = dict(samples) if isinstance(samples, Mapping) else {"": samples}
-    sets = {str(name): _checks.host_array(_checks.as_array(owner, str(name), values)) for name, values in named.items()}
+    sets = {str(name): checks.host_array(checks.as_array(owner, str(name), values)) for name, values in named.items()}
     shapes = {values.shape for values in sets.values()}
     if len(shapes) != 1 or min(shape[0] if shape else 0 for shape in shapes) == 0:
         received = ", ".join(f"{name or 'samples'}.shape={values.shape}" for name, values in sets.items())

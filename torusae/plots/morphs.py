@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.plots import _style
 from torusae.plots.images import CELL, Mosaic, image_rows
 
@@ -58,7 +58,7 @@ def plot_morphs(morphs: Sequence[Any], columns: int = 3) -> _style.Figure:
         )
     if not morphs:
         raise ValueError(f"{owner}: `morphs` must hold at least one morph. Received: an empty list.")
-    columns = _checks.positive_int(owner, "columns", columns)
+    columns = checks.positive_int(owner, "columns", columns)
     pairs = [tuple(morph) if isinstance(morph, (list, tuple)) else (morph, None) for morph in morphs]
     for number, pair in enumerate(pairs):
         if len(pair) != 2:

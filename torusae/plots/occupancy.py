@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.metrics import cell_occupancy
 from torusae.metrics._arrays import angle_rows
 from torusae.plots import _style
@@ -39,7 +39,7 @@ def plot_occupancy(angles: Tensor, cells: int = 8, pairs: Sequence[tuple[int, in
     """
     owner = "plot_occupancy"
     angles = angle_rows(owner, angles)
-    cells = _checks.positive_int(owner, "cells", cells, least=2)
+    cells = checks.positive_int(owner, "cells", cells, least=2)
     num, dim = angles.shape
     edges = np.linspace(-math.pi, math.pi, cells + 1)
     whole = (pairs is None and dim <= 3) or dim == 2  # the panels show every cell of the torus

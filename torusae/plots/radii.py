@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.metrics._arrays import float_rows
 from torusae.plots import _style
 
@@ -28,7 +28,7 @@ def plot_radii(radii: Tensor, mean: float = 1.0, stddev: float = 0.1) -> _style.
         Mikulski & Duda (2019), arXiv:1903.12286, section 2.2.
     """
     owner = "plot_radii"
-    stddev = _checks.positive_float(owner, "stddev", stddev)
+    stddev = checks.positive_float(owner, "stddev", stddev)
     mean = float(mean)
     values = float_rows(owner, "radii", radii)
     num, dim = values.shape

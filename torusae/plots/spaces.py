@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from torusae._checks import Tensor
+from torusae._internal.checks import Tensor
 from torusae.metrics._arrays import angle_rows, float_rows
 from torusae.plots import _style
 from torusae.plots.angles import draw_pair, draw_rose, edge_handles

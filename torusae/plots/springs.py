@@ -5,8 +5,8 @@ import math
 import keras
 import numpy as np
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.losses import spring_loss
 from torusae.metrics._arrays import float_array
 from torusae.plots import _style
@@ -33,7 +33,7 @@ def plot_spring(angles: Tensor, period: float = 2 * math.pi) -> _style.Figure:
         Mikulski & Duda (2019), arXiv:1903.12286, fig. 2 and eq. 2.
     """
     owner = "plot_spring"
-    period = _checks.period(owner, period)
+    period = checks.period(owner, period)
     values = float_array(owner, "angles", angles)
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1) or values.size == 0:
         raise ValueError(

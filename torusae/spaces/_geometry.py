@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._backend import constant
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.backend import constant
+from torusae._internal.checks import Tensor
 
 _NO_DIRECTION = 1e-6  # of a float32 arc: its direction is rounding error
 _HALVINGS, _ORDER = 5, 8  # with 32 parts of a turn, eight powers are exact to float32
@@ -69,7 +69,7 @@ def turned(matrices: Tensor, vectors: Tensor) -> Tensor:
 
 def action_tensor(owner: str, action: Tensor, size: int, like: Tensor) -> Tensor:
     """An action of shape `(size,)` or `(batch, size)` as a float tensor of the dtype of the points."""
-    action = _checks.float_tensor(owner, "action", action)
+    action = checks.float_tensor(owner, "action", action)
     if len(action.shape) not in (1, 2) or action.shape[-1] != size:
         raise ValueError(
             f"{owner}: `action` must have shape ({size},) or (batch, {size}). Received: "
@@ -86,7 +86,7 @@ def path_rows(owner: str, windings: Any, columns: int, num_steps: int) -> tuple[
             f"{owner}: `windings` must be integers of shape (num_paths, {columns}). Received: "
             f"windings.shape={windings.shape}, dtype={windings.dtype}."
         )
-    num_steps = _checks.positive_int(owner, "num_steps", num_steps, least=2)
+    num_steps = checks.positive_int(owner, "num_steps", num_steps, least=2)
     return windings, np.linspace(0, 1, num_steps)[None]
 
 

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from keras import ops
 
-from torusae import _checks, metrics
-from torusae._backend import constant
-from torusae._checks import Tensor
+from torusae import metrics
+from torusae._internal import checks
+from torusae._internal.backend import constant
+from torusae._internal.checks import Tensor
 from torusae.angles import angle_difference, polar_angles
 from torusae.losses import DiaphonyLoss
 from torusae.spaces import _geometry
@@ -48,7 +49,7 @@ class Quotient(Space):
 
     def distance(self, a, b):
         """The length of the shortest path between points, `(batch,)`: the least of the cover's over both images."""
-        a, b = _checks.float_pair(f"{type(self).__name__}.distance", 2, "(batch, point_size)", a=a, b=b)
+        a, b = checks.float_pair(f"{type(self).__name__}.distance", 2, "(batch, point_size)", a=a, b=b)
         return ops.minimum(self.cover.distance(a, b), self.cover.distance(a, self.image(b)))
 
     def windings(self, start, end):
@@ -64,7 +65,7 @@ class Quotient(Space):
 
     def _point_pair(self, method: str, start: Any, end: Any) -> tuple[Tensor, Tensor]:
         owner, size = f"{type(self).__name__}.{method}", self.point_size
-        pair = _checks.float_pair(owner, 1, f"({size},)", start=start, end=end)
+        pair = checks.float_pair(owner, 1, f"({size},)", start=start, end=end)
         for name, point in zip(("start", "end"), pair, strict=True):
             if point.shape[0] != size:
                 raise ValueError(f"{owner}: `{name}` must have shape ({size},). Received: shape={tuple(point.shape)}.")
@@ -140,7 +141,7 @@ class FlatQuotient(Quotient):
 
     def terms(self, preset):
         """The term of a preset: see the class."""
-        _checks.option(type(self).__name__, "preset", preset, self.presets)
+        checks.option(type(self).__name__, "preset", preset, self.presets)
         return [Term(DiaphonyLoss(_ORDER, 2, _DECAY), self.weight, reads="orbit")] if preset == "uniform" else []
 
     def angles(self, point):

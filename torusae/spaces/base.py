@@ -12,8 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.densities import PathDensity
 from torusae.losses import LatentLoss
 
@@ -55,7 +55,7 @@ class Term:
                 f"Derive a loss of your own from torusae.LatentLoss."
             )
         self.loss = loss
-        self.weight = _checks.positive_float(
+        self.weight = checks.positive_float(
             "Term", "weight", loss.default_weight if weight is None else weight, zero_allowed=True
         )
         self.reads = loss.reads if reads is None else reads
@@ -149,9 +149,7 @@ class _Contract(abc.ABCMeta):
         if missing:
             raise TypeError(_missing(cls, missing))
         for name in ("raw_size", "point_size", "code_size", "num_windings", "action_size", "num_start_angles"):
-            _checks.positive_int(
-                cls.__name__, name, getattr(space, name), least=int(name in ("raw_size", "point_size"))
-            )
+            checks.positive_int(cls.__name__, name, getattr(space, name), least=int(name in ("raw_size", "point_size")))
         return space
 
 
@@ -215,7 +213,7 @@ class Space(metaclass=_Contract):
 
     def part(self, name: str, raw: Tensor, point: Tensor) -> Tensor:
         """What a term reads, `(batch, columns)`: `"raw"`, `"point"` or one of `parts`."""
-        _checks.option(type(self).__name__, "part", name, ("raw", "point", *self.parts))
+        checks.option(type(self).__name__, "part", name, ("raw", "point", *self.parts))
         return raw if name == "raw" else point
 
     def gradient(self, point: Tensor, terms: Sequence[Term]) -> Tensor | None:
@@ -383,14 +381,14 @@ def seed_generator(seed: int | keras.random.SeedGenerator | None) -> keras.rando
     """A generator from an integer, `None` (a random seed) or a generator."""
     if seed is None or isinstance(seed, keras.random.SeedGenerator):
         return keras.random.SeedGenerator() if seed is None else seed
-    return keras.random.SeedGenerator(_checks.positive_int("sample", "seed", seed, least=0))
+    return keras.random.SeedGenerator(checks.positive_int("sample", "seed", seed, least=0))
 
 
 def rows_of_points(space: Space, owner: str, **points: Tensor) -> list[Tensor]:
     """Points by their names as float tensors of one dtype, after checking that each is `(batch, point_size)`."""
     layout = f"(batch, {space.point_size})"
     owner = f"{type(space).__name__}.{owner}"
-    rows = [_checks.float_tensor(owner, name, each, 2, layout) for name, each in points.items()]
+    rows = [checks.float_tensor(owner, name, each, 2, layout) for name, each in points.items()]
     shapes = {name: tuple(each.shape) for name, each in zip(points, rows, strict=True)}
     first = next(iter(shapes.values()))
     if first[1] != space.point_size or any(shape != first for shape in shapes.values()):

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks, metrics, morph
-from torusae._vectors import length
+from torusae import metrics, paths
+from torusae._internal import checks
+from torusae._internal.vectors import length
 from torusae.losses import CramerWoldLoss, GaussianDistanceLoss, KLLoss, MMDLoss, SlicedWassersteinLoss
 from torusae.losses.kl import draw_posterior, split_posterior
 from torusae.metrics.circles import SMIRNOV_CHANCE
@@ -21,7 +22,7 @@ _LOSSES = {
     "gae": GaussianDistanceLoss,
     "vae": KLLoss,
 }
-_WAYS = (morph.straight_path, morph.spherical_path, morph.matched_path, morph.cauchy_path)
+_WAYS = (paths.straight_path, paths.spherical_path, paths.matched_path, paths.cauchy_path)
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -32,7 +33,7 @@ class Gaussian(Space):
     the default.
 
     Ways of a morph, by their windings: 0 the straight line, the shortest and the default; 1 spherical, 2 matched, 3
-    Cauchy. The last three keep to the prior: see `torusae.morph`.
+    Cauchy. The last three keep to the prior: see `torusae.paths`.
 
     Args:
         dim: Integer, at least 1.
@@ -53,7 +54,7 @@ class Gaussian(Space):
     num_windings = 1
 
     def __init__(self, dim: int, variational: bool = False):
-        self.dim = _checks.positive_int("Gaussian", "dim", dim)
+        self.dim = checks.positive_int("Gaussian", "dim", dim)
         self.variational = bool(variational)
         self.is_stochastic = self.variational
         self.point_size = self.action_size = self.dim
@@ -78,7 +79,7 @@ class Gaussian(Space):
                 f"Gaussian: the preset 'vae' needs variances. Received: {self!r}. "
                 f"Use Gaussian({self.dim}, variational=True)."
             )
-        _checks.option("Gaussian", "preset", preset, self.presets)
+        checks.option("Gaussian", "preset", preset, self.presets)
         if preset == "none":
             return []
         loss = _LOSSES[preset]()
@@ -93,21 +94,21 @@ class Gaussian(Space):
 
     def sample(self, num_samples, seed=None):
         """Points drawn from the prior, `(num_samples, dim)`. See `Torus.sample`."""
-        num_samples = _checks.positive_int("Gaussian.sample", "num_samples", num_samples)
+        num_samples = checks.positive_int("Gaussian.sample", "num_samples", num_samples)
         return keras.random.normal((num_samples, self.dim), dtype="float32", seed=seed_generator(seed))
 
     def distance(self, a, b):
         """The length of the straight line between points, `(batch,)`."""
-        a, b = _checks.float_pair("Gaussian.distance", 2, "(batch, dim)", a=a, b=b)
+        a, b = checks.float_pair("Gaussian.distance", 2, "(batch, dim)", a=a, b=b)
         return length(a - b)
 
     def paths(self, start, end, windings, num_steps=12):
         """Paths between two points, one per winding: the number of a way, see the class."""
         windings, shares = _geometry.path_rows("Gaussian.paths", windings, 1, num_steps)
-        start = _checks.float_tensor("Gaussian.paths", "start", start, 1, "(dim,)")
-        end = _checks.float_tensor("Gaussian.paths", "end", end, 1, "(dim,)")
+        start = checks.float_tensor("Gaussian.paths", "start", start, 1, "(dim,)")
+        end = checks.float_tensor("Gaussian.paths", "end", end, 1, "(dim,)")
         for number in windings[:, 0].tolist():
-            _checks.option("Gaussian.paths", "windings", number, range(len(_WAYS)))
+            checks.option("Gaussian.paths", "windings", number, range(len(_WAYS)))
         asked = np.union1d(windings[:, 0], [0])  # the line too, so that no windings give an array of no paths
         every = ops.stack([_WAYS[number](start, end, shares[0]) for number in asked])
         return ops.take(every, np.searchsorted(asked, windings[:, 0]), axis=0)

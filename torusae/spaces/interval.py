@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._vectors import length
+from torusae._internal import checks
+from torusae._internal.vectors import length
 from torusae.losses import QuantileLoss
 from torusae.spaces import _geometry
 from torusae.spaces.base import Space, Statistic, Term, seed_generator
@@ -50,19 +50,19 @@ class Interval(Space):
 
     def terms(self, preset):
         """The term of a preset: see the class."""
-        _checks.option("Interval", "preset", preset, self.presets)
+        checks.option("Interval", "preset", preset, self.presets)
         if preset == "none":
             return []
         return [Term(QuantileLoss(quantile_function=uniform_quantiles), _WEIGHT, reads="point")]
 
     def sample(self, num_samples, seed=None):
         """Points drawn from the prior, `(num_samples, 1)`. See `Torus.sample`."""
-        num_samples = _checks.positive_int("Interval.sample", "num_samples", num_samples)
+        num_samples = checks.positive_int("Interval.sample", "num_samples", num_samples)
         return keras.random.uniform((num_samples, 1), -1.0, 1.0, dtype="float32", seed=seed_generator(seed))
 
     def distance(self, a, b):
         """The difference of points, `(batch,)`, without its sign."""
-        a, b = _checks.float_pair("Interval.distance", 2, "(batch, 1)", a=a, b=b)
+        a, b = checks.float_pair("Interval.distance", 2, "(batch, 1)", a=a, b=b)
         return length(a - b)
 
     def paths(self, start, end, windings, num_steps=12):

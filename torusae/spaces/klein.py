@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
+from torusae._internal import checks
 from torusae.angles import polar_angles, to_cartesian
 from torusae.spaces import _geometry
 from torusae.spaces._quotient import FlatQuotient
@@ -56,7 +56,7 @@ class KleinBottle(FlatQuotient):
 
     def point(self, raw, seed=None):
         """Points with a in `[-π/2, π/2)`."""
-        raw = _checks.float_tensor("KleinBottle.point", "raw", raw, 2, "(batch, 5)")
+        raw = checks.float_tensor("KleinBottle.point", "raw", raw, 2, "(batch, 5)")
         a = polar_angles(raw[:, :2]) / 2
         across = raw[:, 3:4] * ops.cos(a) + raw[:, 4:] * ops.sin(a)
         b = polar_angles(ops.concatenate([raw[:, 2:3], across], axis=-1))

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
+from torusae._internal import checks
 from torusae.angles import polar_angles
 from torusae.spaces import _geometry
 from torusae.spaces._quotient import FlatQuotient
@@ -56,7 +56,7 @@ class MobiusBand(FlatQuotient):
 
     def point(self, raw, seed=None):
         """Points with a in `[-π/2, π/2)`."""
-        raw = _checks.float_tensor("MobiusBand.point", "raw", raw, 2, "(batch, 4)")
+        raw = checks.float_tensor("MobiusBand.point", "raw", raw, 2, "(batch, 4)")
         a = polar_angles(raw[:, :2]) / 2
         cos_a, sin_a = ops.cos(a), ops.sin(a)
         return ops.concatenate([cos_a, sin_a, ops.tanh(raw[:, 2:3] * cos_a + raw[:, 3:] * sin_a)], axis=-1)

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._checks import Tensor
-from torusae._vectors import length
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
+from torusae._internal.vectors import length
 from torusae.spaces.base import Diagnosis, Problem, Space, check_path_count, rows_of_points, seed_generator
 
 
@@ -78,7 +78,7 @@ class Product(Space):
         return [values[..., start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
     def _checked_split(self, owner: str, points: Tensor) -> list[Tensor]:
-        points = _checks.float_tensor(f"Product.{owner}", "points", points)
+        points = checks.float_tensor(f"Product.{owner}", "points", points)
         if len(points.shape) == 0 or points.shape[-1] != self.point_size:
             raise ValueError(
                 f"Product.{owner}: points must have {self.point_size} columns. Received: shape={tuple(points.shape)}."
@@ -103,7 +103,7 @@ class Product(Space):
 
     def part(self, name, raw, point):
         """A factor's part by its full name, such as `"torus.angles"`."""
-        _checks.option("Product", "part", name, ("raw", "point", *self.parts))
+        checks.option("Product", "part", name, ("raw", "point", *self.parts))
         if name in ("raw", "point"):
             return super().part(name, raw, point)
         factor, _, part = name.partition(".")
@@ -133,7 +133,7 @@ class Product(Space):
 
     def terms(self, preset):
         """The factors' terms, each named after its factor: see the class."""
-        _checks.option("Product", "preset", preset, self.presets)
+        checks.option("Product", "preset", preset, self.presets)
         terms = []
         for name, factor in zip(self.names, self.factors, strict=True):
             own = preset if preset in factor.presets else factor.presets[0]

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._backend import constant
+from torusae._internal import checks
+from torusae._internal.backend import constant
 from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
 from torusae.spaces._quotient import Quotient
@@ -55,7 +55,7 @@ class ProjectiveSpace(Quotient):
     num_windings = 2
 
     def __init__(self, n: int = 2):
-        self.n = _checks.positive_int("ProjectiveSpace", "n", n)
+        self.n = checks.positive_int("ProjectiveSpace", "n", n)
         self.cover = Sphere(self.n)
         self.point_size = self.n + 1
         self.raw_size = (self.n + 1) * (self.n + 2) // 2
@@ -76,7 +76,7 @@ class ProjectiveSpace(Quotient):
 
     def point(self, raw, seed=None):
         """The axes of the largest eigenvalues, their last entries not negative. Equal eigenvalues leave a choice."""
-        raw = _checks.float_tensor("ProjectiveSpace.point", "raw", raw, 2, "(batch, raw_size)")
+        raw = checks.float_tensor("ProjectiveSpace.point", "raw", raw, 2, "(batch, raw_size)")
         rows, columns, factors = self._triangle()
         size = self.n + 1
         basis = np.zeros((len(rows), size, size))
@@ -103,7 +103,7 @@ class ProjectiveSpace(Quotient):
 
     def terms(self, preset):
         """The term of a preset: see the class."""
-        _checks.option("ProjectiveSpace", "preset", preset, self.presets)
+        checks.option("ProjectiveSpace", "preset", preset, self.presets)
         return [Term(HarmonicLoss(4 if self.n <= 3 else 2, even=True), _WEIGHT)] if preset == "uniform" else []
 
     def statistics(self, points):

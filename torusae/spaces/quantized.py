@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from torusae import _checks
+from torusae._internal import checks
 from torusae.angles import polar_angles, to_cartesian
 from torusae.codes import MAX_BITS
 from torusae.spaces.torus import Torus
@@ -48,8 +48,8 @@ class QuantizedTorus(Torus):
 
     def __init__(self, dim: int, bits: int = 8, training: str = "rounding"):
         super().__init__(dim)
-        self.bits = _checks.positive_int("QuantizedTorus", "bits", bits, most=MAX_BITS)
-        self.training = _checks.option("QuantizedTorus", "training", training, _TRAININGS)
+        self.bits = checks.positive_int("QuantizedTorus", "bits", bits, most=MAX_BITS)
+        self.training = checks.option("QuantizedTorus", "training", training, _TRAININGS)
 
     def __repr__(self) -> str:
         return f"QuantizedTorus({self.dim}, bits={self.bits}, training={self.training!r})"

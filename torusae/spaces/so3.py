@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._backend import constant, direct_ops
-from torusae._vectors import length, unit
+from torusae._internal import checks
+from torusae._internal.backend import constant, direct_ops
+from torusae._internal.vectors import length, unit
 from torusae.losses import CharacterLoss
 from torusae.spaces import _geometry
 from torusae.spaces.base import Space, Term, rows_of_points, seed_generator, unevenness
@@ -79,7 +79,7 @@ class SO3(Space):
 
     def point(self, raw, seed=None):
         """Rotation matrices of raw values, by Gram and Schmidt. Any plane is taken where the vectors hold none."""
-        raw = _checks.float_tensor("SO3.point", "raw", raw, 2, "(batch, 6)")
+        raw = checks.float_tensor("SO3.point", "raw", raw, 2, "(batch, 6)")
         first, second = unit(raw[:, :3]), raw[:, 3:]
         across = ops.cross(first, second, axis=-1)
         least = ops.one_hot(ops.argmin(ops.abs(first), axis=-1), 3, dtype=first.dtype)
@@ -90,12 +90,12 @@ class SO3(Space):
 
     def terms(self, preset):
         """The term of a preset: see the class."""
-        _checks.option("SO3", "preset", preset, self.presets)
+        checks.option("SO3", "preset", preset, self.presets)
         return [Term(CharacterLoss(), _WEIGHT)] if preset == "uniform" else []
 
     def sample(self, num_samples, seed=None):
         """Rotations of Haar measure, `(num_samples, 9)`, by random unit quaternions. See `Torus.sample`."""
-        num_samples = _checks.positive_int("SO3.sample", "num_samples", num_samples)
+        num_samples = checks.positive_int("SO3.sample", "num_samples", num_samples)
         normal = keras.random.normal((num_samples, 4), dtype="float32", seed=seed_generator(seed))
         quaternions = unit(normal)
         products = ops.reshape(quaternions[:, :, None] * quaternions[:, None, :], (-1, 16))
@@ -107,7 +107,7 @@ class SO3(Space):
         With `M = Aᵀ B`: `atan2(sin, cos)` of the angle's sine, half the size of `M - Mᵀ`, and its cosine
         `(trace M - 1) / 2`. The gradient is 0 at 0 and π.
         """
-        a, b = _checks.float_pair("SO3.distance", 2, "(batch, 9)", a=a, b=b)
+        a, b = checks.float_pair("SO3.distance", 2, "(batch, 9)", a=a, b=b)
         a, b = ops.reshape(a, (-1, 3, 3)), ops.reshape(b, (-1, 3, 3))
         M = ops.matmul(ops.transpose(a, (0, 2, 1)), b)
         sines = [M[:, 2, 1] - M[:, 1, 2], M[:, 0, 2] - M[:, 2, 0], M[:, 1, 0] - M[:, 0, 1]]

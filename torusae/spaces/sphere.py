@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._vectors import arc, unit
+from torusae._internal import checks
+from torusae._internal.vectors import arc, unit
 from torusae.angles import polar_angles
 from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
@@ -49,7 +49,7 @@ class Sphere(Space):
     num_windings = 1
 
     def __init__(self, n: int = 2):
-        self.n = _checks.positive_int("Sphere", "n", n)
+        self.n = checks.positive_int("Sphere", "n", n)
         self.raw_size = self.point_size = self.n + 1
         self.action_size = self.n * (self.n + 1) // 2
         self.num_start_angles = int(self.n == 1)
@@ -59,23 +59,23 @@ class Sphere(Space):
 
     def point(self, raw, seed=None):
         """The directions of raw values. Zeros become the first axis."""
-        return unit(_checks.float_tensor("Sphere.point", "raw", raw, 2, "(batch, n + 1)"))
+        return unit(checks.float_tensor("Sphere.point", "raw", raw, 2, "(batch, n + 1)"))
 
     def terms(self, preset):
         """The term of a preset: see the class."""
-        _checks.option("Sphere", "preset", preset, self.presets)
+        checks.option("Sphere", "preset", preset, self.presets)
         # The harmonics of a degree are many in many dimensions, more than a batch can tell.
         return [Term(HarmonicLoss(4 if self.n <= 3 else 2), _WEIGHT)] if preset == "uniform" else []
 
     def sample(self, num_samples, seed=None):
         """Points drawn from the prior, `(num_samples, n + 1)`. See `Torus.sample`."""
-        num_samples = _checks.positive_int("Sphere.sample", "num_samples", num_samples)
+        num_samples = checks.positive_int("Sphere.sample", "num_samples", num_samples)
         shape = (num_samples, self.n + 1)
         return unit(keras.random.normal(shape, dtype="float32", seed=seed_generator(seed)))
 
     def distance(self, a, b):
         """The angle between points, `(batch,)`, radians, `[0, π]`. The lengths of the vectors do not count."""
-        a, b = _checks.float_pair("Sphere.distance", 2, "(batch, n + 1)", a=a, b=b)
+        a, b = checks.float_pair("Sphere.distance", 2, "(batch, n + 1)", a=a, b=b)
         return arc(unit(a), unit(b))
 
     def windings(self, start, end):

@@ -5,8 +5,9 @@ import math
 import keras
 from keras import ops
 
-from torusae import _checks, metrics, morph
-from torusae._vectors import length
+from torusae import metrics, paths
+from torusae._internal import checks
+from torusae._internal.vectors import length
 from torusae.angles import angle_difference, polar_angles, polar_parts, squared_radii, to_cartesian, to_polar
 from torusae.densities import TorusFlow, TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
 from torusae.densities.base import polar
@@ -69,7 +70,7 @@ class Torus(Space):
     radius_stddev = 0.1
 
     def __init__(self, dim: int):
-        self.dim = _checks.positive_int("Torus", "dim", dim)
+        self.dim = checks.positive_int("Torus", "dim", dim)
         self.raw_size = self.point_size = 2 * self.dim
         self.num_windings = self.action_size = self.num_start_angles = self.dim
 
@@ -78,7 +79,7 @@ class Torus(Space):
 
     def terms(self, preset):
         """The terms of a preset: see the class."""
-        _checks.option("Torus", "preset", preset, self.presets)
+        checks.option("Torus", "preset", preset, self.presets)
         radii = QuantileLoss(self.radius_mean, self.radius_stddev, squared=True)
         if preset == "paper":
             return [Term(SpringLoss()), Term(radii, _PAPER_RADII_WEIGHT)]
@@ -126,7 +127,7 @@ class Torus(Space):
 
         `seed` is an integer, which gives the same points on one backend, or a `keras.random.SeedGenerator`.
         """
-        num_samples = _checks.positive_int("Torus.sample", "num_samples", num_samples)
+        num_samples = checks.positive_int("Torus.sample", "num_samples", num_samples)
         seed = seed_generator(seed)
         shape = (num_samples, self.dim)
         angles = keras.random.uniform(shape, -math.pi, math.pi, dtype="float32", seed=seed)
@@ -139,11 +140,11 @@ class Torus(Space):
 
     def windings(self, start, end):
         """The `2**dim` windings that take each circle the short or the long way. See `two_way_windings`."""
-        return morph.two_way_windings(start, end)
+        return paths.two_way_windings(start, end)
 
     def paths(self, start, end, windings, num_steps=12):
         """Paths between two points around the torus, one per winding. See `morph_paths`."""
-        return morph.morph_paths(start, end, windings, num_steps)
+        return paths.morph_paths(start, end, windings, num_steps)
 
     def shortest(self, start, end, shares):
         """Points on the shortest paths: radii linear, angles along the shortest arcs."""

@@ -4,7 +4,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from torusae import _checks, data
+from torusae import data
+from torusae._internal import checks
 from torusae.spaces import Space
 from torusae.supervision.base import Supervision, check_unit, number_array, reduced
 
@@ -76,7 +77,7 @@ def pairs_of(relative: Supervision, owner: str, name: str, given: Any, x: np.nda
             + f". Received: {received}."
         )
     groups, values = given if isinstance(given, (list, tuple)) else (np.zeros(len(x), int), given)
-    groups = _checks.host_array(_checks.as_array(owner, name, groups))
+    groups = checks.host_array(checks.as_array(owner, name, groups))
     if groups.dtype.kind not in "iu" or groups.shape != (len(x),):
         raise ValueError(
             f"{owner}: {name} must hold the groups of samples as integers of shape ({len(x)},), -1 for none. "
@@ -94,7 +95,7 @@ def pairs_of(relative: Supervision, owner: str, name: str, given: Any, x: np.nda
 
 
 def _given_pairs(relative, owner, name, given, sample_shape, columns):
-    x_a, x_b = (_checks.host_array(_checks.as_array(owner, name, each)) for each in given[:2])
+    x_a, x_b = (checks.host_array(checks.as_array(owner, name, each)) for each in given[:2])
     for side, each in (("x_a", x_a), ("x_b", x_b)):
         if each.shape[1:] != tuple(sample_shape) or each.ndim == 0 or len(each) != len(x_a) or not len(each):
             raise ValueError(
@@ -104,7 +105,7 @@ def _given_pairs(relative, owner, name, given, sample_shape, columns):
             )
         if "float" not in str(each.dtype):
             raise TypeError(f"{owner}: {name} must hold floating-point samples. Received: {side}.dtype={each.dtype}.")
-        _checks.finite_array(owner, f"{name}, {side}", each)
+        checks.finite_array(owner, f"{name}, {side}", each)
     differences = number_array(owner, f"{name}, difference,", given[2], len(x_a), columns, "pair")
     missing = np.flatnonzero(np.isnan(differences).any(axis=1))
     if len(missing):

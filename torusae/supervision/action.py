@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.spaces import Space
 from torusae.supervision.base import Supervision, columns_of, compare_points
 
@@ -74,9 +74,9 @@ class Action(Supervision):
                 f"Action: `function` must be a function of samples and amounts. Received: function={function!r}."
             )
         self.function = function
-        self.limit = None if limit is None else _checks.positive_float("Action", "limit", limit)
-        self.step = None if step is None else _checks.positive_float("Action", "step", step)
-        self.others = _checks.positive_float("Action", "others", others, zero_allowed=True)
+        self.limit = None if limit is None else checks.positive_float("Action", "limit", limit)
+        self.step = None if step is None else checks.positive_float("Action", "step", step)
+        self.others = checks.positive_float("Action", "others", others, zero_allowed=True)
         if self.others > 1:
             raise ValueError(f"Action: `others` must lie between 0 and 1. Received: others={others}.")
 
@@ -94,7 +94,7 @@ class Action(Supervision):
         """The losses and the errors of samples with their points, and a mask of ones, each `(batch,)`."""
         amounts = self.draw(ops.shape(x)[0], self.num_columns(space), seed)
         moved = self.function(x, amounts[:, 0] if isinstance(self.circle, int) else amounts)
-        if not _checks.shapes_agree(moved.shape, x.shape):
+        if not checks.shapes_agree(moved.shape, x.shape):
             raise ValueError(
                 f"Action: `function` must not change the shape of samples. Received: shape={tuple(moved.shape)} from "
                 f"{getattr(self.function, '__name__', self.function)!r} for samples of shape {tuple(x.shape)}."

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.angles import angle_difference, to_radians
 from torusae.losses.angular import angular_loss
 from torusae.spaces import Space
@@ -43,13 +43,13 @@ class Supervision:
         if circle is None:
             self.circle = None
         elif isinstance(circle, (list, tuple)):
-            self.circle = tuple(_checks.positive_int(owner, "circle", each, least=0) for each in circle)
+            self.circle = tuple(checks.positive_int(owner, "circle", each, least=0) for each in circle)
             if not circle or len(set(circle)) < len(circle):
                 raise ValueError(f"{owner}: `circle` must name different circles. Received: circle={circle!r}.")
         else:
-            self.circle = _checks.positive_int(owner, "circle", circle, least=0)
-        self.period = None if period is None else _checks.period(owner, period)
-        self.weight = _checks.positive_float(owner, "weight", weight, zero_allowed=True)
+            self.circle = checks.positive_int(owner, "circle", circle, least=0)
+        self.period = None if period is None else checks.period(owner, period)
+        self.weight = checks.positive_float(owner, "weight", weight, zero_allowed=True)
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
@@ -135,7 +135,7 @@ def compare_points(space: Space, targets: Tensor, points: Tensor) -> Tensor:
 
 def number_array(owner: str, name: str, values: Any, num: int, columns: int, each: str) -> np.ndarray:
     """Numbers as a float64 array `(num, columns)`, after checks of type, shape and infinity. `each`: what has one."""
-    array = _checks.host_array(_checks.as_array(owner, name, values))
+    array = checks.host_array(checks.as_array(owner, name, values))
     layout = f"({num},)" if columns == 1 else f"({num}, {columns})"
     if array.dtype.kind not in "iuf" or array.shape not in [(num, columns), *([(num,)] if columns == 1 else [])]:
         raise ValueError(

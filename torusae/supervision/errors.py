@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.metrics._arrays import angle_rows, wrapped
 from torusae.topology import Alignment, align
 
@@ -49,8 +49,8 @@ def angle_errors(angles: Tensor, reference: Tensor, period: float | None = None)
     >>> print(torusae.supervision.angle_errors(hours * np.pi / 12 + 1.0, hours, period=24))
     angle 0: 57.3° without align, 0.0° after align
     """
-    scale = 1.0 if period is None else 2 * np.pi / _checks.period("angle_errors", period)
-    reference = _checks.host_array(_checks.as_array("angle_errors", "reference", reference)) * scale
+    scale = 1.0 if period is None else 2 * np.pi / checks.period("angle_errors", period)
+    reference = checks.host_array(checks.as_array("angle_errors", "reference", reference)) * scale
     alignment = align(angles, reference)
     angles, reference = angle_rows("angle_errors", angles), angle_rows("angle_errors", reference)
 

@@ -6,7 +6,7 @@ All are differentiable functions of `keras.ops`. Images have the layout of `kera
 import keras
 from keras import ops
 
-from torusae._checks import Tensor
+from torusae._internal.checks import Tensor
 
 
 @keras.saving.register_keras_serializable(package="torusae")

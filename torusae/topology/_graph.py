@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from torusae import _checks
+from torusae._internal import checks
 
 MAX_ROWS = 10_000  # rows of the graphs; the others take their angles from neighbours among them
 LEAST_ROWS = 100
@@ -37,14 +37,14 @@ def data_rows(owner: str, x: Any) -> tuple[np.ndarray, list[str]]:
         TypeError: If `x` does not hold numbers.
         ValueError: If it has fewer than 100 rows, holds NaN or infinity, or is constant.
     """
-    x = _checks.host_array(_checks.as_array(owner, "x", x))
+    x = checks.host_array(checks.as_array(owner, "x", x))
     if x.dtype.kind not in "fiu" and "float" not in str(x.dtype):
         raise TypeError(f"{owner}: `x` must hold numbers. Received: dtype={x.dtype}.")
     if x.ndim < 2 or len(x) < LEAST_ROWS:
         raise ValueError(
             f"{owner}: `x` must have shape (num, ...) with at least {LEAST_ROWS} rows. Received: x.shape={x.shape}."
         )
-    _checks.finite_array(owner, "x", x)
+    checks.finite_array(owner, "x", x)
     rows = x.reshape(len(x), -1)
     constant = np.flatnonzero(rows.min(axis=0) == rows.max(axis=0))
     if len(constant) == rows.shape[1]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.metrics._arrays import angle_rows, float_rows, wrapped
 
 _BEAM = 100  # partial choices that are followed
@@ -74,7 +74,7 @@ def align(angles: Tensor, reference: Tensor, max_entry: int = 2) -> Alignment:
     """
     owner = "align"
     angles, reference = angle_rows(owner, angles), angle_rows(owner, reference)
-    max_entry = _checks.positive_int(owner, "max_entry", max_entry)
+    max_entry = checks.positive_int(owner, "max_entry", max_entry)
     if len(angles) != len(reference) or angles.shape[1] < reference.shape[1]:
         raise ValueError(
             f"{owner}: `angles` and `reference` must have as many rows, and `reference` at most as many columns. "

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from torusae import _checks
+from torusae._internal import checks
 from torusae.metrics._arrays import wrapped
 from torusae.topology import _graph
 from torusae.topology.alignment import align, short_basis
@@ -117,9 +117,9 @@ def find_circles(x: Any, num_landmarks: int | None = None, max_circles: int = 8,
     """
     owner = "find_circles"
     _graph.require(owner)
-    num_landmarks = _checks.optional_int(owner, "num_landmarks", num_landmarks, least=50)
-    max_circles = _checks.positive_int(owner, "max_circles", max_circles)
-    rng = _checks.generators(owner, seed, 1)[0]
+    num_landmarks = checks.optional_int(owner, "num_landmarks", num_landmarks, least=50)
+    max_circles = checks.positive_int(owner, "max_circles", max_circles)
+    rng = checks.generators(owner, seed, 1)[0]
     rows, notes = _graph.data_rows(owner, x)
     if num_landmarks is not None and num_landmarks > len(rows):
         raise ValueError(

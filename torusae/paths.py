@@ -13,9 +13,9 @@ from statistics import NormalDist
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._checks import Tensor
-from torusae._vectors import arc, length
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
+from torusae._internal.vectors import arc, length
 from torusae.angles import to_cartesian, to_polar
 
 _MAX_PATHS = 1 << 20  # more windings than this are a mistake (3 to the power of 13), not a picture
@@ -26,9 +26,9 @@ _LARGEST_NORMAL = 30.0  # whose probability in the tail float64 still holds
 
 def _arcs(owner: str, start: Tensor, end: Tensor) -> Tensor:
     """`Φ⁽²⁾ - Φ⁽¹⁾` of two codes, in (-2π, 2π)."""
-    start = _checks.code_tensor(owner, "start", start, rank=1)
-    end = _checks.code_tensor(owner, "end", end, rank=1, dim=start.shape[0] // 2)
-    start, end = _checks.same_dtype(start, end)
+    start = checks.code_tensor(owner, "start", start, rank=1)
+    end = checks.code_tensor(owner, "end", end, rank=1, dim=start.shape[0] // 2)
+    start, end = checks.same_dtype(start, end)
     return to_polar(end)[1] - to_polar(start)[1]
 
 
@@ -51,8 +51,8 @@ def windings(dim: int, order: int = 1) -> Tensor:
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 6.
     """
-    dim = _checks.positive_int("windings", "dim", dim)
-    order = _checks.positive_int("windings", "order", order, least=0)
+    dim = checks.positive_int("windings", "dim", dim)
+    order = checks.positive_int("windings", "order", order, least=0)
     if dim > _MAX_PATHS or dim * math.log2(2 * order + 1) > math.log2(_MAX_PATHS):
         raise ValueError(
             f"windings: `dim` and `order` ask for {2 * order + 1}**{dim} windings, more than {_MAX_PATHS}. "
@@ -135,11 +135,11 @@ def morph_paths(start: Tensor, end: Tensor, windings: Tensor, num_steps: int = 1
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 6.
     """
-    num_steps = _checks.positive_int("morph_paths", "num_steps", num_steps, least=2)
-    start = _checks.code_tensor("morph_paths", "start", start, rank=1)
+    num_steps = checks.positive_int("morph_paths", "num_steps", num_steps, least=2)
+    start = checks.code_tensor("morph_paths", "start", start, rank=1)
     dim = start.shape[0] // 2
-    end = ops.cast(_checks.code_tensor("morph_paths", "end", end, rank=1, dim=dim), start.dtype)
-    k = _checks.as_array("morph_paths", "windings", windings)
+    end = ops.cast(checks.code_tensor("morph_paths", "end", end, rank=1, dim=dim), start.dtype)
+    k = checks.as_array("morph_paths", "windings", windings)
     if "int" not in str(k.dtype):
         raise TypeError(
             f"morph_paths: `windings` must be integers, the extra turns around each circle. Received: dtype={k.dtype}."
@@ -162,13 +162,13 @@ def morph_paths(start: Tensor, end: Tensor, windings: Tensor, num_steps: int = 1
 
 def _ends(owner: str, start: Tensor, end: Tensor, shares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Both ends and the shares `(..., 1)`, of one dtype."""
-    start, end = _checks.float_pair(owner, start=start, end=end)
+    start, end = checks.float_pair(owner, start=start, end=end)
     if not len(start.shape) or start.shape[-1:] != end.shape[-1:]:
         raise ValueError(
             f"{owner}: `start` and `end` must have shape (..., dim) with one dim. Received: "
             f"start.shape={tuple(start.shape)}, end.shape={tuple(end.shape)}."
         )
-    shares = ops.cast(_checks.float_tensor(owner, "shares", shares), start.dtype)
+    shares = ops.cast(checks.float_tensor(owner, "shares", shares), start.dtype)
     shapes = [tuple(each) for each in (start.shape[:-1], end.shape[:-1], shares.shape)]
     try:
         np.broadcast_shapes(*shapes)
@@ -187,7 +187,7 @@ def straight_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
     Example:
 
     >>> import keras
-    >>> from torusae.morph import straight_path
+    >>> from torusae.paths import straight_path
     >>> keras.ops.convert_to_numpy(straight_path([1.0, 0.0], [0.0, 1.0], [0.0, 0.5, 1.0])).tolist()
     [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
     """
@@ -202,7 +202,7 @@ def matched_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
 
     Example:
 
-    >>> from torusae.morph import matched_path
+    >>> from torusae.paths import matched_path
     >>> [round(float(value), 4) for value in matched_path([2.0, 0.0], [0.0, 2.0], 0.5)]
     [1.4142, 1.4142]
 
@@ -221,7 +221,7 @@ def spherical_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
 
     Example:
 
-    >>> from torusae.morph import spherical_path
+    >>> from torusae.paths import spherical_path
     >>> [round(float(value), 4) for value in spherical_path([2.0, 0.0], [0.0, 2.0], 0.5)]
     [1.4142, 1.4142]
 
@@ -250,7 +250,7 @@ def cauchy_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
 
     Example:
 
-    >>> from torusae.morph import cauchy_path
+    >>> from torusae.paths import cauchy_path
     >>> [round(float(value), 4) for value in cauchy_path([2.0, 0.0], [0.0, 2.0], 0.5)]
     [1.6926, 1.6926]
 

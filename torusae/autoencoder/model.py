@@ -6,13 +6,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from torusae import _backend, _checks, data, distribution
-from torusae._edits import Edits
-from torusae._pull import as_float32
-from torusae._start import checked_start
-from torusae._training import RAW, Means, weight_of
-from torusae.heads import Head
-from torusae.layers import Latent, TorusLatent
+from torusae import data, distribution
+from torusae._internal import backend, checks
+from torusae.autoencoder._edits import Edits
+from torusae.autoencoder._training import RAW, Means, weight_of
+from torusae.autoencoder.initialization import checked_start
+from torusae.layers.balance import as_float32
+from torusae.layers.head import Head
+from torusae.layers.latent import Latent, TorusLatent
 from torusae.losses import replica_mean
 from torusae.networks import autoencoder_networks
 from torusae.spaces import Space
@@ -93,7 +94,7 @@ class TorusAutoencoder(Edits):
             raise TypeError(f"TorusAutoencoder: `heads` must be a dict from names to Heads. Received: heads={heads!r}.")
         self.heads = dict(heads or {})
         if density is not None:
-            _checks.option("TorusAutoencoder", "density", density, ["auto", *latent.space.densities])
+            checks.option("TorusAutoencoder", "density", density, ["auto", *latent.space.densities])
         self._density_choice = density
         self.latent.records = True
         self.sample_shape = _build_and_check(encoder, latent, decoder, self.heads)
@@ -186,7 +187,7 @@ class TorusAutoencoder(Edits):
             self.reconstruction_loss = _FunctionLoss(self.reconstruction_loss)
         self.metric_outputs = list(metrics) if isinstance(metrics, Mapping) else None
         for name in self.metric_outputs or ():
-            _checks.option("TorusAutoencoder", "metrics", name, ["reconstruction", *self.heads])
+            checks.option("TorusAutoencoder", "metrics", name, ["reconstruction", *self.heads])
         # Without a loss of its own, Keras leaves all of it to compute_loss.
         super().compile(optimizer=optimizer, loss=None, metrics=metrics, **kwargs)
 
@@ -267,7 +268,7 @@ class TorusAutoencoder(Edits):
         if not config:
             return config
         config["loss"] = keras.saving.serialize_keras_object(self._loss_argument)
-        config["optimizer"] = _backend.portable(config["optimizer"])
+        config["optimizer"] = backend.portable(config["optimizer"])
         config.pop("jit_compile", None)  # a choice of the backend that saved the file, not of the model
         config.pop("loss_weights", None)
         return config

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae._checks import Tensor
+from torusae._internal.checks import Tensor
 
 if keras.backend.backend() == "torch":
     import torch

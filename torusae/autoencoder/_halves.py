@@ -5,10 +5,11 @@ from typing import Any
 
 import keras
 
-from torusae import _backend, _checks, _export
-from torusae._start import start_of_fit
-from torusae._training import RAW, SampleModel
-from torusae.layers import Latent, Read
+from torusae._internal import backend, checks
+from torusae.autoencoder import _export
+from torusae.autoencoder._training import RAW, SampleModel
+from torusae.autoencoder.initialization import start_of_fit
+from torusae.layers.latent import Latent, Read
 
 
 class Halves(SampleModel):
@@ -111,14 +112,14 @@ class Halves(SampleModel):
             FileNotFoundError: If there is no folder for the file.
         """
         owner = f"{type(self).__name__}.export"
-        _checks.option(owner, "half", half, (None, "encoder", "decoder"))
+        checks.option(owner, "half", half, (None, "encoder", "decoder"))
         if half is None:
             inputs = keras.Input(self.sample_shape, name="sample")
             outputs = {name: value for name, value in self(inputs).items() if not name.endswith(RAW)}
             model = _called(keras.Model(inputs, outputs))
         else:
             model = self.encoding_model if half == "encoder" else self.decoding_model
-        return _export.export(owner, _backend.exportable(model, format), filepath, format, overwrite, options)
+        return _export.export(owner, backend.exportable(model, format), filepath, format, overwrite, options)
 
 
 def _called(model: keras.Model) -> keras.Model:

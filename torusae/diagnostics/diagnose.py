@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from torusae import _checks, metrics
+from torusae import metrics
+from torusae._internal import checks
 from torusae.densities.base import polar
 from torusae.metrics.circles import KUIPER_CHANCE
 from torusae.spaces import Diagnosis, Problem, Space, Statistic, Torus
@@ -72,15 +73,15 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: 
     >>> print(torusae.diagnose(points * 3).problems[0].name)
     drifted radii
     """
-    circles = _checks.option("diagnose", "circles", circles, (True, False))
+    circles = checks.option("diagnose", "circles", circles, (True, False))
     space, points = _space_and_points(model, x)
-    _checks.finite_array("diagnose", "points", points)
+    checks.finite_array("diagnose", "points", points)
     if len(points) < _LEAST_POINTS:
         raise ValueError(
             f"diagnose: needs at least {_LEAST_POINTS} points. Received: {len(points)}. Give more samples."
         )
     diagnosis = _with_map(space.diagnose(points), model)
-    if circles and _checks.is_array(x) and len(x) >= _LEAST_COMPARED:
+    if circles and checks.is_array(x) and len(x) >= _LEAST_COMPARED:
         diagnosis = _beside_data(diagnosis, x)
     if batch_size is None or batch_size >= _SMALL_BATCH:
         return diagnosis
@@ -102,7 +103,7 @@ def _space_and_points(model: Any, x: Any) -> tuple[Any, np.ndarray]:
         return model.latent.space, np.asarray(model.encode(x, batch_size=512, verbose=0), dtype="float64")
     if x is not None:
         raise ValueError("diagnose: `x` is not used with points. Call diagnose(points).")
-    points = _checks.host_array(_checks.code_tensor("diagnose", "points", model, rank=2))
+    points = checks.host_array(checks.code_tensor("diagnose", "points", model, rank=2))
     return Torus(points.shape[1] // 2), points.astype("float64")
 
 
@@ -139,7 +140,7 @@ def _beside_data(diagnosis: Diagnosis, x: Any) -> Diagnosis:
     """The diagnosis with tears, stress and windings of the map from samples to their points."""
     rng = np.random.default_rng(0)
     some = np.sort(rng.permutation(len(x))[:_MOST_COMPARED])
-    samples = _checks.host_array(x)[some]
+    samples = checks.host_array(x)[some]
     try:
         _graph.require("diagnose")
         reduced = _graph.reduced(_graph.data_rows("diagnose", samples)[0], rng)

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from torusae import _checks, data
-from torusae._density import Fitted
+from torusae import data
+from torusae._internal import checks
 from torusae.angles import wrap_angles
+from torusae.autoencoder._density import Fitted
 
 
 class Codec(Fitted):
@@ -40,7 +41,7 @@ class Codec(Fitted):
     def decode(self, points: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
         """Samples `(num, *sample_shape)` of points `(num, point_size)`."""
         size = self.latent.space.point_size
-        points = _checks.host_array(_checks.as_array("TorusAutoencoder.decode", "points", points))
+        points = checks.host_array(checks.as_array("TorusAutoencoder.decode", "points", points))
         if points.dtype.kind not in "iu" and "float" not in str(points.dtype):
             raise TypeError(f"TorusAutoencoder.decode: `points` must be numbers. Received: dtype={points.dtype}.")
         if points.ndim != 2 or points.shape[1] != size:
@@ -48,7 +49,7 @@ class Codec(Fitted):
                 f"TorusAutoencoder.decode: `points` must have shape (num, {size}). "
                 f"Received: points.shape={points.shape}. Give what encode(x) returns."
             )
-        _checks.finite_array("TorusAutoencoder.decode", "points", points)
+        checks.finite_array("TorusAutoencoder.decode", "points", points)
         return data.predict(self.decoding_model.predict, points, batch_size, verbose)
 
     def reconstruct(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
@@ -76,7 +77,7 @@ class Codec(Fitted):
         """
         if density is None:
             density = "prior" if self.density is None else "fitted"
-        _checks.option("TorusAutoencoder.sample", "density", density, ("prior", "fitted"))
+        checks.option("TorusAutoencoder.sample", "density", density, ("prior", "fitted"))
         if density == "fitted" and self.density is None:
             raise ValueError(
                 "TorusAutoencoder.sample: density='fitted' needs a fitted density. Received: a model without one. "
@@ -117,7 +118,7 @@ class Codec(Fitted):
         owner = "TorusAutoencoder.fit_density"
         named = self.latent.space.densities
         if density is None or isinstance(density, str):
-            name = next(iter(named)) if density is None else _checks.option(owner, "density", density, named)
+            name = next(iter(named)) if density is None else checks.option(owner, "density", density, named)
             density = named[name](seed=seed)
         if isinstance(density, type) or not all(callable(getattr(density, name, None)) for name in ("fit", "sample")):
             raise TypeError(
@@ -162,7 +163,7 @@ class Codec(Fitted):
         flow = self._flow("morph") if uniform else None
         pair = []
         for name, sample in (("start", start), ("end", end)):
-            sample = _checks.host_array(_checks.as_array("TorusAutoencoder.morph", name, sample))
+            sample = checks.host_array(checks.as_array("TorusAutoencoder.morph", name, sample))
             if tuple(sample.shape) != self.sample_shape:
                 fix = f" Use {name}[0]." if tuple(sample.shape[1:]) == self.sample_shape else ""
                 raise ValueError(

@@ -1,6 +1,5 @@
 """Layers that put a latent space into any Keras model."""
 
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,130 +8,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _backend, _checks, distribution
-from torusae._checks import Tensor
-from torusae._pull import add, as_float32, fork, join
-from torusae.angles import harmonics, to_polar
+from torusae import distribution
+from torusae._internal import backend, checks
+from torusae._internal.checks import Tensor
+from torusae.layers.balance import add, as_float32, fork, join
+from torusae.layers.periodic import float32_by_default
 from torusae.losses import LatentLoss
 from torusae.spaces import Space, Term, Torus, parse
 
 _RECENT_ROWS = 512  # the most recent training points that a logger measures
-
-
-def _float32_by_default(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Angles of half precision tie: under a mixed policy these layers still compute in float32 (float64 stays)."""
-    if kwargs.get("dtype") is None:
-        kwargs["dtype"] = _checks.working_dtype(keras.config.floatx())
-    return kwargs
-
-
-@keras.saving.register_keras_serializable(package="torusae")
-class Polar(keras.layers.Layer):
-    """Turns a code into radii and angles, `[-π, π)`, with finite value and gradient everywhere. See `to_polar`.
-
-    Args:
-        **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
-
-    Call arguments:
-        code: Float tensor `(..., 2 * dim)`, all x values first, then all y values.
-
-    Returns:
-        The pair `(radii, angles)`, each `(..., dim)`.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> radii, angles = torusae.Polar()(keras.ops.ones((1, 2)))
-    >>> round(float(angles[0, 0]), 4)
-    0.7854
-    """
-
-    def __init__(self, **kwargs):
-        super().__init__(**_float32_by_default(kwargs))
-
-    def call(self, code):
-        return to_polar(code)
-
-    def compute_output_shape(self, code_shape):
-        shape = (*code_shape[:-1], code_shape[-1] // 2)
-        return shape, shape
-
-
-@keras.saving.register_keras_serializable(package="torusae")
-class CircularEmbedding(keras.layers.Layer):
-    """Embeds periodic values as points on unit circles, so that a network sees no seam.
-
-    Hours, weekdays, degrees or angles: each column of the input has a period. Any real value is accepted and read
-    modulo its period. One harmonic gives one point on a circle for each value. More harmonics let a linear layer
-    make sharper functions of it.
-
-    Formula: `values -> (cos(k φ), sin(k φ))` with `φ = 2π values / period` and `k = 1..num_harmonics`. All cosines come
-    first, then all sines; within each half, harmonic 1 of all columns, then harmonic 2 of all, and so on. See
-    `torusae.angles.harmonics`.
-
-    Args:
-        num_harmonics: Integer, at least 1, the number of multiples of each angle. Defaults to `1`.
-        period: Positive float, or a sequence of them, one for each column: `(24, 7)` for hours and weekdays. Defaults
-            to `2π`, radians.
-        **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
-
-    Call arguments:
-        values: Float tensor `(..., dim)`, in the unit of the period. Cast integers first.
-
-    Returns:
-        Tensor `(..., 2 * num_harmonics * dim)`. NaN and infinity give NaN in their own columns.
-
-    Raises:
-        TypeError: If an argument is of the wrong type; in a call, if the values are not floating-point numbers.
-        ValueError: If a period is not positive or `num_harmonics` is below 1; in a call, if the number of periods is
-            not that of the columns.
-
-    Notes:
-        Accuracy in float32, where integers are exact up to 2^24, hours since 1970 among them:
-
-        - Harmonic `k` is within `k · 5e-7`, for values up to 80 periods from 0. With a period that is a whole number it
-          is for any value up to 2^24.
-        - Otherwise as `wrap_angles`: about `k · 2e-6` at 1000 periods, `k` times half a step of the value at most.
-        - Seconds since 1970 are 128 s apart: reduce them first, `seconds % 86400` in NumPy, or give `dtype="float64"`.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> layer = torusae.CircularEmbedding()
-    >>> keras.ops.convert_to_numpy(layer(keras.ops.zeros((1, 2)))).tolist()
-    [[1.0, 1.0, 0.0, 0.0]]
-    >>> hour_and_weekday = torusae.CircularEmbedding(num_harmonics=3, period=(24, 7))
-    >>> hour_and_weekday(keras.ops.zeros((5, 2))).shape[1]
-    12
-
-    Reference:
-        Hyndman & Athanasopoulos (2021), Forecasting: Principles and Practice, section 7.4 (Fourier terms).
-    """
-
-    def __init__(self, num_harmonics: int = 1, period: float | Sequence[float] = 2 * math.pi, **kwargs):
-        super().__init__(**_float32_by_default(kwargs))
-        self.num_harmonics = _checks.positive_int("CircularEmbedding", "num_harmonics", num_harmonics)
-        self.period = _checks.periods("CircularEmbedding", period)
-
-    def build(self, values_shape):
-        if not values_shape or values_shape[-1] is None:
-            raise ValueError(
-                f"CircularEmbedding: `values` must have shape (..., dim) with a known dim. "
-                f"Received: shape={tuple(values_shape)}. For one value per sample use keras.Input((1,))."
-            )
-        _checks.periods("CircularEmbedding", self.period, "values", values_shape)
-
-    def call(self, values):
-        return harmonics(values, self.num_harmonics, self.period)
-
-    def compute_output_shape(self, values_shape):
-        """The shape of the embedded values."""
-        return (*values_shape[:-1], 2 * self.num_harmonics * values_shape[-1])
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        period = list(self.period) if isinstance(self.period, tuple) else self.period
-        return {**super().get_config(), "num_harmonics": self.num_harmonics, "period": period}
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -151,14 +35,14 @@ class Read(keras.layers.Layer):
 
     >>> import torusae
     >>> space = torusae.Torus(2)
-    >>> torusae.layers.Read(space, "angles")(space.sample(3, seed=0)).shape[1]
+    >>> torusae.layers.latent.Read(space, "angles")(space.sample(3, seed=0)).shape[1]
     2
     """
 
     def __init__(self, space: Space, what: str, **kwargs):
-        super().__init__(**_float32_by_default(kwargs))
+        super().__init__(**float32_by_default(kwargs))
         self.space = space
-        self.what = _checks.option("Read", "what", what, ("point", "angles", "code", "head_input"))
+        self.what = checks.option("Read", "what", what, ("point", "angles", "code", "head_input"))
 
     def call(self, point):
         return getattr(self.space, self.what)(point)
@@ -241,14 +125,14 @@ class Latent(keras.layers.Layer):
         gather: bool = True,
         **kwargs,
     ):
-        super().__init__(**_float32_by_default(kwargs))
+        super().__init__(**float32_by_default(kwargs))
         owner = type(self).__name__
         if isinstance(space, str):
             space = parse(space)
         if not isinstance(space, Space):
             raise TypeError(f"{owner}: `space` must be a torusae Space such as Torus(3). Received: space={space!r}.")
         self.space = space
-        self.max_pull = _checks.positive_float(owner, "max_pull", max_pull)
+        self.max_pull = checks.positive_float(owner, "max_pull", max_pull)
         self.gather = bool(gather)
         if loss_weights is not None and not isinstance(loss_weights, Mapping):
             raise TypeError(
@@ -288,7 +172,7 @@ class Latent(keras.layers.Layer):
         seed = self.seed_generator if trains else None
         point = self._pulled_point(raw, seed, pulling) if pulling else self.space.point(raw, seed)
         added = [term for term in self.terms if not term.relative]
-        if added and not _backend.replicas().separates_added_losses:
+        if added and not backend.replicas().separates_added_losses:
             raise ValueError(
                 f"{type(self).__name__}: terms with relative=False can't be added to the loss of several replicas on "
                 f"TensorFlow, where Keras would count them once for each. Received: {added}. Use one device, or "
@@ -374,7 +258,7 @@ class Latent(keras.layers.Layer):
 def _resolved_terms(owner: str, space: Space, losses: Any, weights: Mapping[str, Any]) -> list[Term]:
     """The terms that a preset's name or a list of losses stands for, with the weights that were given."""
     if isinstance(losses, str):
-        _checks.option(owner, "losses", losses, dict.fromkeys([*space.presets, "none"]))
+        checks.option(owner, "losses", losses, dict.fromkeys([*space.presets, "none"]))
         losses = [] if losses == "none" else space.terms(losses)
     elif isinstance(losses, (LatentLoss, Term)):
         raise TypeError(f"{owner}: `losses` must be a list of losses. Received a single one: use losses=[loss].")
@@ -388,15 +272,15 @@ def _resolved_terms(owner: str, space: Space, losses: Any, weights: Mapping[str,
                 f"Received: {loss!r}. Derive a loss of your own from torusae.LatentLoss."
             )
         term = loss if isinstance(loss, Term) else Term(loss)
-        _checks.option(f"{owner}, term {term.name!r}", "reads", term.reads, ("raw", "point", *space.parts))
+        checks.option(f"{owner}, term {term.name!r}", "reads", term.reads, ("raw", "point", *space.parts))
         terms.append(term)
     names = [term.name for term in terms]
     if len(set(names)) < len(names):
         raise ValueError(f"{owner}: `losses` must have different names. Received: {names}. Use Term(loss, name=...).")
     for name in weights:
-        _checks.option(owner, "loss_weights", name, names)
+        checks.option(owner, "loss_weights", name, names)
     return [
-        term.replaced(weight=_checks.positive_float(owner, f"loss_weights[{term.name!r}]", weights[term.name], True))
+        term.replaced(weight=checks.positive_float(owner, f"loss_weights[{term.name!r}]", weights[term.name], True))
         if term.name in weights
         else term
         for term in terms

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks, distribution
-from torusae.layers import Latent
+from torusae import distribution
+from torusae._internal import checks
+from torusae.layers.latent import Latent
 from torusae.spaces import Space
 from torusae.topology import find_circles
 
@@ -80,32 +81,32 @@ def start_at_circles(
     """
     owner = "start_at_circles"
     encoder, latent, decoder, loss = _parts(owner, model)
-    x = _checks.host_array(_checks.as_array(owner, "x", x))
-    num_steps = _checks.positive_int(owner, "num_steps", num_steps)
+    x = checks.host_array(checks.as_array(owner, "x", x))
+    num_steps = checks.positive_int(owner, "num_steps", num_steps)
     if not latent.space.num_start_angles:
         raise ValueError(f"{owner}: a space with angles is needed. Received: {latent.space!r}. Use a Torus.")
     if angles is None:
         angles = find_circles(x, seed=seed).angles
-    angles = np.asarray(_checks.host_array(_checks.as_array(owner, "angles", angles)), dtype="float32")
+    angles = np.asarray(checks.host_array(checks.as_array(owner, "angles", angles)), dtype="float32")
     if angles.ndim != 2 or len(angles) != len(x):
         raise ValueError(
             f"{owner}: `angles` must have shape ({len(x)}, num_circles). Received: angles.shape={angles.shape}."
         )
     unknown = np.isnan(angles)
-    _checks.finite_array(owner, "angles", np.where(unknown, 0, angles))
+    checks.finite_array(owner, "angles", np.where(unknown, 0, angles))
     angles = angles[:, : latent.space.num_start_angles]
     if angles.shape[1]:
         rows = np.flatnonzero(~unknown.all(axis=1))
         if not len(rows):
             raise ValueError(f"{owner}: `angles` must hold a known angle. Received: NaN in all {len(x)} rows.")
-        y = x if y is None else _checks.host_array(_checks.as_array(owner, "y", y))
+        y = x if y is None else checks.host_array(checks.as_array(owner, "y", y))
         _train(encoder, latent, decoder, loss, x, y, angles, rows, num_steps, verbose)
     return angles
 
 
 def checked_start(owner: str, start: Any, space: Space) -> str | None:
     """Returns the argument `start` of a model after checking it."""
-    _checks.option(owner, "start", start, ("auto", "circles", None))
+    checks.option(owner, "start", start, ("auto", "circles", None))
     if start == "circles" and not space.num_start_angles:
         raise ValueError(
             f"{owner}: start='circles' needs a space with angles. Received: {space!r}. Use a Torus, or start=None."
@@ -186,7 +187,7 @@ def start_of_fit(model: Any, x: Any, targets: Mapping[str, Any], verbose: Any, c
     space, asked = model.latent.space, model.start == "circles"
     if model.start is None or _resumes(callbacks) or not space.num_start_angles:
         return
-    if not _checks.is_array(x):
+    if not checks.is_array(x):
         if asked:
             raise ValueError(
                 f"TorusAutoencoder.fit: start='circles' needs an array. Received: {type(x).__name__}. Call "
@@ -208,7 +209,7 @@ def start_of_fit(model: Any, x: Any, targets: Mapping[str, Any], verbose: Any, c
             sys.stdout.write(words)
             sys.stdout.flush()
 
-    x, y = _checks.host_array(x), _checks.host_array(targets["reconstruction"])
+    x, y = checks.host_array(x), checks.host_array(targets["reconstruction"])
     say("start: ")
     if distribution.num_replicas() > 1 or keras.distribution.distribution() is not None:
         said = "not done on several devices. Call start_at_circles on one, before."

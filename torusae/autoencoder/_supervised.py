@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks, data, distribution
-from torusae._checks import Tensor
+from torusae import data, distribution
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.supervision import Action, Anchor, Relative, Supervision
 from torusae.supervision._pairs import PairedBatches, pairs_of
 
@@ -146,12 +147,12 @@ class Supervised(keras.Model):
     def _batches(self, arrays: tuple, batch_size: int | None, shuffle: bool = False) -> data.PaddedBatches | None:
         """Samples, targets and weights in batches, where Keras can't take them as they are; else `None`."""
         x, y, sample_weight = arrays
-        if not self._has_pairs(y) or not _checks.is_array(x):
+        if not self._has_pairs(y) or not checks.is_array(x):
             return data.padded_batches(arrays, batch_size, shuffle)
         names = [name for name, each in self.supervision.items() if isinstance(each, Relative) and name in y]
-        x = _checks.host_array(x)
+        x = checks.host_array(x)
         owner, space = type(self).__name__, self.latent.space
         sources = {name: pairs_of(self.supervision[name], owner, f"y[{name!r}]", y[name], x, space) for name in names}
-        y = {name: _checks.host_array(values) for name, values in y.items() if name not in names}
-        given = (x, y) if sample_weight is None else (x, y, keras.tree.map_structure(_checks.host_array, sample_weight))
+        y = {name: checks.host_array(values) for name, values in y.items() if name not in names}
+        given = (x, y) if sample_weight is None else (x, y, keras.tree.map_structure(checks.host_array, sample_weight))
         return PairedBatches(given, sources, batch_size or 32, distribution.num_parts(), shuffle)

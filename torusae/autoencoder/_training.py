@@ -11,11 +11,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from torusae import _backend, _checks, data
-from torusae._checks import Tensor
-from torusae._supervised import Supervised
-from torusae.callbacks import LatentLogger
-from torusae.heads import Head
+from torusae import data
+from torusae._internal import backend, checks
+from torusae._internal.checks import Tensor
+from torusae.autoencoder._supervised import Supervised
+from torusae.layers.head import Head
+from torusae.layers.logger import LatentLogger
 
 _LOGGED_ROWS = 512  # of the validation samples, for the latent statistics
 _RANGE_TOLERANCE = 0.01
@@ -41,12 +42,12 @@ class Means(keras.metrics.Metric):
     def update_state(self, values, weights):
         """Adds one value and one weight for each name, two lists of scalar tensors."""
         products = [value * weight for value, weight in zip(values, weights, strict=True)]
-        self.sums.assign(self.sums.value + _backend.direct_ops(values[0]).stack([*products, *weights]))
+        self.sums.assign(self.sums.value + backend.direct_ops(values[0]).stack([*products, *weights]))
 
     def result(self):
         """Dict from each name to its mean, 0 where nothing was added."""
         sums = self.sums.value
-        means = sums[: len(self.names)] / _backend.direct_ops(sums).clip(sums[len(self.names) :], 1e-12, math.inf)
+        means = sums[: len(self.names)] / backend.direct_ops(sums).clip(sums[len(self.names) :], 1e-12, math.inf)
         return {name: means[index] for index, name in enumerate(self.names)}
 
 
@@ -115,9 +116,9 @@ class SampleModel(Supervised):
                 f"Received: class_weight={class_weight!r}. Give sample_weight."
             )
         self._check_data("fit", x, y, needs_labels=True)
-        if _checks.is_array(validation_data):
+        if checks.is_array(validation_data):
             validation_data = (validation_data, None)
-        if validation_split and _checks.is_array(x) and (data.must_be_batched((x, y)) or self._has_pairs(y)):
+        if validation_split and checks.is_array(x) and (data.must_be_batched((x, y)) or self._has_pairs(y)):
             # Keras splits arrays only, and what is batched here is none.
             self._check_split(f"{type(self).__name__}.fit", y)
             first = int(len(x) * (1 - validation_split))
@@ -129,15 +130,15 @@ class SampleModel(Supervised):
         if isinstance(validation_data, (tuple, list)):
             self._check_data("fit, validation_data", *validation_data[:2])
             x_val, y_val, weights = (*validation_data, None, None)[:3]
-            logged = x_val[:_LOGGED_ROWS] if _checks.is_array(x_val) else None
+            logged = x_val[:_LOGGED_ROWS] if checks.is_array(x_val) else None
             validation_data = (x_val, _weighted_targets(x_val, y_val, weights), weights)
             batches = self._batches(validation_data, kwargs.get("validation_batch_size") or batch_size)
             validation_data = validation_data if batches is None else batches
-        elif validation_split and _checks.is_array(x):
+        elif validation_split and checks.is_array(x):
             first = int(len(x) * (1 - validation_split))
             logged, trained_on = x[first : first + _LOGGED_ROWS], x[:first]
         if epochs:
-            seen = slice(len(trained_on)) if _checks.is_array(x) else None
+            seen = slice(len(trained_on)) if checks.is_array(x) else None
             first_epoch = kwargs.get("initial_epoch", 0)
             self._before_training(*(data.rows_of((x, y), seen) if seen else (x, y)), verbose, callbacks, first_epoch)
         y = _weighted_targets(x, y, sample_weight)
@@ -201,7 +202,7 @@ class SampleModel(Supervised):
             return {"reconstruction": x}
         if not isinstance(y, Mapping):
             shape = tuple(y.shape) if hasattr(y, "shape") else None
-            if shape is None or not _checks.shapes_agree(shape[1:], self.sample_shape):
+            if shape is None or not checks.shapes_agree(shape[1:], self.sample_shape):
                 heads = list(self.heads)
                 raise ValueError(
                     f"{owner}: `y` must be a dict of labels by head, or targets of the reconstruction with "
@@ -211,7 +212,7 @@ class SampleModel(Supervised):
                 )
             y = {"reconstruction": y}
         for name, values in y.items():
-            _checks.option(owner, "y", name, ["reconstruction", *self.heads, *self.supervision])
+            checks.option(owner, "y", name, ["reconstruction", *self.heads, *self.supervision])
             if name in self.supervision:
                 continue
             if not hasattr(values, "shape"):
@@ -229,7 +230,7 @@ class SampleModel(Supervised):
     def _check_samples(self, owner: str, name: str, samples: Any) -> None:
         """Checks the shape and the dtype of samples: arrays, or tensors while a step compiles."""
         shape = tuple(samples.shape)
-        if not _checks.shapes_agree(shape[1:], self.sample_shape):
+        if not checks.shapes_agree(shape[1:], self.sample_shape):
             fix = "Use x[..., None]." if (*shape[1:], 1) == self.sample_shape else "Reshape it first."
             if shape == self.sample_shape:
                 fix = "For a single sample use x[None]."
@@ -263,16 +264,16 @@ class SampleModel(Supervised):
             raise TypeError(f"{owner}: `x` must be one array, not a {type(x).__name__}. Use numpy.asarray(x).")
         if isinstance(x, (str, bytes, Mapping)) or not any(hasattr(x, name) for name in ("__iter__", "__getitem__")):
             raise TypeError(f"{owner}: `x` must be an array or a stream of batches. Received: {type(x).__name__}.")
-        if not _checks.is_array(x):
+        if not checks.is_array(x):
             return
         self._check_samples(owner, "x", x)
-        x = _checks.host_array(x)
-        _checks.finite_array(owner, "x", x)
+        x = checks.host_array(x)
+        checks.finite_array(owner, "x", x)
         targets = self._targets(x, y)
         name = "x" if targets["reconstruction"] is x else "y['reconstruction']"
-        target = _checks.host_array(targets["reconstruction"])
+        target = checks.host_array(targets["reconstruction"])
         if target is not x:
-            _checks.finite_array(owner, name, target)
+            checks.finite_array(owner, name, target)
         if needs_labels:
             self._check_range(owner, name, target)
         for name, head in self.heads.items():

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from torusae import _backend, _checks, _output
+from torusae._internal import backend, checks, files
 
 # The formats that Keras knows, and what the name of their file must end in. A SavedModel is a folder.
 FORMATS = {"tf_saved_model": "", "onnx": ".onnx", "openvino": ".xml", "litert": ".tflite", "torch": ".pt2"}
@@ -17,17 +17,17 @@ _BESIDE = {".xml": (".bin",)}  # OpenVINO writes its weights into a second file
 
 def export(owner: str, model: keras.Model, path: Any, format: str, overwrite: bool, options: dict[str, Any]) -> Path:
     """Writes a model in a format of Keras, and returns the path."""
-    _checks.option(owner, "format", format, FORMATS)
-    target, ending = _output.as_path(owner, "filepath", path), FORMATS[format]
+    checks.option(owner, "format", format, FORMATS)
+    target, ending = files.as_path(owner, "filepath", path), FORMATS[format]
     if ending and target.suffix != ending:
         raise ValueError(
             f"{owner}: `filepath` must end in {ending} for format={format!r}. Received: filepath={path!r}."
         )
     written = [target, *(target.with_suffix(each) for each in _BESIDE.get(ending, ()))]
-    _output.check_place(owner, "filepath", written, overwrite)
+    files.check_place(owner, "filepath", written, overwrite)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         try:
-            options = {**_backend.export_options(format), **options}
+            options = {**backend.export_options(format), **options}
             model.export(str(Path(folder, target.name)), format=format, **options)
         except Exception as error:  # exporters raise many types, whose messages name their own parts alone
             kind = ImportError if isinstance(error, ImportError) else RuntimeError

@@ -10,8 +10,8 @@ import keras
 from keras import ops
 
 from torusae import distribution
-from torusae._backend import direct_ops
-from torusae._checks import Tensor
+from torusae._internal.backend import direct_ops
+from torusae._internal.checks import Tensor
 
 
 def fork(values: Tensor, limit: float) -> tuple[Tensor, Tensor]:

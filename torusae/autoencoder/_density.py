@@ -11,8 +11,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks, data
-from torusae._halves import Halves
+from torusae import data
+from torusae._internal import checks
+from torusae.autoencoder._halves import Halves
 
 _MOST_ROWS = 60_000  # a fit then takes seconds
 _LEAST_ROWS = 300  # with fewer, a density says less than the prior
@@ -73,7 +74,7 @@ class Fitted(Halves):
 
     def _trained(self, x, history, batch_size, verbose):
         """Keeps the points of a training's samples for a density that is fitted at its first use."""
-        if not self._density_choice or not _checks.is_array(x) or len(x) < _LEAST_ROWS:
+        if not self._density_choice or not checks.is_array(x) or len(x) < _LEAST_ROWS:
             return
         if not history.epoch or not np.isfinite(history.history["loss"][-1]):
             return
@@ -86,7 +87,7 @@ class Fitted(Halves):
         rows = np.arange(len(x))
         if len(rows) > _MOST_ROWS:
             rows = np.sort(np.random.default_rng(seed).choice(len(x), _MOST_ROWS, replace=False))
-        x = _checks.host_array(x)
+        x = checks.host_array(x)
         size = 4 * (batch_size or 32)  # without gradients they need no more memory than a batch of the training
         # In blocks, so that of a memory-mapped file only some rows are in memory.
         blocks = [rows[start : start + 4 * size] for start in range(0, len(rows), 4 * size)]

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._checks import Tensor
+from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae.angles import angle_difference, to_polar, to_radians, wrap_angles
 from torusae.losses.angular import angular_loss
 
@@ -71,16 +71,16 @@ class Head(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.task = _checks.option("Head", "task", task, _TASKS)
-        self.num_outputs = _checks.positive_int("Head", "num_outputs", num_outputs, least=2 if task == "classes" else 1)
-        self.weight = _checks.positive_float("Head", "weight", weight, zero_allowed=True)
-        self.units = _checks.positive_ints("Head", "units", units)
+        self.task = checks.option("Head", "task", task, _TASKS)
+        self.num_outputs = checks.positive_int("Head", "num_outputs", num_outputs, least=2 if task == "classes" else 1)
+        self.weight = checks.positive_float("Head", "weight", weight, zero_allowed=True)
+        self.units = checks.positive_ints("Head", "units", units)
         if period is not None and task != "angle":
             raise ValueError(
                 f"Head: `period` is for the task 'angle' alone. Received: task={task!r}, period={period!r}. "
                 f"Use Head('angle', period={period!r}) for periodic labels."
             )
-        self.period = None if period is None else _checks.period("Head", period)
+        self.period = None if period is None else checks.period("Head", period)
         self.hidden = [keras.layers.Dense(size, activation="relu", dtype=self.dtype_policy) for size in self.units]
         # A point in the plane for each angle: angles on both sides of the seam are close outputs.
         size = 2 * self.num_outputs if task == "angle" else self.num_outputs
@@ -197,7 +197,7 @@ class Head(keras.layers.Layer):
         Raises:
             ValueError: If labels are of another number, shape or type, or hold classes out of range or infinity.
         """
-        labels = _checks.host_array(labels)
+        labels = checks.host_array(labels)
         if labels.ndim == 0 or len(labels) != num_samples:
             raise ValueError(
                 f"{owner}: {name} must hold {num_samples} labels, one per sample. Received: shape={labels.shape}. "

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae._codec import Codec
+from torusae._internal import checks
+from torusae.autoencoder._codec import Codec
 
 _TURN_STEPS = 32  # angles of a mean over a circle: exact for waves of the decoder with less than 32 periods
 _MOST_VALUES = 1 << 24  # of turned samples in memory at a time
@@ -100,7 +100,7 @@ class Edits(Codec):
         actions = np.zeros((len(x), self.latent.space.action_size))
         for circle, angle in turns.items():
             action = self._action(owner, circle)
-            angle = _checks.radians(owner, f"turns[{circle}]", angle)
+            angle = checks.radians(owner, f"turns[{circle}]", angle)
             if angle.shape not in ((), (len(x),)):
                 raise ValueError(
                     f"{owner}: `turns[{circle}]` must be one angle or have shape ({len(x)},), one for each sample. "
@@ -153,16 +153,16 @@ class Edits(Codec):
             turned = self._decode_moved(block, np.repeat(actions, len(block) // _TURN_STEPS, axis=0), batch_size, 0)
             turned = turned.reshape(_TURN_STEPS, -1, *self.sample_shape)
             parts.append(turned[0] - turned.mean(axis=0))
-        return np.asarray(_checks.host_array(x), "float32") - np.concatenate(parts)
+        return np.asarray(checks.host_array(x), "float32") - np.concatenate(parts)
 
     def _check_rows(self, method: str, name: str, x: Any) -> None:
         """As `_check_data`, and a stream is an error."""
-        if not _checks.is_array(x):
+        if not checks.is_array(x):
             raise TypeError(
                 f"TorusAutoencoder.{method}: `{name}` must be an array of samples. Received: {type(x).__name__}."
             )
         self._check_samples(f"TorusAutoencoder.{method}", name, x)
-        _checks.finite_array(f"TorusAutoencoder.{method}", name, _checks.host_array(x))
+        checks.finite_array(f"TorusAutoencoder.{method}", name, checks.host_array(x))
 
     def _action(self, owner: str, circle: Any) -> np.ndarray:
         """The action that turns a circle by one radian, `(action_size,)`."""

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import _checks
-from torusae.layers import Latent
+from torusae._internal import checks
+from torusae.layers.latent import Latent
 
 _ROWS = 128  # of the samples to measure at a time
 
@@ -76,7 +76,7 @@ class LatentLogger(keras.callbacks.Callback):
 
     def __init__(self, x: Any = None):
         super().__init__()
-        if x is not None and not _checks.is_array(x):
+        if x is not None and not checks.is_array(x):
             raise TypeError(f"LatentLogger: `x` must be an array or a tensor. Received: {type(x).__name__}.")
         self.x = x
         self.layers: list[Latent] = []

@@ -1,0 +1,1 @@
+"""What is internal: checks, arrays, files, and every special case of one backend."""
