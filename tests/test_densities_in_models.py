@@ -318,13 +318,13 @@ def test_memory_mapped_rows_are_encoded_in_blocks(fits, tmp_path, monkeypatch):
     x = data(4000)
     np.save(tmp_path / "x.npy", x)
     model = compiled()
-    calls, predict = [], torusae.data.predict
+    calls, predict = [], torusae._internal.batches.predict
 
     def noted(function, rows, *arguments, **options):
         calls.append(len(rows))
         return predict(function, rows, *arguments, **options)
 
-    monkeypatch.setattr(torusae.autoencoder._density.data, "predict", noted)
+    monkeypatch.setattr(torusae.autoencoder._density.batches, "predict", noted)
     model.fit(np.load(tmp_path / "x.npy", mmap_mode="r"), batch_size=50, verbose=0)
     assert calls == [800] * 5
     np.testing.assert_allclose(model._density.points, model.encode(x, verbose=0), atol=1e-5)

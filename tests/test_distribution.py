@@ -11,7 +11,7 @@ import pytest
 
 import torusae
 from torusae import distribution
-from torusae.data import PaddedBatches, without_padding
+from torusae._internal.batches import PaddedBatches, without_padding
 
 SCRIPT = Path(__file__).with_name("distributed_run.py")
 

@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from torusae import data
-from torusae._internal import checks
+from torusae._internal import batches, checks
 from torusae.angles import wrap_angles
 from torusae.autoencoder._density import Fitted
 
@@ -17,7 +16,7 @@ class Codec(Fitted):
     def encode(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
         """Points of samples, `(num, point_size)`. For a torus, `to_polar(points)` gives radii and angles."""
         self._check_data("encode", x)
-        return data.predict(self.encoding_model.predict, x, batch_size, verbose)["point"]
+        return batches.predict(self.encoding_model.predict, x, batch_size, verbose)["point"]
 
     def angles(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", uniform: bool = False) -> np.ndarray:
         """Angles of samples, `(num, num_angles)`, radians, `[-π, π)`.
@@ -32,7 +31,7 @@ class Codec(Fitted):
                 f"Use encode(x) for its points."
             )
         flow = self._flow("angles") if uniform else None
-        angles = data.predict(self.encoding_model.predict, x, batch_size, verbose)["angles"]
+        angles = batches.predict(self.encoding_model.predict, x, batch_size, verbose)["angles"]
         if flow is None:
             return angles
         # Rounded to float32, an angle just below π can be π.
@@ -50,7 +49,7 @@ class Codec(Fitted):
                 f"Received: points.shape={points.shape}. Give what encode(x) returns."
             )
         checks.finite_array("TorusAutoencoder.decode", "points", points)
-        return data.predict(self.decoding_model.predict, points, batch_size, verbose)
+        return batches.predict(self.decoding_model.predict, points, batch_size, verbose)
 
     def reconstruct(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
         """`decode(encode(x))`."""

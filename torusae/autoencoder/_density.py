@@ -11,8 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import data
-from torusae._internal import checks
+from torusae._internal import batches, checks
 from torusae.autoencoder._halves import Halves
 
 _MOST_ROWS = 60_000  # a fit then takes seconds
@@ -91,7 +90,7 @@ class Fitted(Halves):
         size = 4 * (batch_size or 32)  # without gradients they need no more memory than a batch of the training
         # In blocks, so that of a memory-mapped file only some rows are in memory.
         blocks = [rows[start : start + 4 * size] for start in range(0, len(rows), 4 * size)]
-        points = [data.predict(self.encoding_model.predict, x[block], size, 0)["point"] for block in blocks]
+        points = [batches.predict(self.encoding_model.predict, x[block], size, 0)["point"] for block in blocks]
         points = np.concatenate(points)
         if np.isfinite(points).all():
             self.density = Deferred(density, points, verbose != 0)

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import data, distribution
-from torusae._internal import checks
+from torusae import distribution
+from torusae._internal import batches, checks
 from torusae._internal.checks import Tensor
 from torusae.supervision import Action, Anchor, Relative, Supervision
 from torusae.supervision._pairs import PairedBatches, pairs_of
@@ -144,11 +144,11 @@ class Supervised(keras.Model):
                     f"without it."
                 )
 
-    def _batches(self, arrays: tuple, batch_size: int | None, shuffle: bool = False) -> data.PaddedBatches | None:
+    def _batches(self, arrays: tuple, batch_size: int | None, shuffle: bool = False) -> batches.PaddedBatches | None:
         """Samples, targets and weights in batches, where Keras can't take them as they are; else `None`."""
         x, y, sample_weight = arrays
         if not self._has_pairs(y) or not checks.is_array(x):
-            return data.padded_batches(arrays, batch_size, shuffle)
+            return batches.padded_batches(arrays, batch_size, shuffle)
         names = [name for name, each in self.supervision.items() if isinstance(each, Relative) and name in y]
         x = checks.host_array(x)
         owner, space = type(self).__name__, self.latent.space

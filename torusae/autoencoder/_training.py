@@ -11,8 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from torusae import data
-from torusae._internal import backend, checks
+from torusae._internal import backend, batches, checks
 from torusae._internal.checks import Tensor
 from torusae.autoencoder._supervised import Supervised
 from torusae.layers.head import Head
@@ -118,12 +117,12 @@ class SampleModel(Supervised):
         self._check_data("fit", x, y, needs_labels=True)
         if checks.is_array(validation_data):
             validation_data = (validation_data, None)
-        if validation_split and checks.is_array(x) and (data.must_be_batched((x, y)) or self._has_pairs(y)):
+        if validation_split and checks.is_array(x) and (batches.must_be_batched((x, y)) or self._has_pairs(y)):
             # Keras splits arrays only, and what is batched here is none.
             self._check_split(f"{type(self).__name__}.fit", y)
             first = int(len(x) * (1 - validation_split))
-            validation_data = data.rows_of((x, y, sample_weight), slice(first, None))
-            x, y, sample_weight = data.rows_of((x, y, sample_weight), slice(first))
+            validation_data = batches.rows_of((x, y, sample_weight), slice(first, None))
+            x, y, sample_weight = batches.rows_of((x, y, sample_weight), slice(first))
             validation_split = 0.0
         trained_on, size = x, batch_size
         logged = None
@@ -132,22 +131,22 @@ class SampleModel(Supervised):
             x_val, y_val, weights = (*validation_data, None, None)[:3]
             logged = x_val[:_LOGGED_ROWS] if checks.is_array(x_val) else None
             validation_data = (x_val, _weighted_targets(x_val, y_val, weights), weights)
-            batches = self._batches(validation_data, kwargs.get("validation_batch_size") or batch_size)
-            validation_data = validation_data if batches is None else batches
+            stream = self._batches(validation_data, kwargs.get("validation_batch_size") or batch_size)
+            validation_data = validation_data if stream is None else stream
         elif validation_split and checks.is_array(x):
             first = int(len(x) * (1 - validation_split))
             logged, trained_on = x[first : first + _LOGGED_ROWS], x[:first]
         if epochs:
             seen = slice(len(trained_on)) if checks.is_array(x) else None
             first_epoch = kwargs.get("initial_epoch", 0)
-            self._before_training(*(data.rows_of((x, y), seen) if seen else (x, y)), verbose, callbacks, first_epoch)
+            self._before_training(*(batches.rows_of((x, y), seen) if seen else (x, y)), verbose, callbacks, first_epoch)
         y = _weighted_targets(x, y, sample_weight)
-        batches = None if validation_split else self._batches((x, y, sample_weight), batch_size, shuffle)
+        stream = None if validation_split else self._batches((x, y, sample_weight), batch_size, shuffle)
         callbacks = _with_logger(callbacks)
         _repair_backups(callbacks)
-        with data.noted_errors(f"{type(self).__name__}.fit", x, callbacks), _measuring(callbacks, logged):
-            if batches is not None:
-                x, y, sample_weight, batch_size = batches, None, None, None
+        with _noted_errors(f"{type(self).__name__}.fit", x, callbacks), _measuring(callbacks, logged):
+            if stream is not None:
+                x, y, sample_weight, batch_size = stream, None, None, None
             history = super().fit(
                 x,
                 y,
@@ -174,26 +173,26 @@ class SampleModel(Supervised):
         """Returns the loss and every metric, as `keras.Model.evaluate` does, after checking the data."""
         self._check_data("evaluate", x, y)
         y = _weighted_targets(x, y, sample_weight)
-        batches = self._batches((x, y, sample_weight), batch_size)
-        if batches is not None:
-            return super().evaluate(batches, verbose=verbose, **kwargs)
+        stream = self._batches((x, y, sample_weight), batch_size)
+        if stream is not None:
+            return super().evaluate(stream, verbose=verbose, **kwargs)
         return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
     def predict(self, x, batch_size=None, verbose="auto", **kwargs):
         """Returns a dict of every output as NumPy arrays, as `keras.Model.predict` does, after checking the data."""
         self._check_data("predict", x)
-        outputs = data.predict(super().predict, x, batch_size, verbose, **kwargs)
+        outputs = batches.predict(super().predict, x, batch_size, verbose, **kwargs)
         return {name: value for name, value in outputs.items() if not name.endswith(RAW)}
 
     def train_step(self, *state_and_data):
         """One step of training, without padding rows."""
         *state, batch = state_and_data
-        return super().train_step(*state, data.without_padding(batch))
+        return super().train_step(*state, batches.without_padding(batch))
 
     def test_step(self, *state_and_data):
         """One step of evaluation, without padding rows."""
         *state, batch = state_and_data
-        return super().test_step(*state, data.without_padding(batch))
+        return super().test_step(*state, batches.without_padding(batch))
 
     def _targets(self, x: Any, y: Any) -> dict[str, Tensor]:
         """What each output is compared with. Without a target of its own, the reconstruction is compared with x."""
@@ -348,3 +347,33 @@ def _measuring(callbacks: Any, x: Any) -> Iterator[None]:
     finally:
         for logger in loggers:
             logger.x = None
+
+
+class _Place(keras.callbacks.Callback):
+    """The present epoch and step of a training."""
+
+    epoch = 0
+    step: int | None = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.step = batch
+
+
+@contextlib.contextmanager
+def _noted_errors(owner: str, x: Any, callbacks: Any) -> Iterator[None]:
+    """Adds the step and the epoch to an error while a stream trains a model: values of streams aren't checked before.
+
+    A callback is added to the list `callbacks`. `owner` is what is called, for the note.
+    """
+    place = _Place()
+    if not checks.is_array(x) and isinstance(callbacks, list):
+        callbacks.append(place)
+    try:
+        yield
+    except Exception as error:
+        if place.step is not None:
+            error.add_note(f"{owner}: stopped in step {place.step + 1} of epoch {place.epoch + 1}.")
+        raise

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from torusae import data, distribution
-from torusae._internal import backend, checks
+from torusae import distribution
+from torusae._internal import backend, batches, checks
 from torusae.autoencoder._edits import Edits
 from torusae.autoencoder._training import RAW, Means, weight_of
 from torusae.autoencoder.initialization import checked_start
@@ -147,7 +147,7 @@ class TorusAutoencoder(Edits):
 
     def call(self, x, training=None):
         if isinstance(x, Mapping):  # Keras passes the first batch before any step, with its padding
-            x, *_ = data.without_padding((x,))
+            x, *_ = batches.without_padding((x,))
         self._check_samples("TorusAutoencoder", "x", x)
         # Keras tells them `training`: given by name, it would cost half as much as the layer.
         code, point = self.latent(self.encoder(x), return_point=True)

@@ -4,8 +4,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from torusae import data
 from torusae._internal import checks
+from torusae._internal.batches import PaddedBatches
 from torusae.spaces import Space
 from torusae.supervision.base import Supervision, check_unit, number_array, reduced
 
@@ -119,7 +119,7 @@ def _given_pairs(relative, owner, name, given, sample_shape, columns):
     return GivenPairs(x_a, x_b, differences.astype("float32"))
 
 
-class PairedBatches(data.PaddedBatches):
+class PairedBatches(PaddedBatches):
     """Batches of arrays with pairs: each has as many pairs as samples.
 
     Args:
