@@ -91,7 +91,9 @@ def build(system: str, args: argparse.Namespace, num_samples: int) -> torusae.To
     """The networks, the same for every system, around its latent space."""
     latent = torusae.Latent(**SYSTEMS[system](args.dim))
     encoder = networks.dense_encoder((28, 28, 1), units=UNITS)
-    decoder = networks.dense_decoder((28, 28, 1), latent.space.code_size, units=UNITS[::-1], activation="sigmoid")
+    decoder = networks.dense_decoder(
+        (28, 28, 1), latent.space.decoder_input_size, units=UNITS[::-1], activation="sigmoid"
+    )
     model = torusae.TorusAutoencoder(encoder, decoder, latent, density=None)  # `measure` fits them all
     steps = max(2, args.epochs * math.ceil(num_samples / args.batch_size))
     warmup = max(1, steps // 20)

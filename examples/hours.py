@@ -118,7 +118,7 @@ def learn_angles(
     # Few known times and much noise: noise and a strong decay of the weights keep the encoder from learning by heart.
     encoder = torusae.networks.dense_encoder(x.shape[1:], (128, 64))
     encoder = keras.Sequential([keras.Input(x.shape[1:]), layers.GaussianNoise(NOISE), encoder])
-    decoder = torusae.networks.dense_decoder(x.shape[1:], latent.space.code_size, (64, 128))
+    decoder = torusae.networks.dense_decoder(x.shape[1:], latent.space.decoder_input_size, (64, 128))
     model = torusae.TorusAutoencoder(encoder, decoder, latent, density=None)
     supervision = {
         "hour": torusae.supervision.Relative(circle=0, period=DAY, weight=WEIGHT),
@@ -256,7 +256,7 @@ def draw(run: dict[str, Any], place: str, file: Path) -> None:
     true[YEAR - len(run["temperature"]) :] = run["temperature"]
     space = run["model"].latent.space
     angles = (2 * np.pi * (np.arange(YEAR)[:, None] + 1) / [DAY, YEAR] + shifts).astype("float32")
-    points = space.at_angles(keras.ops.zeros((YEAR, space.point_size)), keras.ops.convert_to_tensor(angles))
+    points = space.with_angles(keras.ops.zeros((YEAR, space.point_size)), keras.ops.convert_to_tensor(angles))
     decoded = run["model"].decode(keras.ops.convert_to_numpy(points), verbose=0)[:, DAY - 1]
     mean, deviation = run["scale"]
     decoded = mean + deviation * decoded

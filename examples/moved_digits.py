@@ -36,7 +36,7 @@ def autoencoder(shape: tuple[int, ...], num_circles: int, num_styles: int, const
         x = keras.layers.Conv2D(filters, 5, strides=2, padding="same", activation="relu")(x)
     x = keras.layers.Dense(128, activation="relu")(keras.layers.Flatten()(x))
     space = torusae.Torus(num_circles) * torusae.Gaussian(num_styles)
-    code = keras.Input((space.code_size,))
+    code = keras.Input((space.decoder_input_size,))
     product = keras.layers.Dense(512)(keras.layers.Dense(256, activation="relu")(code[:, 2 * num_circles :]))
     for circle in range(num_circles):
         pair = (code[:, column : column + 1] for column in (circle, num_circles + circle))

@@ -127,7 +127,7 @@ def train(name: str, x: np.ndarray, epochs: int, seed: int, start: tuple | None 
     keras.utils.set_random_seed(seed)
     model = torusae.TorusAutoencoder(
         torusae.networks.dense_encoder(x.shape[1:], (512, 256)),
-        torusae.networks.dense_decoder(x.shape[1:], space.code_size, (256, 512), activation="sigmoid"),
+        torusae.networks.dense_decoder(x.shape[1:], space.decoder_input_size, (256, 512), activation="sigmoid"),
         torusae.Latent(space),
         start=None,
         density=None,

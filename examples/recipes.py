@@ -62,7 +62,7 @@ def draw_recipe(rng: np.random.Generator) -> dict:
 def build(recipe: dict, shape: tuple[int, ...], num_steps: int, losses: str | None) -> keras.Model:
     """The model of a recipe, compiled."""
     latent = torusae.TorusLatent(recipe["dim"], losses, name="latent")
-    size = latent.space.code_size
+    size = latent.space.decoder_input_size
     if recipe["network"] == "convolutions":
         encoder, decoder = torusae.autoencoder_networks(shape, size)
     else:

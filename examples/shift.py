@@ -73,7 +73,7 @@ def draw(model: torusae.TorusAutoencoder, x: np.ndarray, count: int = 8):
     action[:, :2] = grid
     around = space.act(np.repeat(points[:1], count * count, axis=0), action)
     middle = np.angle(np.exp(1j * model.angles(x, verbose=0)).mean(axis=0))
-    styles = space.at_angles(points, np.tile(middle, (len(points), 1)).astype("float32"))
+    styles = space.with_angles(points, np.tile(middle, (len(points), 1)).astype("float32"))
     figure = Figure(figsize=(10, 5.3), facecolor="white")
     panels = figure.subplots(1, 2)
     titles = "one style, all places", "one place, other styles"

@@ -217,7 +217,7 @@ def space_call(space, name):
 
     members = {
         "point": point,
-        "code": lambda raw: space.code(point(raw)),
+        "decoder_input": lambda raw: space.decoder_input(point(raw)),
         "head_input": lambda raw: space.head_input(point(raw)),
         "distance": lambda raw: space.distance(point(raw), ops.flip(point(raw), axis=0)),
         "act": lambda raw: space.act(point(raw), ops.ones((len(raw), space.action_size))),
@@ -279,7 +279,7 @@ def targets():
         **{
             way: (
                 getattr(paths, way),
-                {"start": vector(4), "end": vector(4), "shares": lambda rng: rng.uniform(size=5).astype("float32")},
+                {"start": vector(4), "end": vector(4), "t": lambda rng: rng.uniform(size=5).astype("float32")},
                 "values",
             )
             for way in ("straight_path", "spherical_path", "matched_path", "cauchy_path")
@@ -325,7 +325,7 @@ def targets():
         found[f"{name}.analogy"] = (space.analogy, {"a": points(columns), "b": like("a"), "c": like("a")}, "values")
         found[f"{name}.windings"] = (space.windings, {"start": vector(columns), "end": vector(columns)}, "values")
         found[f"{name}.terms"] = (space.terms, {"preset": size(*space.presets)}, "values")
-        for member in ("point", "code", "head_input", "distance", "act", "statistics"):
+        for member in ("point", "decoder_input", "head_input", "distance", "act", "statistics"):
             call = space_call(space, member)
             found[f"{name}.{member} of raw values"] = (call, {"raw": points(space.raw_size)}, "values")
     for name, argument in (("Torus", "dim"), ("Gaussian", "dim"), ("Sphere", "n"), ("ProjectiveSpace", "n")):
@@ -359,7 +359,7 @@ def targets():
         ),
         "conv_decoder": (
             networks.conv_decoder,
-            {"output_shape": size((8, 8, 1), (4, 4, 3)), "code_size": size(2, 4), "filters": size((2,))},
+            {"output_shape": size((8, 8, 1), (4, 4, 3)), "decoder_input_size": size(2, 4), "filters": size((2,))},
             None,
         ),
         "Term": (
@@ -386,12 +386,12 @@ def targets():
         "dense_encoder": (networks.dense_encoder, {"input_shape": size((4,), (2, 3)), "units": size((4,), ())}, None),
         "dense_decoder": (
             networks.dense_decoder,
-            {"output_shape": size((4,), (2, 3)), "code_size": size(2, 4), "units": size((4,), ())},
+            {"output_shape": size((4,), (2, 3)), "decoder_input_size": size(2, 4), "units": size((4,), ())},
             None,
         ),
         "autoencoder_networks": (
             torusae.autoencoder_networks,
-            {"input_shape": size((4,), (8, 8, 1)), "code_size": size(2, 4)},
+            {"input_shape": size((4,), (8, 8, 1)), "decoder_input_size": size(2, 4)},
             None,
         ),
         "LatentLogger": (torusae.LatentLogger, {"x": size(None)}, None),

@@ -88,12 +88,12 @@ class Sphere(torusae.Space):
 class ProjectivePlane(Sphere):
     """The sphere with opposite points made one. The decoder reads x xᵀ, the same for x and -x."""
 
-    code_size = 9
+    decoder_input_size = 9
 
     def __repr__(self):
         return "ProjectivePlane()"
 
-    def code(self, point):
+    def decoder_input(self, point):
         return ops.reshape(point[:, :, None] * point[:, None, :], (-1, 9))
 
     def distance(self, a, b):

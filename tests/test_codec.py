@@ -146,7 +146,7 @@ def test_morph_takes_one_sample_at_each_end(trained):
 
 @pytest.mark.parametrize("model_first", [True, False])
 def test_layers_that_a_plain_model_shares_encode_in_an_autoencoder(model_first):
-    encoder, decoder = torusae.autoencoder_networks((4,), code_size=4)
+    encoder, decoder = torusae.autoencoder_networks((4,), decoder_input_size=4)
     latent = torusae.TorusLatent(2)
     inputs = keras.Input((4,))
     if model_first:

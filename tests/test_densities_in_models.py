@@ -16,7 +16,7 @@ from torusae import densities
 def tiny_model(latent=None, **arguments):
     latent = latent or torusae.TorusLatent(2)
     encoder = torusae.networks.dense_encoder((5,), units=(8,))
-    decoder = torusae.networks.dense_decoder((5,), latent.space.code_size, units=(8,))
+    decoder = torusae.networks.dense_decoder((5,), latent.space.decoder_input_size, units=(8,))
     return torusae.TorusAutoencoder(encoder, decoder, latent, **arguments)
 
 

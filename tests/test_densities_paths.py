@@ -24,8 +24,8 @@ class Sphere:
     def distance(self, a, b):
         return ops.arccos(ops.clip(ops.sum(a * b, axis=-1), -1.0, 1.0))
 
-    def shortest(self, start, end, shares):
-        chord = start + shares[:, None] * (end - start)
+    def shortest(self, start, end, t):
+        chord = start + t[:, None] * (end - start)
         return chord / ops.norm(chord, axis=-1, keepdims=True)
 
     def get_config(self):
@@ -145,9 +145,9 @@ def test_config_and_state():
 @pytest.mark.parametrize("space", [torusae.Torus(2), torusae.Gaussian(3), torusae.Torus(1) * torusae.Gaussian(2)])
 def test_shortest_is_the_first_of_the_paths(space):
     start, end = (to_tensor(to_numpy(space.sample(6, seed=seed))) for seed in (0, 1))
-    shares = to_tensor(np.array([0.0, 0.25, 0.5, 0.5, 0.875, 1.0]))
-    by_paths = torusae.Space.shortest(space, start, end, shares)
-    np.testing.assert_allclose(to_numpy(space.shortest(start, end, shares)), to_numpy(by_paths), atol=1e-5)
+    t = to_tensor(np.array([0.0, 0.25, 0.5, 0.5, 0.875, 1.0]))
+    by_paths = torusae.Space.shortest(space, start, end, t)
+    np.testing.assert_allclose(to_numpy(space.shortest(start, end, t)), to_numpy(by_paths), atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def model_of(space, activation=None):
     keras.utils.set_random_seed(0)
     encoder = keras.Sequential([keras.Input((4,)), keras.layers.Identity()])
     last = keras.layers.Dense(4, activation, bias_initializer="normal")
-    decoder = keras.Sequential([keras.Input((space.code_size,)), last])
+    decoder = keras.Sequential([keras.Input((space.decoder_input_size,)), last])
     return torusae.TorusAutoencoder(encoder, decoder, torusae.Latent(space))
 
 

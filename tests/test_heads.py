@@ -214,7 +214,7 @@ def test_wrong_arguments(arguments, error, message):
 
 @pytest.mark.parametrize("shape", [(3,), (2, 3, 4)])
 def test_inputs_of_another_rank(shape):
-    with pytest.raises(ValueError, match=r"Head: inputs must have shape \(batch, head_size\).*single sample"):
+    with pytest.raises(ValueError, match=r"Head: inputs must have shape \(batch, head_input_size\).*single sample"):
         torusae.Head("number")(np.ones(shape, "float32"))
 
 

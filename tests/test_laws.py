@@ -76,7 +76,7 @@ def model(space):
         "hour": torusae.Head("angle", period=24, units=(4,)),
     }
     encoder = torusae.networks.dense_encoder(SHAPE, units=(8,))
-    decoder = torusae.networks.dense_decoder(SHAPE, space.code_size, units=(8,))
+    decoder = torusae.networks.dense_decoder(SHAPE, space.decoder_input_size, units=(8,))
     model = torusae.TorusAutoencoder(encoder, decoder, torusae.Latent(space), heads)
     model.compile("adam", "mse")
     labels = {"digit": np.arange(128) % 3, "hour": np.linspace(0, 24, 128)}
@@ -97,18 +97,18 @@ def points_of(space, num, seed=0):
 def test_sizes(space):
     point = points_of(space, 5)
     assert point.shape == (5, space.point_size)
-    assert space.code(point).shape == (5, space.code_size)
-    assert space.head_input(point).shape == (5, space.head_size)
+    assert space.decoder_input(point).shape == (5, space.decoder_input_size)
+    assert space.head_input(point).shape == (5, space.head_input_size)
     raw = to_tensor(np.random.default_rng(0).normal(size=(5, space.raw_size)))
     assert space.point(raw).shape == (5, space.point_size)
-    for name in ("raw", "point", *space.parts):
-        assert len(space.part(name, raw, space.point(raw)).shape) == 2
+    for name in ("raw", "point", *space.views):
+        assert len(space.view(name, raw, space.point(raw)).shape) == 2
 
 
 def test_unknown_names_list_the_known_ones(space):
     point = points_of(space, 2)
-    with pytest.raises(ValueError, match=r"`part` must be one of \['raw', 'point'.*Received: part='elbow'"):
-        space.part("elbow", point, point)
+    with pytest.raises(ValueError, match=r"`view` must be one of \['raw', 'point'.*Received: view='elbow'"):
+        space.view("elbow", point, point)
     with pytest.raises(ValueError, match=r"`losses` must be one of.*'none'.*Received: losses='elbow'"):
         torusae.Latent(space, losses="elbow")
     with pytest.raises(ValueError, match=r"`loss_weights` must be one of.*Received: loss_weights='elbow'"):
@@ -174,14 +174,13 @@ def test_the_symmetry_of_an_analogy_takes_a_to_b_and_keeps_distances(space):
 
 
 def test_every_angle_can_be_set(space):
-    assert space.num_start_angles == space.num_angles
     if not space.num_angles:
         with pytest.raises(ValueError, match="has no angles"):
-            space.at_angles(points_of(space, 2), to_tensor(np.zeros((2, 1))))
+            space.with_angles(points_of(space, 2), to_tensor(np.zeros((2, 1))))
         return
     points, angles = points_of(space, 20), np.random.default_rng(0).uniform(-3.1, 3.1, (20, space.num_angles))
     for count in {1, space.num_angles}:
-        moved = to_numpy(space.angles(space.at_angles(points, to_tensor(angles[:, :count]))))
+        moved = to_numpy(space.angles(space.with_angles(points, to_tensor(angles[:, :count]))))
         turn = moved[:, :count] - angles[:, :count]
         np.testing.assert_allclose((turn + math.pi) % (2 * math.pi) - math.pi, 0, atol=2e-5)
         np.testing.assert_allclose(moved[:, count:], to_numpy(space.angles(points))[:, count:], atol=1e-5)
@@ -227,7 +226,7 @@ def test_the_layer_is_the_map_and_the_space(space):
     features = to_tensor(np.random.default_rng(0).normal(size=(7, 4)))
     code, point = layer(features, return_point=True)
     np.testing.assert_array_equal(to_numpy(layer(features)), to_numpy(code))
-    np.testing.assert_allclose(to_numpy(space.code(point)), to_numpy(code), atol=1e-6)
+    np.testing.assert_allclose(to_numpy(space.decoder_input(point)), to_numpy(code), atol=1e-6)
     np.testing.assert_allclose(to_numpy(space.point(layer.projection(features))), to_numpy(point), atol=1e-6)
 
 
@@ -240,7 +239,9 @@ def test_terms_survive_a_round_trip(space):
 
 def test_equal_points_have_equal_codes():
     point = points_of(ProjectivePlane(), 5)
-    np.testing.assert_array_equal(to_numpy(ProjectivePlane().code(point)), to_numpy(ProjectivePlane().code(-point)))
+    np.testing.assert_array_equal(
+        to_numpy(ProjectivePlane().decoder_input(point)), to_numpy(ProjectivePlane().decoder_input(-point))
+    )
 
 
 # The model
@@ -337,7 +338,7 @@ def test_a_space_twice_keeps_its_terms_apart(factor):
     values = layer.losses_of(to_tensor(point), to_tensor(point))
     for i, half in enumerate(halves):
         for term in factor.terms(factor.presets[0]):
-            part = factor.part(term.reads, to_tensor(half), to_tensor(half))
+            part = factor.view(term.reads, to_tensor(half), to_tensor(half))
             np.testing.assert_allclose(
                 to_numpy(values[f"{family}_{i}.{term.name}"]), to_numpy(term.loss(part)), rtol=1e-5
             )

@@ -191,7 +191,7 @@ def test_the_gradient_in_closed_form_is_that_of_the_losses(dim, compile, rng):
     point[1], point[2], point[3] = point[0], 0.0, np.repeat([-1.0, 0.0], dim)
 
     def loss(point):
-        return sum(term.weight * term.loss(space.part(term.reads, point, point)) for term in terms)
+        return sum(term.weight * term.loss(space.view(term.reads, point, point)) for term in terms)
 
     def closed(point):
         return space.gradient(point, terms)

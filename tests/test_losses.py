@@ -213,7 +213,7 @@ def test_losses_of_codes_at_the_origin_have_finite_gradients(squared, compile):
     spring, quantile = torusae.SpringLoss(), torusae.QuantileLoss(squared=squared)
 
     def total(code):
-        return spring(torus.part("angles", code, code)) + quantile(torus.part(quantile.reads, code, code))
+        return spring(torus.view("angles", code, code)) + quantile(torus.view(quantile.reads, code, code))
 
     code = np.array([[0.0, 0.0], [1e-20, 0.0], [1e-30, 1e-30], [1e-40, -1e-40], [-1.0, 0.0], [0.5, 0.5]], "float32")
     value, slope = gradient(total, code, compile)

@@ -18,7 +18,7 @@ def test_from_shape():
     assert list(model.heads) == ["digit"]
     assert not model.compiled
     product = torusae.TorusAutoencoder.from_shape((4,), torusae.Torus(2) * torusae.Gaussian(1), losses="none")
-    assert product.latent.space.code_size == 5
+    assert product.latent.space.decoder_input_size == 5
     assert product.latent.terms == []
 
 
@@ -45,7 +45,7 @@ LOSS = torusae.SpringLoss
             r"`decoder` must return samples of the encoder's input shape \(4,\). Received: decoder output shape \(5,\)",
         ),
         (
-            lambda: (tiny_encoder(), tiny_decoder(code_size=6), 1),
+            lambda: (tiny_encoder(), tiny_decoder(decoder_input_size=6), 1),
             ValueError,
             r"`decoder` must read codes of shape \(batch, 2\). Received: decoder.input_shape=\(None, 6\)",
         ),

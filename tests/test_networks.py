@@ -22,7 +22,7 @@ def channels_first():
 @pytest.mark.parametrize("shape", IMAGES)
 def test_convolutions_return_the_shape_of_the_image(shape, rng):
     encoder = networks.conv_encoder(shape, filters=(2, 3), num_features=7)
-    decoder = networks.conv_decoder(shape, code_size=4, filters=(3, 2))
+    decoder = networks.conv_decoder(shape, decoder_input_size=4, filters=(3, 2))
     assert encoder.output_shape == (None, 7)
     assert decoder.output_shape == (None, *shape)
     if shape != IMAGES[-1]:  # one shape with odd sizes is enough: each new shape costs JAX seconds
@@ -38,7 +38,7 @@ def test_convolutions_return_the_shape_of_the_image(shape, rng):
 @pytest.mark.usefixtures("channels_first")
 def test_channels_first(shape, rng):
     encoder = networks.conv_encoder(shape, filters=(2, 3), num_features=7)
-    decoder = networks.conv_decoder(shape, code_size=4, filters=(3, 2))
+    decoder = networks.conv_decoder(shape, decoder_input_size=4, filters=(3, 2))
     assert (encoder.output_shape, decoder.output_shape) == ((None, 7), (None, *shape))
     first = encoder.layers[1]
     assert first.kernel.shape == (3, 3, shape[0], 2)
@@ -109,7 +109,7 @@ def test_images_train_under_a_mixed_policy(policy, rng):
     ],
 )
 def test_networks_for_a_shape(shape, first, last):
-    encoder, decoder = torusae.autoencoder_networks(shape, code_size=4)
+    encoder, decoder = torusae.autoencoder_networks(shape, decoder_input_size=4)
     assert encoder.input_shape == decoder.output_shape == (None, *shape)
     assert encoder.layers[0].name == first
     assert decoder.layers[-1].activation.__name__ == last
@@ -121,10 +121,14 @@ def test_networks_for_a_shape(shape, first, last):
         (lambda: networks.conv_encoder((28, 28)), ValueError, r"image shape such as \(28, 28, 1\).*\(28, 28\).*dense_"),
         (lambda: networks.conv_encoder((28, 28, 0)), ValueError, r"`input_shape\[2\]` must be at least 1"),
         (lambda: networks.conv_encoder((None, 28, 1)), TypeError, r"`input_shape\[0\]` must be an integer"),
-        (lambda: networks.conv_decoder((28, 28, 1), 0), ValueError, r"`code_size` must be at least 1.*code_size=0"),
-        (lambda: networks.conv_decoder((28, 28, 1), 6.0), TypeError, r"`code_size` must be an integer.*6\.0"),
+        (
+            lambda: networks.conv_decoder((28, 28, 1), 0),
+            ValueError,
+            r"`decoder_input_size` must be at least 1.*decoder_input_size=0",
+        ),
+        (lambda: networks.conv_decoder((28, 28, 1), 6.0), TypeError, r"`decoder_input_size` must be an integer.*6\.0"),
         (lambda: networks.dense_decoder((5, 0), 2), ValueError, r"`output_shape\[1\]` must be at least 1"),
-        (lambda: networks.dense_decoder((5,), -2), ValueError, r"`code_size` must be at least 1.*-2"),
+        (lambda: networks.dense_decoder((5,), -2), ValueError, r"`decoder_input_size` must be at least 1.*-2"),
         (lambda: torusae.networks.conv_decoder((8, 8, 1), 2, ()), ValueError, "one integer or more"),
     ],
 )

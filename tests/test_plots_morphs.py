@@ -73,7 +73,7 @@ def test_nine_morphs():
 
 
 def test_morph_of_a_model(rng):
-    encoder, decoder = torusae.autoencoder_networks((6,), code_size=4)
+    encoder, decoder = torusae.autoencoder_networks((6,), decoder_input_size=4)
     model = torusae.TorusAutoencoder(encoder, decoder, 2)
     x = rng.normal(size=(2, 6)).astype("float32")
     code = model.encode(x, verbose=0)

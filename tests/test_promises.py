@@ -37,7 +37,7 @@ def autoencoder(latent=2, heads=None, seed=None, **options):
         keras.utils.set_random_seed(seed)
     latent = torusae.TorusLatent(latent) if isinstance(latent, int) else latent
     encoder = torusae.networks.dense_encoder(SHAPE, units=(8,))
-    decoder = torusae.networks.dense_decoder(SHAPE, latent.space.code_size, units=(8,))
+    decoder = torusae.networks.dense_decoder(SHAPE, latent.space.decoder_input_size, units=(8,))
     model = torusae.TorusAutoencoder(encoder, decoder, latent, heads)
     model.compile(keras.optimizers.Adam(0.01), "mse", **options)
     return model
@@ -445,7 +445,7 @@ def test_float_images_of_0_to_255_are_refused_where_the_output_is_a_sigmoid():
 
 
 def test_float_images_of_0_to_255_train_with_a_linear_output():
-    encoder, _ = torusae.autoencoder_networks((8, 8, 1), code_size=2)
+    encoder, _ = torusae.autoencoder_networks((8, 8, 1), decoder_input_size=2)
     decoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(64), keras.layers.Reshape((8, 8, 1))])
     model = torusae.TorusAutoencoder(encoder, decoder, 1)
     model.compile("adam", "mse")

@@ -203,7 +203,10 @@ def test_quantized_halves_work_and_are_saved(tmp_path):
 
 def test_the_halves_have_a_summary(capsys):
     model = autoencoder()
-    for half, names in ((model.encoding_model, ("angles", "point")), (model.decoding_model, ("point", "code"))):
+    for half, names in (
+        (model.encoding_model, ("angles", "point")),
+        (model.decoding_model, ("point", "decoder_input")),
+    ):
         lines = []
         half.summary(print_fn=lambda text, **_: lines.append(str(text)))  # noqa: B023
         assert all(name in "\n".join(lines) for name in names)

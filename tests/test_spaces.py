@@ -21,10 +21,10 @@ def test_parts_match_numpy(rng):
     torus, point = torusae.Torus(2), random_points(rng, 5, 2)
     x, y = point[:, :2], point[:, 2:]
     for name, expected in [("angles", np.arctan2(y, x)), ("radii", np.hypot(x, y)), ("squared_radii", x**2 + y**2)]:
-        part = torus.part(name, to_tensor(point), to_tensor(point))
+        part = torus.view(name, to_tensor(point), to_tensor(point))
         np.testing.assert_allclose(to_numpy(part), expected, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(to_numpy(torus.angles(to_tensor(point))), np.arctan2(y, x), atol=1e-6)
-    assert set(torus.parts) == {"angles", "radii", "squared_radii"}
+    assert set(torus.views) == {"angles", "radii", "squared_radii"}
 
 
 def test_a_head_reads_the_angles_alone(rng):
@@ -131,9 +131,9 @@ def test_statistics_are_those_of_the_metrics(rng):
             "`preset` must be one of ['uniform', 'paper', 'none']. Received: preset='papers'. Did you mean 'paper'?",
         ),
         (
-            lambda: torusae.Torus(1).part("radius", *[np.zeros((1, 2), "float32")] * 2),
+            lambda: torusae.Torus(1).view("radius", *[np.zeros((1, 2), "float32")] * 2),
             ValueError,
-            "Received: part='radius'. Did you mean 'radii'?",
+            "Received: view='radius'. Did you mean 'radii'?",
         ),
         (lambda: torusae.Torus(1).sample(0), ValueError, "`num_samples` must be at least 1. Received: num_samples=0"),
         (

@@ -35,13 +35,13 @@ def distance(space, a, b):
     return to_numpy(function_of(space, "distance")(to_tensor(a), to_tensor(b)))
 
 
-def code(space, point):
-    return to_numpy(function_of(space, "code")(to_tensor(point)))
+def decoder_input(space, point):
+    return to_numpy(function_of(space, "decoder_input")(to_tensor(point)))
 
 
 def lengths(space, paths):
     """Of each path, by the codes' chords: the formula of the distance has no part in it."""
-    steps = np.array([code(space, path) for path in paths]).astype("float64")
+    steps = np.array([decoder_input(space, path) for path in paths]).astype("float64")
     return np.linalg.norm(np.diff(steps, axis=1), axis=2).sum(axis=1)
 
 
@@ -103,7 +103,7 @@ def test_a_sphere_is_sampled_evenly():
 
 def test_directions_have_a_finite_gradient_at_the_origin():
     for space, size in [(Sphere(2), 3), (SO3(), 6), (KleinBottle(), 5), (MobiusBand(), 4), (ProjectiveSpace(2), 6)]:
-        value, slope = gradient(lambda raw: keras.ops.sum(space.code(space.point(raw))), np.zeros((2, size)))  # noqa: B023
+        value, slope = gradient(lambda raw: keras.ops.sum(space.decoder_input(space.point(raw))), np.zeros((2, size)))  # noqa: B023
         assert np.isfinite(value)
         assert np.isfinite(slope).all()
 
@@ -178,10 +178,10 @@ def test_a_point_and_its_image_are_one(space):
     a, b = points_of(space, 30), points_of(space, 30, 1)
     image = space.image(a)
     assert np.abs(image - a).max(axis=1).min() > 0.1
-    np.testing.assert_allclose(code(space, image), code(space, a), atol=1e-6)
+    np.testing.assert_allclose(decoder_input(space, image), decoder_input(space, a), atol=1e-6)
     np.testing.assert_allclose(distance(space, image, a), 0, atol=1e-6)
     np.testing.assert_allclose(distance(space, image, b), distance(space, a, b), atol=1e-5)
-    assert np.linalg.norm(code(space, a) - code(space, b), axis=1).min() > 1e-2
+    assert np.linalg.norm(decoder_input(space, a) - decoder_input(space, b), axis=1).min() > 1e-2
     of_points, of_images = (next(iter(space.statistics(each).values())).largest for each in (a, image))
     np.testing.assert_allclose(of_images, of_points, rtol=1e-4)
 
@@ -190,18 +190,18 @@ def test_a_point_and_its_image_are_one(space):
 def test_the_map_of_raw_values_is_onto_and_has_no_seam(space):
     """A code is its own raw value (but for the band's tanh): no cut is crossed on the way from raw values to codes."""
     point = points_of(space, 200)
-    codes = code(space, point)
+    codes = decoder_input(space, point)
     raw = codes.copy()
     if isinstance(space, MobiusBand):
         raw[:, 2:] *= np.arctanh(point[:, 2:]) / point[:, 2:]
-    np.testing.assert_allclose(code(space, function_of(space, "point")(to_tensor(raw))), codes, atol=2e-5)
+    np.testing.assert_allclose(decoder_input(space, function_of(space, "point")(to_tensor(raw))), codes, atol=2e-5)
     # Small steps of raw values make small steps of codes, on a closed way that no choice of images closes.
     paths = space.paths(
         to_tensor(point[0]), to_tensor(space.image(point[0])), [[0, *[0] * (space.num_windings - 1)]], 400
     )
-    around = code(space, to_numpy(paths)[0])
+    around = decoder_input(space, to_numpy(paths)[0])
     np.testing.assert_allclose(around[0], around[-1], atol=1e-5)
-    steps = code(space, function_of(space, "point")(to_tensor(around + 0.1)))
+    steps = decoder_input(space, function_of(space, "point")(to_tensor(around + 0.1)))
     assert np.linalg.norm(np.diff(steps, axis=0), axis=1).max() < 0.1
 
 
@@ -248,8 +248,8 @@ def test_paths_of_quotients_lead_to_both_images():
         paths = to_numpy(space.paths(to_tensor(start), to_tensor(end), windings, 301))
         along = [distance(space, path[:-1], path[1:]).astype("float64").sum() for path in paths]
         assert len(np.unique(np.round(along, 3))) == count
-        ends = np.repeat(code(space, end[None]), count, axis=0)
-        np.testing.assert_allclose(code(space, paths[:, -1]), ends, atol=1e-5)
+        ends = np.repeat(decoder_input(space, end[None]), count, axis=0)
+        np.testing.assert_allclose(decoder_input(space, paths[:, -1]), ends, atol=1e-5)
         np.testing.assert_allclose(min(along), along[0])
         # The two ways along a close a circle of half a turn.
         if count == 2:
@@ -261,12 +261,12 @@ def test_an_angle_of_a_quotient_is_set_the_shortest_way():
     angles = np.random.default_rng(0).uniform(-math.pi, math.pi, (6, 1)).astype("float32")
     for space in (KleinBottle(), MobiusBand()):
         points = points_of(space, 6)
-        moved = to_numpy(space.at_angles(to_tensor(points), to_tensor(angles)))
+        moved = to_numpy(space.with_angles(to_tensor(points), to_tensor(angles)))
         turns = np.angle(np.exp(1j * (angles - to_numpy(space.angles(to_tensor(points))))))[:, 0]
         np.testing.assert_allclose(distance(space, points, moved), abs(turns) / 2, atol=2e-5)
         # Both points that stand for one are moved to the same place.
-        image = to_numpy(space.at_angles(space.image(to_tensor(points)), to_tensor(angles)))
-        np.testing.assert_allclose(code(space, image), code(space, moved), atol=1e-5)
+        image = to_numpy(space.with_angles(space.image(to_tensor(points)), to_tensor(angles)))
+        np.testing.assert_allclose(decoder_input(space, image), decoder_input(space, moved), atol=1e-5)
 
 
 @EACH_QUOTIENT
@@ -275,7 +275,7 @@ def test_shortest_is_the_first_of_the_paths(space):
     shares = np.array([0.0, 0.25, 0.5, 0.5, 0.875, 1.0])
     quick = space.shortest(to_tensor(start), to_tensor(end), to_tensor(shares))
     slow = torusae.Space.shortest(space, to_tensor(start), to_tensor(end), to_tensor(shares))
-    np.testing.assert_allclose(code(space, quick), code(space, slow), atol=1e-5)
+    np.testing.assert_allclose(decoder_input(space, quick), decoder_input(space, slow), atol=1e-5)
 
 
 @pytest.mark.parametrize("space", [*QUOTIENTS, Sphere(2), SO3()], ids=repr)
@@ -290,7 +290,7 @@ def test_chance_is_the_mean_over_the_prior(space):
     assert np.mean(squares) == pytest.approx(statistic.chance**2, abs=error)
     # The statistic is the root of the term, by another way of computing.
     point = to_tensor(points_of(space, num, seed))
-    np.testing.assert_allclose(squares[-1], float(term.loss(space.part(term.reads, point, point))), atol=1e-6)
+    np.testing.assert_allclose(squares[-1], float(term.loss(space.view(term.reads, point, point))), atol=1e-6)
     assert error < 0.4 * statistic.chance**2
     assert term.weight > 0
 
@@ -313,7 +313,7 @@ def test_the_largest_axis_has_the_derivative_of_perturbation_theory(lower):
 
     space = ProjectiveSpace(2)
     value, slope = gradient(
-        lambda raw: keras.ops.sum(space.code(space.point(raw)) * to_tensor(weights)), raw, compile=True
+        lambda raw: keras.ops.sum(space.decoder_input(space.point(raw)) * to_tensor(weights)), raw, compile=True
     )
     np.testing.assert_allclose(value, expected(raw), atol=1e-5)
     steps = [(expected(raw + 1e-5 * e) - expected(raw - 1e-5 * e)) / 2e-5 for e in np.eye(6)]

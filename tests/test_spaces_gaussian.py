@@ -49,7 +49,7 @@ def test_losses_of_a_variational_space_read_the_means():
     raw = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
     for preset in space.presets[:-1]:
         (term,) = space.terms(preset)
-        part = space.part(term.reads, to_tensor(raw), to_tensor(raw[:, 2:]))
+        part = space.view(term.reads, to_tensor(raw), to_tensor(raw[:, 2:]))
         np.testing.assert_array_equal(to_numpy(part), raw if preset == "vae" else raw[:, :2])
 
 
@@ -73,9 +73,15 @@ def test_gaussian_sample_distance_paths_and_statistics():
 def test_windings_of_a_gaussian_space_name_its_paths():
     space = torusae.Gaussian(3)
     start, end = (to_tensor(each) for each in np.random.default_rng(0).normal(size=(2, 3)).astype("float32"))
-    paths = to_numpy(space.paths(start, end, [[3], [0], [2], [1], [0]], 4))
-    ways = (paths.cauchy_path, paths.straight_path, paths.matched_path, paths.spherical_path, paths.straight_path)
-    for path, way in zip(paths, ways, strict=True):
+    found = to_numpy(space.paths(start, end, [[3], [0], [2], [1], [0]], 4))
+    ways = (
+        torusae.paths.cauchy_path,
+        torusae.paths.straight_path,
+        torusae.paths.matched_path,
+        torusae.paths.spherical_path,
+        torusae.paths.straight_path,
+    )
+    for path, way in zip(found, ways, strict=True):
         np.testing.assert_allclose(path, to_numpy(way(start, end, [0.0, 1 / 3, 2 / 3, 1.0])), atol=1e-6)
 
 
@@ -85,9 +91,9 @@ def test_product_is_its_factors_side_by_side():
     assert point.shape == (6, 7)
     whole, left, right = (to_tensor(each) for each in (point, point[:, :4], point[:, 4:]))
     for name, factor, own in (("torus.angles", torus, left), ("torus.radii", torus, left)):
-        part = factor.part(name.split(".")[1], own, own)
-        np.testing.assert_array_equal(to_numpy(PRODUCT.part(name, whole, whole)), to_numpy(part))
-    np.testing.assert_array_equal(to_numpy(PRODUCT.part("gaussian.point", whole, whole)), point[:, 4:])
+        part = factor.view(name.split(".")[1], own, own)
+        np.testing.assert_array_equal(to_numpy(PRODUCT.view(name, whole, whole)), to_numpy(part))
+    np.testing.assert_array_equal(to_numpy(PRODUCT.view("gaussian.point", whole, whole)), point[:, 4:])
     np.testing.assert_array_equal(to_numpy(PRODUCT.angles(whole)), to_numpy(torus.angles(left)))
     read = np.concatenate([to_numpy(torus.head_input(left)), to_numpy(gaussian.head_input(right))], axis=1)
     np.testing.assert_array_equal(to_numpy(PRODUCT.head_input(whole)), read)
@@ -130,8 +136,8 @@ def test_products_of_products_are_flat():
         (lambda: torusae.Gaussian(2).terms("vae"), ValueError, r"Use Gaussian\(2, variational=True\)"),
         (lambda: torusae.Gaussian(2).terms("cwa"), ValueError, "Did you mean 'cwae'"),
         (lambda: PRODUCT.terms("papr"), ValueError, "Did you mean 'paper'"),
-        (lambda: torusae.Gaussian(2).part("mean", *[np.zeros((1, 2))] * 2), ValueError, "`part` must be one of"),
-        (lambda: PRODUCT.part("angles", *[np.zeros((1, 7))] * 2), ValueError, "Did you mean 'torus.angles'"),
+        (lambda: torusae.Gaussian(2).view("mean", *[np.zeros((1, 2))] * 2), ValueError, "`view` must be one of"),
+        (lambda: PRODUCT.view("angles", *[np.zeros((1, 7))] * 2), ValueError, "Did you mean 'torus.angles'"),
         (lambda: PRODUCT.paths(np.zeros(7), np.zeros(7), np.zeros((1, 2), int)), ValueError, r"\(num_paths, 3\)"),
         (
             lambda: torusae.Gaussian(2).paths(*np.eye(2), [[4]]),

@@ -74,9 +74,9 @@ def test_the_gradient_passes_through_the_error(training):
 def test_terms_read_the_raw_values():
     raw, space = raw_points(30), QuantizedTorus(2, 1)
     point = space.point(to_tensor(raw), keras.random.SeedGenerator(0))
-    np.testing.assert_allclose(to_numpy(space.part("angles", to_tensor(raw), point)), angles_of(raw), atol=1e-6)
+    np.testing.assert_allclose(to_numpy(space.view("angles", to_tensor(raw), point)), angles_of(raw), atol=1e-6)
     radii = np.hypot(*np.split(raw, 2, axis=1))
-    np.testing.assert_allclose(to_numpy(space.part("radii", to_tensor(raw), point)), radii, atol=1e-6)
+    np.testing.assert_allclose(to_numpy(space.view("radii", to_tensor(raw), point)), radii, atol=1e-6)
     assert repr(space.terms("uniform")) == repr(torusae.Torus(2).terms("uniform"))
 
 

@@ -147,7 +147,7 @@ def test_known_angles_and_angles_to_spare():
     found = model.angles(x, verbose=0)
     assert torusae.align(found[:, :1], angles[:, :1]).scores > 0.9
     point = model.encode(x, verbose=0)
-    moved = np.asarray(keras.ops.convert_to_numpy(space.at_angles(point, angles[:, :1])))
+    moved = np.asarray(keras.ops.convert_to_numpy(space.with_angles(point, angles[:, :1])))
     np.testing.assert_array_equal(moved[:, [0, 2, 4]], point[:, [0, 2, 4]])
     np.testing.assert_allclose(moved[:, 1], np.cos(angles[:, 0]), atol=1e-6)
     np.testing.assert_allclose(moved[:, 3], np.sin(angles[:, 0]), atol=1e-6)
@@ -176,7 +176,7 @@ def test_the_start_of_a_klein_bottle_goes_once_around_its_angle(seed):
 
     def data(a, b):
         points = np.stack([np.cos(a), np.cos(b), np.sin(a), np.sin(b)], axis=1).astype("float32")
-        return np.tanh(keras.ops.convert_to_numpy(space.code(points)) @ matrix).astype("float32")
+        return np.tanh(keras.ops.convert_to_numpy(space.decoder_input(points)) @ matrix).astype("float32")
 
     keras.utils.set_random_seed(seed)
     model = torusae.TorusAutoencoder.from_shape((30,), space, density=None)

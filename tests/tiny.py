@@ -15,8 +15,8 @@ def tiny_encoder(shape=SHAPE):
     return torusae.networks.dense_encoder(shape, units=(6,))
 
 
-def tiny_decoder(shape=SHAPE, code_size=2):
-    return torusae.networks.dense_decoder(shape, code_size, units=(6,))
+def tiny_decoder(shape=SHAPE, decoder_input_size=2):
+    return torusae.networks.dense_decoder(shape, decoder_input_size, units=(6,))
 
 
 def tiny_model(heads=None, latent=None, shape=SHAPE):

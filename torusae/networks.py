@@ -1,6 +1,6 @@
 """The paper's encoder and decoder as Keras models, for images of any size and for vectors.
 
-Encoders map `(batch, *input_shape)` to features `(batch, num_features)`, decoders `(batch, code_size)` to
+Encoders map `(batch, *input_shape)` to features `(batch, num_features)`, decoders `(batch, decoder_input_size)` to
 `(batch, *output_shape)`.
 """
 
@@ -104,7 +104,7 @@ def conv_encoder(
 
 def conv_decoder(
     output_shape: Sequence[int],
-    code_size: int,
+    decoder_input_size: int,
     filters: Sequence[int] = (64, 64, 32),
     activation: str | None = "sigmoid",
     name: str = "decoder",
@@ -113,14 +113,14 @@ def conv_decoder(
 
     Args:
         output_shape: Shape of one image, without the batch, in the layout of `keras.config.image_data_format()`.
-        code_size: Integer, `2 * dim` for `Torus(dim)`.
+        decoder_input_size: Integer, `2 * dim` for `Torus(dim)`.
         filters: Sequence of integers, one per up-sampling. Defaults to `(64, 64, 32)`, the encoder's in reverse.
         activation: `"sigmoid"` for images in [0, 1], `None` for any real values. Defaults to `"sigmoid"`.
 
     Example:
 
     >>> import torusae
-    >>> torusae.networks.conv_decoder((28, 28, 1), code_size=6).output_shape
+    >>> torusae.networks.conv_decoder((28, 28, 1), decoder_input_size=6).output_shape
     (None, 28, 28, 1)
 
     Reference:
@@ -132,12 +132,12 @@ def conv_decoder(
         raise ValueError(
             "conv_decoder: `filters` must hold one integer or more. Received: filters=(). Use (64, 64, 32)."
         )
-    code_size = checks.positive_int("conv_decoder", "code_size", code_size)
+    decoder_input_size = checks.positive_int("conv_decoder", "decoder_input_size", decoder_input_size)
     heights, widths = _pooled_sizes(height, len(filters)), _pooled_sizes(width, len(filters))
     start = (heights[-1], widths[-1], filters[0])
     if keras.config.image_data_format() == "channels_first":
         start = (start[2], *start[:2])
-    inputs = keras.Input((code_size,), name="code")
+    inputs = keras.Input((decoder_input_size,), name="decoder_input")
     x = keras.layers.Dense(start[0] * start[1] * start[2], activation="relu", kernel_initializer="he_normal")(inputs)
     x = keras.layers.Reshape(start)(x)
     for level, count in reversed(list(enumerate(reversed(filters)))):
@@ -186,7 +186,7 @@ def dense_encoder(input_shape: Sequence[int], units: Sequence[int] = (256, 128),
 
 def dense_decoder(
     output_shape: Sequence[int],
-    code_size: int,
+    decoder_input_size: int,
     units: Sequence[int] = (128, 256),
     activation: str | None = None,
     name: str = "decoder",
@@ -195,19 +195,21 @@ def dense_decoder(
 
     Args:
         output_shape: Shape of one sample, without the batch.
-        code_size: Integer, `2 * dim` for `Torus(dim)`.
+        decoder_input_size: Integer, `2 * dim` for `Torus(dim)`.
         units: Sequence of integers, units of each hidden layer. Defaults to `(128, 256)`.
         activation: String, activation of the output. Defaults to `None`, any real values.
 
     Example:
 
     >>> import torusae
-    >>> torusae.networks.dense_decoder((50,), code_size=6).output_shape
+    >>> torusae.networks.dense_decoder((50,), decoder_input_size=6).output_shape
     (None, 50)
     """
     output_shape = checks.positive_ints("dense_decoder", "output_shape", output_shape)
     units = checks.positive_ints("dense_decoder", "units", units)
-    inputs = keras.Input((checks.positive_int("dense_decoder", "code_size", code_size),), name="code")
+    inputs = keras.Input(
+        (checks.positive_int("dense_decoder", "decoder_input_size", decoder_input_size),), name="decoder_input"
+    )
     x = inputs
     for size in units:
         x = keras.layers.Dense(size, activation="relu", kernel_initializer="he_normal")(x)
@@ -217,18 +219,18 @@ def dense_decoder(
     return keras.Model(inputs, keras.layers.Activation(activation or "linear", dtype="float32")(x), name=name)
 
 
-def autoencoder_networks(input_shape: Sequence[int], code_size: int) -> tuple[keras.Model, keras.Model]:
+def autoencoder_networks(input_shape: Sequence[int], decoder_input_size: int) -> tuple[keras.Model, keras.Model]:
     """The pair of an encoder and a decoder for samples of a shape.
 
     Args:
         input_shape: Shape of one sample. A shape of three axes is an image with values in [0, 1]. It gets convolutions
             if height and width are at least 8; anything else gets dense layers.
-        code_size: Integer, `2 * dim` for `Torus(dim)`.
+        decoder_input_size: Integer, `2 * dim` for `Torus(dim)`.
 
     Example:
 
     >>> import torusae
-    >>> encoder, decoder = torusae.autoencoder_networks((28, 28, 1), code_size=6)
+    >>> encoder, decoder = torusae.autoencoder_networks((28, 28, 1), decoder_input_size=6)
     >>> decoder.output_shape
     (None, 28, 28, 1)
     """
@@ -236,6 +238,6 @@ def autoencoder_networks(input_shape: Sequence[int], code_size: int) -> tuple[ke
     if len(input_shape) == 3:
         height, width, _ = _image_axes("autoencoder_networks", "input_shape", input_shape)
         if min(height, width) >= 8:
-            return conv_encoder(input_shape), conv_decoder(input_shape, code_size)
-        return dense_encoder(input_shape), dense_decoder(input_shape, code_size, activation="sigmoid")
-    return dense_encoder(input_shape), dense_decoder(input_shape, code_size)
+            return conv_encoder(input_shape), conv_decoder(input_shape, decoder_input_size)
+        return dense_encoder(input_shape), dense_decoder(input_shape, decoder_input_size, activation="sigmoid")
+    return dense_encoder(input_shape), dense_decoder(input_shape, decoder_input_size)

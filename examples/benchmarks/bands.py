@@ -47,8 +47,8 @@ def train_torusae(system: str, name: str, x: np.ndarray, held_out: np.ndarray, h
     space = SPACES["cylinder" if system == "torusae, product" and name == "annulus" else name]
     more = [hidden] * (2 if name == "mobius" else 1)
     encoder = torusae.networks.dense_encoder(x.shape[1:], (hidden, *more, hidden // 2))
-    decoder = torusae.networks.dense_decoder(x.shape[1:], space.code_size, (hidden // 2, *more, hidden))
-    noisy = [keras.Input((space.code_size,)), keras.layers.GaussianNoise(NOISE[system]), decoder]
+    decoder = torusae.networks.dense_decoder(x.shape[1:], space.decoder_input_size, (hidden // 2, *more, hidden))
+    noisy = [keras.Input((space.decoder_input_size,)), keras.layers.GaussianNoise(NOISE[system]), decoder]
     model = torusae.TorusAutoencoder(
         encoder, keras.Sequential(noisy) if NOISE[system] else decoder, torusae.Latent(space), density=None
     )

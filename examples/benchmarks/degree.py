@@ -37,7 +37,7 @@ SPACES = {"circle": torusae.Torus(1), "torus": torusae.Torus(2), "sphere": Spher
 
 def columns(space: torusae.Space, points: np.ndarray, seed: int) -> np.ndarray:
     """Clean data of true points."""
-    code = ops.convert_to_numpy(space.code(ops.convert_to_tensor(points, dtype="float32")))
+    code = ops.convert_to_numpy(space.decoder_input(ops.convert_to_tensor(points, dtype="float32")))
     return np.tanh(code @ np.random.default_rng(seed).standard_normal((code.shape[1], COLUMNS))).astype("float32")
 
 

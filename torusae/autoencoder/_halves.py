@@ -74,8 +74,8 @@ class Halves(SampleModel):
 
     def _make_decoding_model(self):
         point = keras.Input((self.latent.space.point_size,), name="point")
-        code = Read(self.latent.space, "code", name="code")(point)
-        return _called(keras.Model(point, self.decoder(code), name="decoding_model"))
+        decoder_input = Read(self.latent.space, "decoder_input", name="decoder_input")(point)
+        return _called(keras.Model(point, self.decoder(decoder_input), name="decoding_model"))
 
     def export(
         self,

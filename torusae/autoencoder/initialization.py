@@ -83,7 +83,7 @@ def start_at_circles(
     encoder, latent, decoder, loss = _parts(owner, model)
     x = checks.host_array(checks.as_array(owner, "x", x))
     num_steps = checks.positive_int(owner, "num_steps", num_steps)
-    if not latent.space.num_start_angles:
+    if not latent.space.num_angles:
         raise ValueError(f"{owner}: a space with angles is needed. Received: {latent.space!r}. Use a Torus.")
     if angles is None:
         angles = find_circles(x, seed=seed).angles
@@ -94,7 +94,7 @@ def start_at_circles(
         )
     unknown = np.isnan(angles)
     checks.finite_array(owner, "angles", np.where(unknown, 0, angles))
-    angles = angles[:, : latent.space.num_start_angles]
+    angles = angles[:, : latent.space.num_angles]
     if angles.shape[1]:
         rows = np.flatnonzero(~unknown.all(axis=1))
         if not len(rows):
@@ -107,7 +107,7 @@ def start_at_circles(
 def checked_start(owner: str, start: Any, space: Space) -> str | None:
     """Returns the argument `start` of a model after checking it."""
     checks.option(owner, "start", start, ("auto", "circles", None))
-    if start == "circles" and not space.num_start_angles:
+    if start == "circles" and not space.num_angles:
         raise ValueError(
             f"{owner}: start='circles' needs a space with angles. Received: {space!r}. Use a Torus, or start=None."
         )
@@ -145,8 +145,8 @@ class _Charted(keras.Model):
         space = self.latent.space
         point = space.point(self.latent.projection(self.encoder(x, training=training)))
         own = space.angles(point)[:, : angles.shape[1]]
-        target = space.code(space.at_angles(point, ops.where(ops.isnan(angles), own, angles)))
-        self.add_loss(ops.mean(ops.square(space.code(point) - ops.stop_gradient(target))))
+        target = space.decoder_input(space.with_angles(point, ops.where(ops.isnan(angles), own, angles)))
+        self.add_loss(ops.mean(ops.square(space.decoder_input(point) - ops.stop_gradient(target))))
         return self.decoder(target, training=training)
 
 
@@ -185,7 +185,7 @@ def _train(
 def start_of_fit(model: Any, x: Any, targets: Mapping[str, Any], verbose: Any, callbacks: Any) -> None:
     """What the first `fit` of a model does before it trains, by `model.start`. Says in one line what it did."""
     space, asked = model.latent.space, model.start == "circles"
-    if model.start is None or _resumes(callbacks) or not space.num_start_angles:
+    if model.start is None or _resumes(callbacks) or not space.num_angles:
         return
     if not checks.is_array(x):
         if asked:
@@ -235,7 +235,7 @@ def _found_and_done(model: Any, x: np.ndarray, y: np.ndarray, asked: bool) -> st
     said = [str(circles)]
     if circles.num_circles:
         start_at_circles(model, x, y, circles.angles)
-        more = model.latent.space.num_start_angles - circles.num_circles
+        more = model.latent.space.num_angles - circles.num_circles
         if more < 0:
             said.append(f"Only the first {circles.num_circles + more} are used: the model has no more angles.")
         if more > 0:

@@ -36,7 +36,7 @@ class TorusAutoencoder(Edits):
 
     Args:
         encoder: Keras model from a sample to features `(batch, num_features)`. Its input shape must be known.
-        decoder: Keras model from a code `(batch, code_size)` to a sample. A torus has codes of `2 * dim` values.
+        decoder: Keras model from `(batch, decoder_input_size)` to a sample. For a torus these are `2 * dim` values.
         latent: A `Latent` layer such as `TorusLatent(3)`, or an integer `dim` for `TorusLatent(dim)`.
         heads: Dict from a name to a `Head`, which reads the points. Defaults to `None`.
         start: Whether the first `fit` begins with `start_at_circles`: `"auto"`, where supervision has values of
@@ -84,7 +84,7 @@ class TorusAutoencoder(Edits):
             if not isinstance(network, keras.layers.Layer):
                 raise TypeError(
                     f"TorusAutoencoder: `{name}` must be a Keras model. Received: {name}={network!r}. "
-                    f"torusae.autoencoder_networks(shape, code_size) makes both."
+                    f"torusae.autoencoder_networks(shape, decoder_input_size) makes both."
                 )
         self.start = checked_start("TorusAutoencoder", start, latent.space)
         self.encoder = encoder
@@ -143,7 +143,7 @@ class TorusAutoencoder(Edits):
             latent = Latent(dim, **latent_arguments)
         else:
             latent = TorusLatent(dim, **latent_arguments)
-        return cls(*autoencoder_networks(input_shape, latent.space.code_size), latent, heads, start, density)
+        return cls(*autoencoder_networks(input_shape, latent.space.decoder_input_size), latent, heads, start, density)
 
     def call(self, x, training=None):
         if isinstance(x, Mapping):  # Keras passes the first batch before any step, with its padding
@@ -309,24 +309,24 @@ def _build_and_check(encoder: Any, latent: Latent, decoder: Any, heads: dict[str
         )
     if not latent.built:
         latent.build(features)
-    if decoder.built and hasattr(decoder, "input_shape") and decoder.input_shape[1:] != (space.code_size,):
+    if decoder.built and hasattr(decoder, "input_shape") and decoder.input_shape[1:] != (space.decoder_input_size,):
         raise ValueError(
-            f"{owner}: `decoder` must read codes of shape (batch, {space.code_size}). "
-            f"Received: decoder.input_shape={decoder.input_shape}. Give it keras.Input(({space.code_size},))."
+            f"{owner}: `decoder` must read inputs of shape (batch, {space.decoder_input_size}). "
+            f"Received: decoder.input_shape={decoder.input_shape}. Give it keras.Input(({space.decoder_input_size},))."
         )
-    output = decoder(keras.KerasTensor((None, space.code_size), dtype="float32"))
+    output = decoder(keras.KerasTensor((None, space.decoder_input_size), dtype="float32"))
     if tuple(output.shape[1:]) != sample_shape:
         raise ValueError(
             f"{owner}: `decoder` must return samples of the encoder's input shape {sample_shape}. "
             f"Received: decoder output shape {tuple(output.shape[1:])}. "
-            f"torusae.autoencoder_networks({sample_shape}, {space.code_size}) makes a pair that fits."
+            f"torusae.autoencoder_networks({sample_shape}, {space.decoder_input_size}) makes a pair that fits."
         )
     for name, head in heads.items():
         if not isinstance(head, Head):
             raise TypeError(f"{owner}: heads[{name!r}] must be a torusae Head. Received: {head!r}.")
         if name in ("reconstruction", "point", "loss"):
             raise ValueError(f"{owner}: `heads` can't have the name {name!r}, which the model uses itself.")
-        head(keras.KerasTensor((None, space.head_size), dtype="float32"))
+        head(keras.KerasTensor((None, space.head_input_size), dtype="float32"))
     return sample_shape
 
 

@@ -16,7 +16,7 @@ _PAIRS = 1 << 19  # distances at a time: bounds the memory
 class PathDensity(Density):
     """Samples near fitted points of any space: each moves a point along the shortest path to one of its neighbours.
 
-    It asks the space for `distance(a, b)` and `shortest(start, end, shares)` alone, and has no `log_density`.
+    It asks the space for `distance(a, b)` and `shortest(start, end, t)` alone, and has no `log_density`.
 
     Formula: with a random fitted point `p`, one of its `k` nearest neighbours `q`, and `t = min(|ε|, 1)` for
     `ε ~ N(0, scale²)`, the sample is the point that divides the shortest path from `p` to `q` at the share `t`. The

@@ -216,7 +216,7 @@ def _of_windings(windings: np.ndarray, turns: np.ndarray, space: Space) -> list[
 
 
 def _advice(space: Space) -> str:
-    start = ' with start="circles", with fewer circles, or' if space.num_start_angles else ""
+    start = ' with start="circles", with fewer circles, or' if space.num_angles else ""
     return f"Train a new model{start} from another seed."
 
 

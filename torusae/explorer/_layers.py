@@ -50,10 +50,10 @@ class Description:
         UnknownLayer: If a layer has no operation here, or the layers are no chain.
     """
 
-    def __init__(self, decoder: Any, code_size: int):
+    def __init__(self, decoder: Any, decoder_input_size: int):
         self.operations: list[dict[str, Any]] = []
         self.arrays: list[np.ndarray] = []
-        self.shape: tuple[int, ...] = (code_size,)  # of the result so far, without the batch
+        self.shape: tuple[int, ...] = (decoder_input_size,)  # of the result so far, without the batch
         self._add_layer(decoder)
 
     def add(self, kind: str, **fields: Any) -> None:

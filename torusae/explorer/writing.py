@@ -93,7 +93,7 @@ def explore(
         warnings.warn(f"{_OWNER}: the model is not trained. The page shows its random weights.", stacklevel=2)
     content: dict[str, Any] = {
         "title": title or f"The torus of {space!r}",
-        "codeSize": space.code_size,
+        "codeSize": space.decoder_input_size,
         "circles": circles,
         "numbers": [{"column": column, "low": -_NUMBERS_RANGE, "high": _NUMBERS_RANGE} for column in numbers],
     }
@@ -114,7 +114,7 @@ def explore(
         content["atlas"] = _atlas(model, samples, circles, batch_size)
     content["sample"] = samples.description()
     if x is not None:
-        codes = ops.convert_to_numpy(space.code(ops.convert_to_tensor(model.encode(x, batch_size, verbose=0))))
+        codes = ops.convert_to_numpy(space.decoder_input(ops.convert_to_tensor(model.encode(x, batch_size, verbose=0))))
         for number in content["numbers"]:
             column = codes[:, number["column"]]
             number.update(
@@ -141,9 +141,9 @@ def _columns(space: Space) -> tuple[list[list[int]], list[int]]:
     start = 0
     for factor in getattr(space, "factors", [space]):
         point = factor.sample(8, seed=0)
-        code = ops.convert_to_numpy(factor.code(point))
-        columns = list(range(start, start + factor.code_size))
-        start += factor.code_size
+        code = ops.convert_to_numpy(factor.decoder_input(point))
+        columns = list(range(start, start + factor.decoder_input_size))
+        start += factor.decoder_input_size
         half = len(columns) // 2
         if factor.num_angles and factor.num_angles == half:
             angles = ops.convert_to_numpy(factor.angles(point))
@@ -209,7 +209,7 @@ def _marks(labels: np.ndarray) -> dict[str, Any]:
 
 def _network(model: Codec, samples: Samples) -> dict[str, Any]:
     """The decoder's operations, their arrays one after the other, and the shapes of these."""
-    network = Description(model.decoder, model.latent.space.code_size)
+    network = Description(model.decoder, model.latent.space.decoder_input_size)
     if samples.channels_first:
         network.add("permute", axes=TO_CHANNELS_LAST)
     shapes = [list(array.shape) for array in network.arrays]
@@ -224,7 +224,7 @@ def _atlas(model: Codec, samples: Samples, circles: list, batch_size: int | None
     steps = _ATLAS_STEPS[len(used)]
     angles = 2 * np.pi * np.arange(steps) / steps
     space = model.latent.space
-    codes = np.zeros((steps ** len(used), space.code_size), "float32")
+    codes = np.zeros((steps ** len(used), space.decoder_input_size), "float32")
     codes[:, [x for x, _ in circles]] = 1
     for (x, y), angle in zip(used, np.meshgrid(*[angles] * len(used)), strict=True):
         codes[:, x], codes[:, y] = np.cos(angle.ravel()), np.sin(angle.ravel())

@@ -39,7 +39,7 @@ class Head(keras.layers.Layer):
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`).
 
     Call arguments:
-        inputs: Float tensor `(batch, head_size)`, what `space.head_input` returns.
+        inputs: Float tensor `(batch, head_input_size)`, what `space.head_input` returns.
 
     Returns:
         Raw outputs, a float32 tensor: logits or numbers `(batch, num_outputs)`, or for angles points in the plane
@@ -100,7 +100,7 @@ class Head(keras.layers.Layer):
     def build(self, inputs_shape):
         if len(inputs_shape) != 2:
             raise ValueError(
-                f"Head: inputs must have shape (batch, head_size). Received: shape={tuple(inputs_shape)}. "
+                f"Head: inputs must have shape (batch, head_input_size). Received: shape={tuple(inputs_shape)}. "
                 f"For a single sample use inputs[None, :]."
             )
         shape = inputs_shape

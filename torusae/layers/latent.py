@@ -21,11 +21,11 @@ _RECENT_ROWS = 512  # the most recent training points that a logger measures
 
 @keras.saving.register_keras_serializable(package="torusae")
 class Read(keras.layers.Layer):
-    """Reads something of the points of a space: their angles, their code, the input of a head; or points of raw values.
+    """Reads the points of a space: their angles, the input of a decoder or of a head; or points of raw values.
 
     Args:
         space: A `Space`.
-        what: `"angles"`, `"code"`, `"head_input"` or `"point"`.
+        what: `"angles"`, `"decoder_input"`, `"head_input"` or `"point"`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
     Call arguments:
@@ -42,7 +42,7 @@ class Read(keras.layers.Layer):
     def __init__(self, space: Space, what: str, **kwargs):
         super().__init__(**float32_by_default(kwargs))
         self.space = space
-        self.what = checks.option("Read", "what", what, ("point", "angles", "code", "head_input"))
+        self.what = checks.option("Read", "what", what, ("point", "angles", "decoder_input", "head_input"))
 
     def call(self, point):
         return getattr(self.space, self.what)(point)
@@ -100,10 +100,10 @@ class Latent(keras.layers.Layer):
 
     Call arguments:
         features: Float tensor `(batch, num_features)`.
-        return_point: Boolean, whether the result is the pair `(code, point)`. Defaults to `False`.
+        return_point: Boolean, whether the result is the pair `(decoder input, point)`. Defaults to `False`.
 
     Returns:
-        Code, which the decoder reads: a float32 tensor `(batch, space.code_size)`.
+        What the decoder reads: a float32 tensor `(batch, space.decoder_input_size)`.
 
     Raises:
         ValueError: If a name is unknown or occurs twice, a weight is negative, or the features are not of rank 2.
@@ -180,8 +180,8 @@ class Latent(keras.layers.Layer):
             )
         for term, value in zip(added, self.losses_of(raw, point, added).values(), strict=True):
             self.add_loss(term.weight * value)
-        code = self.space.code(point)
-        return (code, point) if return_point else code
+        decoder_input = self.space.decoder_input(point)
+        return (decoder_input, point) if return_point else decoder_input
 
     def _pulled_point(self, raw, seed, terms):
         """The points, tied to the gradient of the terms."""
@@ -202,8 +202,8 @@ class Latent(keras.layers.Layer):
             same = raw is point
             point = distribution.gather(point)
             raw = point if same else distribution.gather(raw)
-        parts = {name: self.space.part(name, raw, point) for name in {term.reads for term in terms}}
-        return {term.name: as_float32(term.loss(parts[term.reads])) for term in terms}
+        views = {name: self.space.view(name, raw, point) for name in {term.reads for term in terms}}
+        return {term.name: as_float32(term.loss(views[term.reads])) for term in terms}
 
     def measure(self, raw: Any) -> dict[str, float]:
         """The terms and the statistics of raw values by name, floats. A statistic of several values is the largest.
@@ -272,7 +272,7 @@ def _resolved_terms(owner: str, space: Space, losses: Any, weights: Mapping[str,
                 f"Received: {loss!r}. Derive a loss of your own from torusae.LatentLoss."
             )
         term = loss if isinstance(loss, Term) else Term(loss)
-        checks.option(f"{owner}, term {term.name!r}", "reads", term.reads, ("raw", "point", *space.parts))
+        checks.option(f"{owner}, term {term.name!r}", "reads", term.reads, ("raw", "point", *space.views))
         terms.append(term)
     names = [term.name for term in terms]
     if len(set(names)) < len(names):

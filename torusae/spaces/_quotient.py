@@ -23,7 +23,7 @@ _ORDER, _DECAY = 4, 1.0
 class Quotient(Space):
     """Base of quotients by a group of two. A subclass sets `cover` and `signs`.
 
-    A point is one of the two points of the cover that stand for it. So its code must be the same for both.
+    A point is one of the two points of the cover that stand for it. So the decoder must read the same of both.
     A winding names a path: first the number of the image of the end (0 or 1), then a winding of the cover.
     """
 
@@ -89,9 +89,9 @@ class Quotient(Space):
             paths[rows] = ops.convert_to_numpy(own)
         return ops.convert_to_tensor(paths)
 
-    def shortest(self, start, end, shares):
+    def shortest(self, start, end, t):
         """Points on the shortest paths of the cover to the nearer image."""
-        return self.cover.shortest(start, self.nearer(start, end), shares)
+        return self.cover.shortest(start, self.nearer(start, end), t)
 
     def nearer(self, start: Tensor, end: Tensor) -> Tensor:
         """Of the two points of the cover that stand for `end`, the nearer ones to `start`, row by row."""
@@ -107,11 +107,11 @@ class Quotient(Space):
 class FlatQuotient(Quotient):
     """A circle with the angle a, and a second coordinate that half a turn of a turns over.
 
-    A subclass defines `flat`, `lifts`, `keeps`, `chart` and `weight`. Its code begins with `cos 2a` and `sin 2a`.
+    A subclass defines `flat`, `lifts`, `keeps`, `chart` and `weight`. The decoder input begins with `cos 2a`, `sin 2a`.
     """
 
-    parts = ("orbit",)
-    action_size = num_start_angles = 1
+    views = ("orbit",)
+    action_size = num_angles = 1
     weight: ClassVar[float]
     """The default weight of the uniform term, from short trainings with weights of 1 to 10."""
 
@@ -133,10 +133,10 @@ class FlatQuotient(Quotient):
     def chart(self, points: np.ndarray) -> np.ndarray:
         """The angle a in `[-π/2, π/2]` and the second coordinate of arrays of points, `(num, 2)`."""
 
-    def part(self, name, raw, point):
+    def view(self, name, raw, point):
         """Besides the raw values and points: `"orbit"`, the lifts of all points to a torus, `(lifts * batch, 2)`."""
         if name != "orbit":
-            return super().part(name, raw, point)
+            return super().view(name, raw, point)
         return ops.concatenate([ops.concatenate(pair, axis=-1) for pair in self.lifts(*self.flat(point))])
 
     def terms(self, preset):
@@ -146,9 +146,9 @@ class FlatQuotient(Quotient):
 
     def angles(self, point):
         """`2a`, `(batch, 1)`, radians, `[-π, π)`."""
-        return polar_angles(self.code(point)[:, :2])
+        return polar_angles(self.decoder_input(point)[:, :2])
 
-    def at_angles(self, point, angles):
+    def with_angles(self, point, angles):
         """Points moved along a, the shortest way, to a value of `2a`. The second coordinate stays."""
         return self.act(point, 0.5 * angle_difference(angles, self.angles(point)))
 

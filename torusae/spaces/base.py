@@ -29,7 +29,7 @@ class Term:
     Args:
         loss: `LatentLoss`.
         weight: Float, not negative. Defaults to `None`, the loss's `default_weight`.
-        reads: String, `"raw"`, `"point"`, or one of the space's `parts`. Defaults to `None`, what the loss reads.
+        reads: String, `"raw"`, `"point"`, or one of the space's `views`. Defaults to `None`, what the loss reads.
         name: String, the name in logs. Defaults to `None`, the loss's name.
         relative: Boolean. `True`: the weight is relative to the gradient that arrives at the point (see `Latent`).
             `False`: `weight * loss` is added to the model's loss, as in a variational bound. Defaults to `True`.
@@ -148,7 +148,7 @@ class _Contract(abc.ABCMeta):
         missing = [name for name in ("raw_size", "point_size") if not hasattr(space, name)]
         if missing:
             raise TypeError(_missing(cls, missing))
-        for name in ("raw_size", "point_size", "code_size", "num_windings", "action_size", "num_start_angles"):
+        for name in ("raw_size", "point_size", "decoder_input_size", "num_windings", "action_size", "num_angles"):
             checks.positive_int(cls.__name__, name, getattr(space, name), least=int(name in ("raw_size", "point_size")))
         return space
 
@@ -167,7 +167,8 @@ class Space(metaclass=_Contract):
 
     - *raw*: the values of one linear map, `(batch, raw_size)`;
     - *point*: a point of the space, `(batch, point_size)`;
-    - *code*: what the decoder reads of a point, `(batch, code_size)`. It has no seam, and it is equal for equal points.
+    - *decoder input*: what the decoder reads of a point, `(batch, decoder_input_size)`. It has no seam, and it is equal
+      for equal points.
 
     A subclass defines `raw_size`, `point_size`, `terms`, `sample`, `distance`, `paths` and `get_config`. All else has a
     default. Register it with `keras.saving.register_keras_serializable`, so that models with it can be saved.
@@ -176,26 +177,26 @@ class Space(metaclass=_Contract):
 
     >>> import torusae
     >>> space = torusae.Torus(2)
-    >>> space.raw_size, space.point_size, space.code_size
+    >>> space.raw_size, space.point_size, space.decoder_input_size
     (4, 4, 4)
     """
 
     raw_size: int  # columns of raw values
     point_size: int  # columns of points
-    parts: tuple[str, ...] = ()  # what `part` knows besides "raw" and "point"; a term reads one of them
+    views: tuple[str, ...] = ()  # what `view` knows besides "raw" and "point"; a term reads one of them
     presets: tuple[str, ...] = ("none",)  # what `terms` knows; the first is the default
     num_windings: int = 0  # columns of `windings`
     action_size: int = 0  # columns of actions
-    num_start_angles: int = 0  # angles that `at_angles` can set
+    num_angles: int = 0  # columns of angles
     is_stochastic: bool = False  # whether `point` draws random numbers in training
 
     @property
-    def code_size(self) -> int:
-        """The number of values of a code."""
+    def decoder_input_size(self) -> int:
+        """The number of values that the decoder reads."""
         return self.point_size
 
     @property
-    def head_size(self) -> int:
+    def head_input_size(self) -> int:
         """The number of values that a head reads."""
         return self.head_input(keras.KerasTensor((None, self.point_size), dtype="float32")).shape[1]
 
@@ -203,17 +204,17 @@ class Space(metaclass=_Contract):
         """Points of raw values, `(batch, point_size)`. With a seed, as in training, a stochastic space draws them."""
         return raw
 
-    def code(self, point: Tensor) -> Tensor:
-        """What the decoder reads of points, `(batch, code_size)`."""
+    def decoder_input(self, point: Tensor) -> Tensor:
+        """What the decoder reads of points, `(batch, decoder_input_size)`."""
         return point
 
     def head_input(self, point: Tensor) -> Tensor:
-        """What a head reads of points, `(batch, head_size)`."""
-        return self.code(point)
+        """What a head reads of points, `(batch, head_input_size)`."""
+        return self.decoder_input(point)
 
-    def part(self, name: str, raw: Tensor, point: Tensor) -> Tensor:
-        """What a term reads, `(batch, columns)`: `"raw"`, `"point"` or one of `parts`."""
-        checks.option(type(self).__name__, "part", name, ("raw", "point", *self.parts))
+    def view(self, name: str, raw: Tensor, point: Tensor) -> Tensor:
+        """What a term reads, `(batch, columns)`: `"raw"`, `"point"` or one of `views`."""
+        checks.option(type(self).__name__, "view", name, ("raw", "point", *self.views))
         return raw if name == "raw" else point
 
     def gradient(self, point: Tensor, terms: Sequence[Term]) -> Tensor | None:
@@ -224,7 +225,7 @@ class Space(metaclass=_Contract):
         """The angles of points, `(batch, num_angles)`, radians, `[-π, π)`."""
         raise ValueError(f"{self!r} has no angles. Received: a request for angles. Read the points instead.")
 
-    def at_angles(self, point: Tensor, angles: Tensor) -> Tensor:
+    def with_angles(self, point: Tensor, angles: Tensor) -> Tensor:
         """Points like `point` whose first angles are `angles`, `(batch, count)`: see `start_at_circles`."""
         raise ValueError(f"{self!r} has no angles that can be set. Received: a request for points at angles.")
 
@@ -232,14 +233,6 @@ class Space(metaclass=_Contract):
     def densities(self) -> dict[str, Callable[..., Any]]:
         """Functions of a `seed` that return an unfitted density, by name, the default first."""
         return {"neighbors": functools.partial(PathDensity, self)}
-
-    @property
-    def num_angles(self) -> int:
-        """The number of angles of a point; 0 where the space has none."""
-        try:
-            return self.angles(keras.KerasTensor((None, self.point_size), dtype="float32")).shape[1]
-        except ValueError:
-            return 0
 
     @abc.abstractmethod
     def terms(self, preset: str) -> list[Term]:
@@ -264,12 +257,12 @@ class Space(metaclass=_Contract):
         """Names of the paths that a morph shows, the shortest first: integers `(num_paths, num_windings)`."""
         return ops.zeros((1, self.num_windings), dtype="int32")
 
-    def shortest(self, start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
-        """Points on the shortest paths between rows of `start` and `end`, each at its own share of the way, `(batch,)`.
+    def shortest(self, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
+        """Points on the shortest paths between rows of `start` and `end`, each at its share `t` of the way, `(batch,)`.
 
-        By default each row is one call of `paths`, with shares rounded to 1/64. Override it with a vectorized formula.
+        By default each row is one call of `paths`, with `t` rounded to 1/64. Override it with a vectorized formula.
         """
-        steps = np.rint(64 * ops.convert_to_numpy(shares)).astype(int)
+        steps = np.rint(64 * ops.convert_to_numpy(t)).astype(int)
         rows = zip(start, end, steps, strict=True)
         return ops.stack([self.paths(a, b, self.windings(a, b)[:1], 65)[0, step] for a, b, step in rows])
 
@@ -329,10 +322,10 @@ class Space(metaclass=_Contract):
         return Diagnosis(tuple(problems), statistics, points, self)
 
     def draw(self, axes: Any, points: np.ndarray) -> None:
-        """Draws points into matplotlib axes. By default the first two columns of their codes."""
+        """Draws points into matplotlib axes. By default the first two columns of their decoder inputs."""
         from torusae.plots.spaces import draw_plane
 
-        draw_plane(axes, ops.convert_to_numpy(self.code(ops.convert_to_tensor(points, dtype="float32"))))
+        draw_plane(axes, ops.convert_to_numpy(self.decoder_input(ops.convert_to_tensor(points, dtype="float32"))))
 
     def __mul__(self, other: "Space") -> "Space":
         """The product of two spaces: their points side by side."""

@@ -27,7 +27,7 @@ _WAYS = (paths.straight_path, paths.spherical_path, paths.matched_path, paths.ca
 
 @keras.saving.register_keras_serializable(package="torusae")
 class Gaussian(Space):
-    """The Gaussian space: `dim` real numbers. A point is its own code. Prior: independent, standard normal.
+    """The Gaussian space: `dim` real numbers. The decoder reads the point. Prior: independent, standard normal.
 
     Presets: `"cwae"` (the default), `"wae"`, `"swae"`, `"gae"` and `"none"`. With `variational=True` also `"vae"`, then
     the default.
@@ -59,7 +59,7 @@ class Gaussian(Space):
         self.is_stochastic = self.variational
         self.point_size = self.action_size = self.dim
         self.raw_size = 2 * self.dim if variational else self.dim
-        self.parts = ("mean",) if variational else ()
+        self.views = ("mean",) if variational else ()
         presets = ("cwae", "wae", "swae", "gae", "none")
         self.presets = ("vae", *presets) if variational else presets
 
@@ -86,11 +86,11 @@ class Gaussian(Space):
         # The mean of a posterior, and not a draw from it, is what these losses were made for.
         return [Term(loss, reads="mean" if self.variational and loss.reads == "point" else loss.reads)]
 
-    def part(self, name, raw, point):
+    def view(self, name, raw, point):
         """Besides the raw values and points: `"mean"` in a variational space."""
         if name == "mean" and self.variational:
             return split_posterior(raw)[0]
-        return super().part(name, raw, point)
+        return super().view(name, raw, point)
 
     def sample(self, num_samples, seed=None):
         """Points drawn from the prior, `(num_samples, dim)`. See `Torus.sample`."""
@@ -113,9 +113,9 @@ class Gaussian(Space):
         every = ops.stack([_WAYS[number](start, end, shares[0]) for number in asked])
         return ops.take(every, np.searchsorted(asked, windings[:, 0]), axis=0)
 
-    def shortest(self, start, end, shares):
+    def shortest(self, start, end, t):
         """Points on straight lines."""
-        return start + shares[:, None] * (end - start)
+        return start + t[:, None] * (end - start)
 
     def act(self, point, action):
         """Points shifted by numbers, `(dim,)` or `(batch, dim)`."""

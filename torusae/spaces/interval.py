@@ -23,7 +23,7 @@ def uniform_quantiles(probabilities):
 
 @keras.saving.register_keras_serializable(package="torusae")
 class Interval(Space):
-    """The interval [-1, 1]: one bounded coordinate. A point is its own code.
+    """The interval [-1, 1]: one bounded coordinate. The decoder reads the point.
 
     Prior: uniform. The point is the hyperbolic tangent of the raw value.
 
@@ -72,9 +72,9 @@ class Interval(Space):
         line = (1 - shares) * start + shares * end
         return ops.convert_to_tensor(np.tile(line[..., None], (len(windings), 1, 1)).astype("float32"))
 
-    def shortest(self, start, end, shares):
+    def shortest(self, start, end, t):
         """Points on straight lines."""
-        return start + shares[:, None] * (end - start)
+        return start + t[:, None] * (end - start)
 
     def statistics(self, points):
         """`{"ks": ...}`: the Kolmogorov-Smirnov statistic against the uniform distribution, `(1,)`."""

@@ -17,12 +17,12 @@ from torusae.spaces.torus import Torus
 class KleinBottle(FlatQuotient):
     """The Klein bottle: a torus of two circles with `(a, b)` and `(a + π, -b)` made one.
 
-    A point is `(cos a, cos b, sin a, sin b)`, one of two. The code is the same for both:
+    A point is `(cos a, cos b, sin a, sin b)`, one of two. The decoder reads the same for both:
     `(cos 2a, sin 2a, cos b, cos a sin b, sin a sin b)`. Half a turn of a closes a path and turns b over; the angle of
     the space is `2a`, radians.
 
-    Raw values are five numbers in the order of the code. The first two give `2a`, and with either half of it the others
-    give `b`. So the code has no seam: no continuous choice of one of the two points exists on the whole space.
+    Raw values are five numbers in that order. The first two give `2a`, and with either half of it the others
+    give `b`. So the decoder input has no seam: no continuous choice of one of the two points exists on the whole space.
 
     Prior: uniform in a and b.
 
@@ -33,11 +33,11 @@ class KleinBottle(FlatQuotient):
     >>> import torusae
     >>> bottle = torusae.spaces.KleinBottle()
     >>> point = bottle.sample(1, seed=0)
-    >>> bottle.code(point).shape[1], abs(round(float(bottle.distance(point, bottle.image(point))[0]), 4))
+    >>> bottle.decoder_input(point).shape[1], abs(round(float(bottle.distance(point, bottle.image(point))[0]), 4))
     (5, 0.0)
 
     Reference:
-        Klein (1882); the code and the loss are torusae choices.
+        Klein (1882); the decoder input and the loss are torusae choices.
     """
 
     cover = Torus(2)
@@ -45,14 +45,10 @@ class KleinBottle(FlatQuotient):
     ways_to_image = 2
     weight = 5.0
     raw_size, point_size, num_windings = 5, 4, 3
+    decoder_input_size = 5
 
     def __repr__(self) -> str:
         return "KleinBottle()"
-
-    @property
-    def code_size(self):
-        """5: see the class."""
-        return 5
 
     def point(self, raw, seed=None):
         """Points with a in `[-π/2, π/2)`."""
@@ -63,7 +59,7 @@ class KleinBottle(FlatQuotient):
         angles = ops.concatenate([a, b], axis=-1)
         return to_cartesian(ops.ones_like(angles), angles)
 
-    def code(self, point):
+    def decoder_input(self, point):
         """See the class."""
         cos_a, cos_b, sin_a, sin_b = ops.split(point, 4, axis=-1)
         double = [cos_a * cos_a - sin_a * sin_a, 2 * cos_a * sin_a]

@@ -18,11 +18,12 @@ from torusae.spaces.sphere import Sphere
 class MobiusBand(FlatQuotient):
     """The Möbius band: a circle times the interval [-1, 1], with `(a, t)` and `(a + π, -t)` made one.
 
-    A point is `(cos a, sin a, t)`, one of two. The code is the same for both: `(cos 2a, sin 2a, t cos a, t sin a)`.
-    Half a turn of a closes a path and turns t over; the angle of the space is `2a`, radians.
+    A point is `(cos a, sin a, t)`, one of two. The decoder reads the same for both:
+    `(cos 2a, sin 2a, t cos a, t sin a)`. Half a turn of a closes a path and turns t over; the angle of the space is
+    `2a`, radians.
 
     Raw values are four numbers: the first two give `2a`, and with either half of it the others give
-    `t = tanh(p cos a + q sin a)`. So the code has no seam.
+    `t = tanh(p cos a + q sin a)`. So the decoder input has no seam.
 
     Prior: uniform in a and t.
 
@@ -34,25 +35,21 @@ class MobiusBand(FlatQuotient):
     >>> import torusae
     >>> band = torusae.spaces.MobiusBand()
     >>> point = band.sample(1, seed=0)
-    >>> band.code(point).shape[1], abs(round(float(band.distance(point, band.image(point))[0]), 4))
+    >>> band.decoder_input(point).shape[1], abs(round(float(band.distance(point, band.image(point))[0]), 4))
     (4, 0.0)
 
     Reference:
-        Möbius (1865); the code and the loss are torusae choices.
+        Möbius (1865); the decoder input and the loss are torusae choices.
     """
 
     cover = Sphere(1) * Interval()
     signs = (-1,)
     weight = 5.0
     raw_size, point_size, num_windings = 4, 3, 2
+    decoder_input_size = 4
 
     def __repr__(self) -> str:
         return "MobiusBand()"
-
-    @property
-    def code_size(self):
-        """4: see the class."""
-        return 4
 
     def point(self, raw, seed=None):
         """Points with a in `[-π/2, π/2)`."""
@@ -61,7 +58,7 @@ class MobiusBand(FlatQuotient):
         cos_a, sin_a = ops.cos(a), ops.sin(a)
         return ops.concatenate([cos_a, sin_a, ops.tanh(raw[:, 2:3] * cos_a + raw[:, 3:] * sin_a)], axis=-1)
 
-    def code(self, point):
+    def decoder_input(self, point):
         """See the class."""
         cos_a, sin_a, t = ops.split(point, 3, axis=-1)
         return ops.concatenate([cos_a * cos_a - sin_a * sin_a, 2 * cos_a * sin_a, t * cos_a, t * sin_a], axis=-1)

@@ -20,8 +20,8 @@ from torusae.spaces.base import Diagnosis, Problem, Space, check_path_count, row
 class Product(Space):
     """A product of spaces, as `Torus(3) * Gaussian(4)` makes it.
 
-    - Raw values, points, codes, head inputs, windings and actions stand side by side, in the order of the factors.
-    - Parts, terms and statistics are named after their factor: `"torus.angles"`, `"gaussian.cramer_wold"`. Factors of
+    - Raw values, points, what decoders and heads read, windings and actions stand side by side, in the factors' order.
+    - Views, terms and statistics are named after their factor: `"torus.angles"`, `"gaussian.cramer_wold"`. Factors of
       one kind are numbered: `"sphere_0.uniform"`, `"sphere_1.uniform"`.
     - The squared distance is the sum of the factors' squared distances.
 
@@ -58,9 +58,9 @@ class Product(Space):
         self.point_size = sum(factor.point_size for factor in self.factors)
         self.num_windings = sum(factor.num_windings for factor in self.factors)
         self.action_size = sum(factor.action_size for factor in self.factors)
-        self.num_start_angles = sum(factor.num_start_angles for factor in self.factors)
+        self.num_angles = sum(factor.num_angles for factor in self.factors)
         self.is_stochastic = any(factor.is_stochastic for factor in self.factors)
-        self.parts = tuple(f"{name}.{part}" for name, factor in named for part in ("raw", "point", *factor.parts))
+        self.views = tuple(f"{name}.{view}" for name, factor in named for view in ("raw", "point", *factor.views))
         presets = [preset for factor in self.factors for preset in factor.presets]
         self.presets = ("default", *dict.fromkeys([*presets, "none"]))
 
@@ -68,9 +68,9 @@ class Product(Space):
         return " * ".join(map(repr, self.factors))
 
     @property
-    def code_size(self):
-        """The sum of the factors' code sizes."""
-        return sum(factor.code_size for factor in self.factors)
+    def decoder_input_size(self):
+        """The sum of the factors' sizes."""
+        return sum(factor.decoder_input_size for factor in self.factors)
 
     def split(self, values: Tensor, size: str = "point_size") -> list[Tensor]:
         """The columns of each factor. `size` names the factors' attribute with the number of columns."""
@@ -93,41 +93,38 @@ class Product(Space):
         """The factors' points side by side."""
         return self._joined(lambda factor, own: factor.point(own, seed), self.split(raw, "raw_size"))
 
-    def code(self, point):
-        """The factors' codes side by side."""
-        return self._joined(lambda factor, own: factor.code(own), self.split(point))
+    def decoder_input(self, point):
+        """The factors' decoder inputs side by side."""
+        return self._joined(lambda factor, own: factor.decoder_input(own), self.split(point))
 
     def head_input(self, point):
         """What heads read of the factors' points, side by side."""
         return self._joined(lambda factor, own: factor.head_input(own), self.split(point))
 
-    def part(self, name, raw, point):
-        """A factor's part by its full name, such as `"torus.angles"`."""
-        checks.option("Product", "part", name, ("raw", "point", *self.parts))
+    def view(self, name, raw, point):
+        """A factor's view by its full name, such as `"torus.angles"`."""
+        checks.option("Product", "view", name, ("raw", "point", *self.views))
         if name in ("raw", "point"):
-            return super().part(name, raw, point)
-        factor, _, part = name.partition(".")
+            return super().view(name, raw, point)
+        factor, _, view = name.partition(".")
         index = self.names.index(factor)
-        return self.factors[index].part(part, self.split(raw, "raw_size")[index], self.split(point)[index])
+        return self.factors[index].view(view, self.split(raw, "raw_size")[index], self.split(point)[index])
 
     def angles(self, point):
         """The angles of all factors that have angles, side by side."""
-        found = []
-        for factor, own in zip(self.factors, self.split(point), strict=True):
-            try:
-                found.append(factor.angles(own))
-            except ValueError:
-                continue
-        return ops.concatenate(found, axis=-1) if found else super().angles(point)
+        if not self.num_angles:
+            return super().angles(point)
+        pairs = zip(self.factors, self.split(point), strict=True)
+        return ops.concatenate([factor.angles(own) for factor, own in pairs if factor.num_angles], axis=-1)
 
-    def at_angles(self, point, angles):
+    def with_angles(self, point, angles):
         """Points whose first factors have some angles. The other factors stay."""
-        if not self.num_start_angles:
-            return super().at_angles(point, angles)
+        if not self.num_angles:
+            return super().with_angles(point, angles)
         points = []
         for factor, own in zip(self.factors, self.split(point), strict=True):
-            count = min(factor.num_start_angles, angles.shape[1])
-            points.append(factor.at_angles(own, angles[:, :count]) if count else own)
+            count = min(factor.num_angles, angles.shape[1])
+            points.append(factor.with_angles(own, angles[:, :count]) if count else own)
             angles = angles[:, count:]
         return ops.concatenate(points, axis=-1)
 
@@ -172,9 +169,9 @@ class Product(Space):
         own = self.split(start), self.split(end), self.split(windings, "num_windings")
         return self._joined(lambda factor, *own: factor.paths(*own, num_steps), *own)
 
-    def shortest(self, start, end, shares):
+    def shortest(self, start, end, t):
         """The factors' shortest paths side by side."""
-        return self._joined(lambda factor, a, b: factor.shortest(a, b, shares), self.split(start), self.split(end))
+        return self._joined(lambda factor, a, b: factor.shortest(a, b, t), self.split(start), self.split(end))
 
     def act(self, point, action):
         """Points moved by the factors' symmetries; the actions stand side by side."""

@@ -22,11 +22,11 @@ _MIN_GAP = 1e-6
 class ProjectiveSpace(Quotient):
     """The real projective space RP^n: lines through the origin, a sphere with opposite points made one.
 
-    A point is a unit vector `x` up to its sign. The code is the matrix `x xᵀ`, the same for both signs: its upper
+    A point is a unit vector `x` up to its sign. The decoder reads the matrix `x xᵀ`, the same for both signs: its upper
     triangle, off-diagonal entries times √2, `(n + 1)(n + 2) / 2` values.
 
     Raw values are such a triangle of any symmetric matrix; the point is its axis with the largest eigenvalue. So the
-    code has no seam: no continuous choice of a sign exists on the whole space.
+    decoder input has no seam: no continuous choice of a sign exists on the whole space.
 
     Prior: uniform.
 
@@ -65,12 +65,12 @@ class ProjectiveSpace(Quotient):
         return f"ProjectiveSpace({self.n})"
 
     @property
-    def code_size(self):
+    def decoder_input_size(self):
         """The entries of a symmetric matrix."""
         return self.raw_size
 
     def _triangle(self):
-        """Rows, columns and factors of the entries of a code."""
+        """Rows, columns and factors of the entries of a decoder input."""
         rows, columns = np.triu_indices(self.n + 1)
         return rows, columns, np.where(rows == columns, 1.0, math.sqrt(2.0))
 
@@ -95,7 +95,7 @@ class ProjectiveSpace(Quotient):
         along = _geometry.turned(ops.transpose(others, (0, 2, 1)), step) / gaps
         return axis + _geometry.turned(others, along)
 
-    def code(self, point):
+    def decoder_input(self, point):
         """The upper triangle of `x xᵀ`, off-diagonal entries times √2: as far apart as the matrices."""
         rows, columns, factors = self._triangle()
         pairs = ops.take(point, rows, axis=-1) * ops.take(point, columns, axis=-1)

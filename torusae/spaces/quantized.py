@@ -68,9 +68,9 @@ class QuantizedTorus(Torus):
         # would feel another one: at few bits the reconstruction error was 2 % larger.
         return point + ops.stop_gradient(_on_circles(ops.round(angles / step) * step) - point)
 
-    def part(self, name, raw, point):
+    def view(self, name, raw, point):
         """As in `Torus`, but angles without the quantiser's error and radii of the raw values."""
-        return super().part(name, raw, point if name == "point" else raw)
+        return super().view(name, raw, point if name == "point" else raw)
 
     def terms(self, preset):
         """The terms of a preset of `Torus`."""

@@ -47,7 +47,7 @@ def _of_quaternions(quaternions: np.ndarray) -> np.ndarray:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class SO3(Space):
-    """The rotations in three dimensions. A point is a rotation matrix, row by row, 9 values; so is its code.
+    """The rotations in three dimensions. A point is a rotation matrix, row by row, 9 values; the decoder reads them.
 
     Raw values are two vectors of three numbers. Gram and Schmidt's process makes the first two columns of the matrix of
     them. This map has no seam; from angles or quaternions there is none.
@@ -124,10 +124,10 @@ class SO3(Space):
         start, end = (np.tile(each, (len(windings), 1)) for each in _geometry.host(start, end))
         return self._turned(start, end, windings[:, 0], shares)
 
-    def shortest(self, start, end, shares):
+    def shortest(self, start, end, t):
         """Rotations on the shortest way."""
-        start, end, shares = _geometry.host(start, end, shares)
-        return self._turned(start, end, 0, shares[:, None])[:, 0]
+        start, end, t = _geometry.host(start, end, t)
+        return self._turned(start, end, 0, t[:, None])[:, 0]
 
     def _turned(self, start, end, turns, shares):
         """Great circles of the quaternions: a turn of a rotation is half a turn there."""

@@ -18,7 +18,7 @@ _WEIGHT = 5.0  # of 1 to 10: unevenness falls to a fifth, and the reconstruction
 
 @keras.saving.register_keras_serializable(package="torusae")
 class Sphere(Space):
-    """The sphere S^n: unit vectors in n + 1 dimensions. A point is its own code.
+    """The sphere S^n: unit vectors in n + 1 dimensions. The decoder reads the point.
 
     Prior: uniform. `Sphere(1)` is a circle without a radius; it has an angle. `Torus(1)` is one with a radius.
 
@@ -52,7 +52,7 @@ class Sphere(Space):
         self.n = checks.positive_int("Sphere", "n", n)
         self.raw_size = self.point_size = self.n + 1
         self.action_size = self.n * (self.n + 1) // 2
-        self.num_start_angles = int(self.n == 1)
+        self.num_angles = int(self.n == 1)
 
     def __repr__(self) -> str:
         return f"Sphere({self.n})"
@@ -89,10 +89,10 @@ class Sphere(Space):
         points = _geometry.great_circles(start, end, 2 * math.pi * windings[:, 0], shares)
         return ops.convert_to_tensor(points.astype("float32"))
 
-    def shortest(self, start, end, shares):
+    def shortest(self, start, end, t):
         """Points on the shorter arcs of great circles."""
-        start, end, shares = _geometry.host(start, end, shares)
-        return ops.convert_to_tensor(_geometry.great_circles(start, end, 0.0, shares[:, None])[:, 0].astype("float32"))
+        start, end, t = _geometry.host(start, end, t)
+        return ops.convert_to_tensor(_geometry.great_circles(start, end, 0.0, t[:, None])[:, 0].astype("float32"))
 
     def act(self, point, action):
         """Points turned, `action` of shape `(n (n + 1) / 2,)` or with a row per point, radians.
@@ -119,10 +119,10 @@ class Sphere(Space):
         """The angle of points of a circle, `(batch, 1)`, radians, `[-π, π)`; higher spheres have none."""
         return polar_angles(point) if self.n == 1 else super().angles(point)
 
-    def at_angles(self, point, angles):
+    def with_angles(self, point, angles):
         """Points of a circle at some angles; higher spheres have none."""
         if self.n > 1:
-            return super().at_angles(point, angles)
+            return super().with_angles(point, angles)
         return ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
 
     def statistics(self, points):

@@ -40,7 +40,7 @@ def _uniform_terms(dim: int) -> list[Term]:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class Torus(Space):
-    """The torus: `dim` circles. A point holds `dim` x values, then `dim` y values; so does its code.
+    """The torus: `dim` circles. A point holds `dim` x values, then `dim` y values; the decoder reads them.
 
     Prior: angles independent and uniform, `[-π, π)`, radii normal with mean 1 and standard deviation 0.1.
 
@@ -64,7 +64,7 @@ class Torus(Space):
         Mikulski & Duda (2019), arXiv:1903.12286, section 2.2.
     """
 
-    parts = ("angles", "radii", "squared_radii")
+    views = ("angles", "radii", "squared_radii")
     presets = ("uniform", "paper", "none")
     radius_mean = 1.0
     radius_stddev = 0.1
@@ -72,7 +72,7 @@ class Torus(Space):
     def __init__(self, dim: int):
         self.dim = checks.positive_int("Torus", "dim", dim)
         self.raw_size = self.point_size = 2 * self.dim
-        self.num_windings = self.action_size = self.num_start_angles = self.dim
+        self.num_windings = self.action_size = self.num_angles = self.dim
 
     def __repr__(self) -> str:
         return f"Torus({self.dim})"
@@ -85,7 +85,7 @@ class Torus(Space):
             return [Term(SpringLoss()), Term(radii, _PAPER_RADII_WEIGHT)]
         return [*_uniform_terms(self.dim), Term(radii)]
 
-    def part(self, name, raw, point):
+    def view(self, name, raw, point):
         """Besides the raw values and points: `"angles"`, `"radii"` or `"squared_radii"`, each `(batch, dim)`."""
         if name == "angles":
             return polar_angles(point)
@@ -93,7 +93,7 @@ class Torus(Space):
             return to_polar(point)[0]
         if name == "squared_radii":
             return squared_radii(point)
-        return super().part(name, raw, point)
+        return super().view(name, raw, point)
 
     def gradient(self, point, terms):
         """As in `Space`, of terms that read angles or squared radii and have a gradient themselves."""
@@ -111,7 +111,7 @@ class Torus(Space):
         """The angles of points, `(batch, dim)`, radians, `[-π, π)`."""
         return polar_angles(point)
 
-    def at_angles(self, point, angles):
+    def with_angles(self, point, angles):
         """Points whose first circles have some angles and radius 1. The other circles stay."""
         x, y = ops.split(point, 2, axis=-1)
         count = angles.shape[1]
@@ -146,10 +146,10 @@ class Torus(Space):
         """Paths between two points around the torus, one per winding. See `morph_paths`."""
         return paths.morph_paths(start, end, windings, num_steps)
 
-    def shortest(self, start, end, shares):
+    def shortest(self, start, end, t):
         """Points on the shortest paths: radii linear, angles along the shortest arcs."""
         (radii, angles), (end_radii, end_angles) = to_polar(start), to_polar(end)
-        t = shares[:, None]
+        t = t[:, None]
         return to_cartesian((1 - t) * radii + t * end_radii, angles + t * angle_difference(end_angles, angles))
 
     def act(self, point, action):
