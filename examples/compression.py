@@ -42,7 +42,7 @@ SYSTEMS = ("torus", "torus, 8 bits", "torus, 8 bits, flow", "Gaussian", "FSQ", "
 RATES = (8, 16, 32, 64)  # bits a digit
 # What each system does at each rate: circles and bits of an angle; coordinates and their step; levels.
 TORUS = {8: (4, 2), 16: (4, 4), 32: (8, 4), 64: (16, 4)}
-MAX_PULL = 0.1  # of the latent losses
+MAX_RATIO = 0.1  # of the latent losses
 GAUSSIAN = {rate: (rate // 2, 1.2) for rate in RATES}
 LEVELS = {rate: [4] * (rate // 2) for rate in RATES}
 ENTROPY_WEIGHT, COMMITMENT_WEIGHT, INVERSE_TEMPERATURE = 1e-3, 1e-2, 1.0  # of LFQ
@@ -140,10 +140,10 @@ class Angles:
 def bottleneck(system: str, rate: int):
     """The layers between encoder and decoder, the number of values that the decoder reads, and the quantiser."""
     if system.startswith("torus, 8 bits"):
-        return [torusae.Latent(QuantizedTorus(rate // 8, 8, "noise"), max_pull=MAX_PULL)], rate // 4, Angles(8)
+        return [torusae.Latent(QuantizedTorus(rate // 8, 8, "noise"), max_ratio=MAX_RATIO)], rate // 4, Angles(8)
     if system == "torus":
         dim, bits = TORUS[rate]
-        return [torusae.Latent(QuantizedTorus(dim, bits), max_pull=MAX_PULL)], 2 * dim, Angles(bits)
+        return [torusae.Latent(QuantizedTorus(dim, bits), max_ratio=MAX_RATIO)], 2 * dim, Angles(bits)
     if system == "Gaussian":
         dim, step = GAUSSIAN[rate]
         quantiser = Rounding(step)

@@ -62,7 +62,7 @@ def output_folder(path: Path | None, overwrite: bool) -> Path:
 
 def build(args: argparse.Namespace, input_shape: tuple[int, ...], num_samples: int) -> torusae.TorusAutoencoder:
     """The paper's model, compiled."""
-    head = torusae.Head("classes", 10, weight=CLASSIFIER_WEIGHT, units=(128, 128))
+    head = torusae.Head("classification", 10, weight=CLASSIFIER_WEIGHT, units=(128, 128))
     weights = LOSS_WEIGHTS if args.losses == "paper" else None
     model = torusae.TorusAutoencoder.from_shape(
         input_shape, args.dim, {"digit": head}, losses=args.losses, loss_weights=weights

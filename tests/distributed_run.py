@@ -52,7 +52,7 @@ def build(added=ADDED):
         losses.append(torusae.Term(torusae.DiaphonyLoss(order=1, name="added"), 0.05, relative=False))
     weights = {"spring": 0.1, "diaphony": 1.0, "quantile": 0.1}
     latent = torusae.TorusLatent(1, losses, weights)
-    return torusae.TorusAutoencoder(encoder, decoder, latent, {"sign": torusae.Head("classes", 2, weight=0.2)})
+    return torusae.TorusAutoencoder(encoder, decoder, latent, {"sign": torusae.Head("classification", 2, weight=0.2)})
 
 
 def weights(model):

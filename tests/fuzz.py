@@ -173,7 +173,10 @@ def junk(rng):
 @functools.cache
 def small_model():
     keras.utils.set_random_seed(0)
-    heads = {"digit": torusae.Head("classes", 3, units=(4,)), "hour": torusae.Head("angle", period=24, units=(4,))}
+    heads = {
+        "digit": torusae.Head("classification", 3, units=(4,)),
+        "hour": torusae.Head("circular_regression", period=24, units=(4,)),
+    }
     encoder = networks.dense_encoder((4,), units=(5,))
     model = torusae.TorusAutoencoder(encoder, networks.dense_decoder((4,), 4, units=(5,)), 2, heads)
     model.compile("sgd", "mse")
@@ -375,11 +378,11 @@ def targets():
         "Latent": (torusae.Latent, {"space": size(*SPACES.values()), "losses": size(None, "none")}, "values"),
         "Head": (
             torusae.Head,
-            {"task": size("classes"), "num_outputs": size(2, 3), "weight": positive(), "units": size((), (4,))},
+            {"task": size("classification"), "num_outputs": size(2, 3), "weight": positive(), "units": size((), (4,))},
             "values",
         ),
         "Head.loss_and_score": (
-            lambda outputs: head("angle").loss_and_score(ops.ones((outputs.shape[0], 3)), outputs)[0],
+            lambda outputs: head("circular_regression").loss_and_score(ops.ones((outputs.shape[0], 3)), outputs)[0],
             {"outputs": lambda rng: ops.convert_to_tensor(numbers(rng, (8, 6)).astype("float32"))},
             "values",
         ),

@@ -104,12 +104,12 @@ def gradient(fn, x, compile=None):
     return to_numpy(value), to_numpy(slope)
 
 
-def pulled(own_loss, terms, point, max_pull=1.0):
-    """The gradient at a point by the definition of a pull, as a NumPy array: g + G p / max(1, |p| / max_pull).
+def balanced(own_loss, terms, point, max_ratio=1.0):
+    """The gradient at a point by the definition of the balance, as a NumPy array: g + G p / max(1, |p| / max_ratio).
 
     `own_loss` and `terms` are scalar functions of the point `(S, columns)`; g and p are their gradients,
     `G = sqrt(S Σ g²)`, `|p| = sqrt(S Σ p²)`.
     """
     g, p = (gradient(function, point)[1].astype("float64") for function in (own_loss, terms))
-    size, pull = (np.sqrt(len(g) * np.sum(np.square(each))) for each in (g, p))
-    return g + size * p / max(1.0, pull / max_pull)
+    size, added = (np.sqrt(len(g) * np.sum(np.square(each))) for each in (g, p))
+    return g + size * p / max(1.0, added / max_ratio)

@@ -31,7 +31,7 @@ def make_model():
         torusae.networks.dense_encoder((3,), units=(8,)),
         torusae.networks.dense_decoder((3,), 2, units=(8,)),
         torusae.TorusLatent(1, [torusae.SpringLoss(), torusae.QuantileLoss(squared=True)], {"spring": 0.5}),
-        {"third": torusae.Head("classes", 3, weight=0.5, units=(8,))},
+        {"third": torusae.Head("classification", 3, weight=0.5, units=(8,))},
     )
     rate = keras.optimizers.schedules.ExponentialDecay(0.01, 4, 0.9)
     model.compile(keras.optimizers.Adam(rate), "mse", metrics=["mae"])

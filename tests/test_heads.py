@@ -15,7 +15,7 @@ NAN = float("nan")
 
 def test_outputs_and_predictions_of_each_task(rng):
     inputs = rng.uniform(-1, 1, (5, 6)).astype("float32")
-    for task, num_outputs, columns in (("classes", 4, 4), ("number", 2, 2), ("angle", 3, 6)):
+    for task, num_outputs, columns in (("classification", 4, 4), ("regression", 2, 2), ("circular_regression", 3, 6)):
         head = torusae.Head(task, num_outputs, units=(6,))
         outputs = head(inputs)
         assert tuple(outputs.shape) == (5, columns) == head.compute_output_shape((5, 6))
@@ -24,20 +24,20 @@ def test_outputs_and_predictions_of_each_task(rng):
 
 def test_predictions_by_hand():
     logits = np.log([[1.0, 2.0, 5.0]])
-    probabilities = torusae.Head("classes", 3).predictions(to_tensor(logits + 7))
+    probabilities = torusae.Head("classification", 3).predictions(to_tensor(logits + 7))
     np.testing.assert_allclose(to_numpy(probabilities), [[0.125, 0.25, 0.625]], rtol=1e-5)
     numbers = to_tensor([[3.0, -4.0]])
-    np.testing.assert_array_equal(to_numpy(torusae.Head("number", 2).predictions(numbers)), [[3, -4]])
+    np.testing.assert_array_equal(to_numpy(torusae.Head("regression", 2).predictions(numbers)), [[3, -4]])
     points = to_tensor([[0.0, 3.0, -1.0, 2.0, -3.0, 0.0]])  # (0, 2), (3, -3), (-1, 0)
     for period in (None, 24.0, 360):
-        head = torusae.Head("angle", 3, period=period)
+        head = torusae.Head("circular_regression", 3, period=period)
         expected = np.array([[0.25, -0.125, -0.5]]) * (period or 2 * np.pi)
         np.testing.assert_allclose(to_numpy(head.predictions(points)), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("period", [None, 1.0, 24.0, 360.0, 365.2425])
 def test_predicted_angles_stay_in_the_half_open_range(period):
-    head = torusae.Head("angle", period=period)
+    head = torusae.Head("circular_regression", period=period)
     y = np.array([0.0, -0.0, 1e-7, -1e-7, 2e-7, -2e-7, 1e-6, -1e-6])
     points = np.stack([-np.ones_like(y), y], axis=1)
     angles = to_numpy(head.predictions(to_tensor(points)))
@@ -60,20 +60,20 @@ ONE = to_tensor([[1.0, 0.0], [0.0, 2.0]])  # two points, the angles 0 and a quar
 
 BY_HAND = [
     # task, labels, outputs, loss, scores of the labelled samples, mask
-    ("classes", [0, 2, 0], LOGITS, np.mean(ENTROPIES), [1, 1, 0], [1, 1, 1]),
-    ("classes", [[0], [-1], [2]], LOGITS, (ENTROPIES[0] + cross_entropy(LOGITS[2], 2)) / 2, [1, 1], [1, 0, 1]),
-    ("number", [[0.0, 3.0], [2.0, 1.0], [1.0, 1.0]], OUTPUTS, (2 + 2 + 0) / 3, [1, 1, 0], [1, 1, 1]),
-    ("number", [[0.0, 3.0], [NAN, 1.0], [3.0, 1.0]], OUTPUTS, (2 + 2) / 2, [1, 1], [1, 0, 1]),
-    ("angle", [[np.pi, 1.0], [2.0, 3.0], [NAN, NAN]], POINTS, (1 + 0) / 2, [np.pi / 2, 0], [1, 1, 0]),
+    ("classification", [0, 2, 0], LOGITS, np.mean(ENTROPIES), [1, 1, 0], [1, 1, 1]),
+    ("classification", [[0], [-1], [2]], LOGITS, (ENTROPIES[0] + cross_entropy(LOGITS[2], 2)) / 2, [1, 1], [1, 0, 1]),
+    ("regression", [[0.0, 3.0], [2.0, 1.0], [1.0, 1.0]], OUTPUTS, (2 + 2 + 0) / 3, [1, 1, 0], [1, 1, 1]),
+    ("regression", [[0.0, 3.0], [NAN, 1.0], [3.0, 1.0]], OUTPUTS, (2 + 2) / 2, [1, 1], [1, 0, 1]),
+    ("circular_regression", [[np.pi, 1.0], [2.0, 3.0], [NAN, NAN]], POINTS, (1 + 0) / 2, [np.pi / 2, 0], [1, 1, 0]),
     # A turn more changes nothing.
-    ("angle", [[0, 1 + 2 * np.pi], [2.0, 3 - 2 * np.pi], [1.0, 1.0]], POINTS, 0, [0, 0, 0], [1, 1, 1]),
+    ("circular_regression", [[0, 1 + 2 * np.pi], [2.0, 3 - 2 * np.pi], [1.0, 1.0]], POINTS, 0, [0, 0, 0], [1, 1, 1]),
 ]
 
 
 @pytest.mark.parametrize(("task", "labels", "outputs", "loss", "scores", "mask"), BY_HAND)
 def test_losses_by_hand(task, labels, outputs, loss, scores, mask):
-    head = torusae.Head(task, 3 if task == "classes" else 2)
-    labels = to_tensor(labels, "int32" if task == "classes" else "float32")
+    head = torusae.Head(task, 3 if task == "classification" else 2)
+    labels = to_tensor(labels, "int32" if task == "classification" else "float32")
     got_loss, got_scores, got_mask = map(to_numpy, head.loss_and_score(labels, to_tensor(outputs)))
     np.testing.assert_allclose(got_loss, loss, rtol=1e-5, atol=1e-6)  # float32
     np.testing.assert_array_equal(got_mask, mask)
@@ -82,7 +82,7 @@ def test_losses_by_hand(task, labels, outputs, loss, scores, mask):
 
 def test_a_confident_mistake_is_corrected():
     """From probabilities the loss would be 16.1, at which float32 clips them, and the gradient 0."""
-    head = torusae.Head("classes", 2)
+    head = torusae.Head("classification", 2)
     value, slope = gradient(lambda x: head.loss_and_score(to_tensor([1]), x)[0], np.array([[60.0, -40.0]]))
     np.testing.assert_allclose(value, 100.0, rtol=1e-6)
     np.testing.assert_allclose(slope, [[1.0, -1.0]], rtol=1e-6)
@@ -90,7 +90,7 @@ def test_a_confident_mistake_is_corrected():
 
 @pytest.mark.parametrize(("period", "quarter"), [(None, np.pi / 2), (24, 6.0), (360.0, 90.0), (1, 0.25)])
 def test_labels_have_the_unit_of_the_period(period, quarter):
-    head = torusae.Head("angle", period=period)
+    head = torusae.Head("circular_regression", period=period)
     for turns in (0, 1, -3):
         for label, errors in ((0.0, [0, 1]), (quarter, [1, 0]), (-quarter, [1, 2]), (2 * quarter, [2, 1])):
             labels = to_tensor(np.full((2, 1), label + 4 * quarter * turns))
@@ -102,12 +102,12 @@ def test_labels_have_the_unit_of_the_period(period, quarter):
 
 def test_large_labels_keep_their_digits():
     hours = 24 * 20_000 + 6.0  # hours since 1970
-    _, scores, _ = torusae.Head("angle", period=24).loss_and_score(to_tensor([[hours], [hours]]), ONE)
+    _, scores, _ = torusae.Head("circular_regression", period=24).loss_and_score(to_tensor([[hours], [hours]]), ONE)
     np.testing.assert_allclose(to_numpy(scores), [6, 0], atol=1e-5)
 
 
 def test_sample_weights_multiply_the_losses():
-    head = torusae.Head("classes", 3)
+    head = torusae.Head("classification", 3)
     labels = to_tensor([0, -1, 2])
     loss, _, mask = head.loss_and_score(labels, to_tensor(LOGITS), to_tensor([2.0, 100.0, 0.0]))
     # As in Keras: the sum of weighted losses over the number of samples, not over the sum of the weights.
@@ -115,7 +115,7 @@ def test_sample_weights_multiply_the_losses():
     np.testing.assert_array_equal(to_numpy(mask), [1, 0, 1])
 
 
-MISSING = [("classes", -1, "int32"), ("number", NAN, "float32"), ("angle", NAN, "float32")]
+MISSING = [("classification", -1, "int32"), ("regression", NAN, "float32"), ("circular_regression", NAN, "float32")]
 
 
 @pytest.mark.parametrize(("task", "missing", "dtype"), MISSING)
@@ -123,7 +123,7 @@ def test_a_missing_label_has_no_part_in_loss_and_gradient(task, missing, dtype, 
     head = torusae.Head(task, 2, units=(4,))
     inputs = rng.uniform(-1, 1, (3, 2)).astype("float32")
     head(inputs)
-    shape = (3,) if task == "classes" else (3, 2)
+    shape = (3,) if task == "classification" else (3, 2)
     labels = np.ones(shape, dtype)
     labels[1] = missing
 
@@ -142,17 +142,17 @@ def test_a_missing_label_has_no_part_in_loss_and_gradient(task, missing, dtype, 
 @pytest.mark.parametrize(("task", "missing", "dtype"), MISSING)
 def test_all_labels_missing_is_a_loss_of_zero(task, missing, dtype, rng):
     head = torusae.Head(task, 2, units=(4,))
-    labels = np.full((3,) if task == "classes" else (3, 2), missing, dtype)
+    labels = np.full((3,) if task == "classification" else (3, 2), missing, dtype)
     inputs = rng.uniform(-1, 1, (3, 2)).astype("float32")
     head(inputs)
     value, slope = gradient(lambda x: head.loss_and_score(to_tensor(labels), head(x))[0], inputs)
     assert value == 0
     np.testing.assert_array_equal(slope, 0)
-    assert head.missing_label == ("-1" if task == "classes" else "NaN")
+    assert head.missing_label == ("-1" if task == "classification" else "NaN")
 
 
 def test_the_gradient_of_an_angle_is_finite_at_the_origin():
-    head = torusae.Head("angle", period=24)
+    head = torusae.Head("circular_regression", period=24)
     for x in (np.zeros((2, 2)), np.full((2, 2), 1e-20)):
         value, slope = gradient(lambda x: head.loss_and_score(to_tensor([[3.0], [6.0]]), x)[0], x)
         assert np.isfinite(value)
@@ -160,10 +160,10 @@ def test_the_gradient_of_an_angle_is_finite_at_the_origin():
 
 
 HEADS = [
-    torusae.Head("classes", 10, name="digit"),
-    torusae.Head("number", 2, weight=0.0, units=()),
-    torusae.Head("angle", weight=0.5, units=(3, 4, 5), dtype="float32"),
-    torusae.Head("angle", period=24),
+    torusae.Head("classification", 10, name="digit"),
+    torusae.Head("regression", 2, weight=0.0, units=()),
+    torusae.Head("circular_regression", weight=0.5, units=(3, 4, 5), dtype="float32"),
+    torusae.Head("circular_regression", period=24),
 ]
 
 
@@ -178,7 +178,7 @@ def test_config_round_trip(head):
 
 
 def test_file_round_trip(tmp_path, rng):
-    head = torusae.Head("angle", units=(4,), period=24)
+    head = torusae.Head("circular_regression", units=(4,), period=24)
     model = keras.Sequential([keras.Input((2,)), head])
     x = rng.normal(size=(3, 2)).astype("float32")
     before = to_numpy(head.predictions(model(x)))
@@ -188,7 +188,7 @@ def test_file_round_trip(tmp_path, rng):
 
 
 def test_outputs_are_float32_under_a_mixed_policy(rng):
-    head = torusae.Head("classes", 3, units=(4,), dtype="mixed_bfloat16")
+    head = torusae.Head("classification", 3, units=(4,), dtype="mixed_bfloat16")
     assert keras.backend.standardize_dtype(head(rng.normal(size=(2, 4)).astype("float32")).dtype) == "float32"
     assert head.hidden[0].compute_dtype == "bfloat16"
 
@@ -196,15 +196,24 @@ def test_outputs_are_float32_under_a_mixed_policy(rng):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (("clases", 3), ValueError, r"`task` must be one of .*'clases'. Did you mean 'classes'\?"),
-        (("classes",), ValueError, r"`num_outputs` must be at least 2. Received: num_outputs=1"),
-        (("number", 0), ValueError, r"`num_outputs` must be at least 1. Received: num_outputs=0"),
-        (("number", 1, -1.0), ValueError, r"`weight` must be finite and not negative. Received: weight=-1.0"),
-        (("number", 1, "1"), TypeError, r"`weight` must be a number. Received: weight='1'"),
-        (("number", 1, 1.0, (4, 0)), ValueError, r"`units\[1\]` must be at least 1. Received: units\[1\]=0"),
-        (("number", 1, 1.0, (), 24), ValueError, r"`period` is for the task 'angle' alone.*task='number', period=24"),
-        (("angle", 1, 1.0, (), 0), ValueError, r"`period` must be finite and positive. Received: period=0.0"),
-        (("angle", 1, 1.0, (), "24"), TypeError, r"`period` must be a number. Received: period='24'"),
+        (("clasification", 3), ValueError, r"`task` must be one of .*'clasification'. Did you mean 'classification'\?"),
+        (("angle",), ValueError, r"`task` must be one of .*'angle'. Did you mean 'circular_regression'\?"),
+        (("classification",), ValueError, r"`num_outputs` must be at least 2. Received: num_outputs=1"),
+        (("regression", 0), ValueError, r"`num_outputs` must be at least 1. Received: num_outputs=0"),
+        (("regression", 1, -1.0), ValueError, r"`weight` must be finite and not negative. Received: weight=-1.0"),
+        (("regression", 1, "1"), TypeError, r"`weight` must be a number. Received: weight='1'"),
+        (("regression", 1, 1.0, (4, 0)), ValueError, r"`units\[1\]` must be at least 1. Received: units\[1\]=0"),
+        (
+            ("regression", 1, 1.0, (), 24),
+            ValueError,
+            r"`period` is for the task 'circular_regression' alone.*task='regression', period=24",
+        ),
+        (
+            ("circular_regression", 1, 1.0, (), 0),
+            ValueError,
+            r"`period` must be finite and positive. Received: period=0.0",
+        ),
+        (("circular_regression", 1, 1.0, (), "24"), TypeError, r"`period` must be a number. Received: period='24'"),
     ],
 )
 def test_wrong_arguments(arguments, error, message):
@@ -215,16 +224,31 @@ def test_wrong_arguments(arguments, error, message):
 @pytest.mark.parametrize("shape", [(3,), (2, 3, 4)])
 def test_inputs_of_another_rank(shape):
     with pytest.raises(ValueError, match=r"Head: inputs must have shape \(batch, head_input_size\).*single sample"):
-        torusae.Head("number")(np.ones(shape, "float32"))
+        torusae.Head("regression")(np.ones(shape, "float32"))
 
 
 @pytest.mark.parametrize(
     ("head", "labels", "error", "message"),
     [
-        (torusae.Head("classes", 3), np.eye(3, dtype="int32"), ValueError, r"shape \(batch,\).*\(3, 3\).*argmax"),
-        (torusae.Head("classes", 3), np.zeros(3, "float32"), TypeError, r"must be integers. Received: dtype=.*float32"),
-        (torusae.Head("number", 2), np.zeros(3, "float32"), ValueError, r"\(batch, 2\). Received: shape=\(3,\)"),
-        (torusae.Head("angle", 2), np.zeros((3, 3), "float32"), ValueError, r"\(batch, 2\). Received: shape=\(3, 3\)"),
+        (
+            torusae.Head("classification", 3),
+            np.eye(3, dtype="int32"),
+            ValueError,
+            r"shape \(batch,\).*\(3, 3\).*argmax",
+        ),
+        (
+            torusae.Head("classification", 3),
+            np.zeros(3, "float32"),
+            TypeError,
+            r"must be integers. Received: dtype=.*float32",
+        ),
+        (torusae.Head("regression", 2), np.zeros(3, "float32"), ValueError, r"\(batch, 2\). Received: shape=\(3,\)"),
+        (
+            torusae.Head("circular_regression", 2),
+            np.zeros((3, 3), "float32"),
+            ValueError,
+            r"\(batch, 2\). Received: shape=\(3, 3\)",
+        ),
     ],
 )
 def test_labels_of_another_shape_or_type(head, labels, error, message):
@@ -234,15 +258,31 @@ def test_labels_of_another_shape_or_type(head, labels, error, message):
 
 
 LABELS = [
-    (("classes", 3), np.zeros(2, "int32"), r"hold 3 labels, one per sample. Received: shape=\(2,\).*-1 where"),
-    (("number",), np.float32(1), r"hold 3 labels, one per sample. Received: shape=\(\).*NaN where"),
-    (("classes", 3), np.eye(3, dtype="int64"), r"integer classes of shape \(3,\). Received: shape=\(3, 3\).*argmax"),
-    (("classes", 3), np.zeros(3), r"integer classes of shape \(3,\). Received: .*dtype=float64.*astype"),
-    (("classes", 3), np.array([0, 1, 3]), r"classes 0 to 2, or -1 where missing. Received: values from 0 to 3"),
-    (("classes", 3), np.array([0, 1, -2]), r"classes 0 to 2, or -1 where missing. Received: values from -2 to 1"),
-    (("number", 2), np.zeros(3), r"numbers of shape \(3, 2\). Received: shape=\(3,\).*Head\('number', num_outputs\)"),
-    (("angle",), np.array(["a", "b", "c"]), r"numbers of shape \(3, 1\). Received: .*dtype=<U1"),
-    (("angle",), np.array([0, np.inf, NAN]), r"finite, or NaN where missing. Received: infinity at position \(1,\)"),
+    (("classification", 3), np.zeros(2, "int32"), r"hold 3 labels, one per sample. Received: shape=\(2,\).*-1 where"),
+    (("regression",), np.float32(1), r"hold 3 labels, one per sample. Received: shape=\(\).*NaN where"),
+    (
+        ("classification", 3),
+        np.eye(3, dtype="int64"),
+        r"integer classes of shape \(3,\). Received: shape=\(3, 3\).*argmax",
+    ),
+    (("classification", 3), np.zeros(3), r"integer classes of shape \(3,\). Received: .*dtype=float64.*astype"),
+    (("classification", 3), np.array([0, 1, 3]), r"classes 0 to 2, or -1 where missing. Received: values from 0 to 3"),
+    (
+        ("classification", 3),
+        np.array([0, 1, -2]),
+        r"classes 0 to 2, or -1 where missing. Received: values from -2 to 1",
+    ),
+    (
+        ("regression", 2),
+        np.zeros(3),
+        r"numbers of shape \(3, 2\). Received: shape=\(3,\).*Head\('regression', num_outputs\)",
+    ),
+    (("circular_regression",), np.array(["a", "b", "c"]), r"numbers of shape \(3, 1\). Received: .*dtype=<U1"),
+    (
+        ("circular_regression",),
+        np.array([0, np.inf, NAN]),
+        r"finite, or NaN where missing. Received: infinity at position \(1,\)",
+    ),
 ]
 
 
@@ -255,14 +295,14 @@ def test_wrong_labels_of_a_data_set(arguments, labels, message):
 @pytest.mark.parametrize(
     ("head", "labels"),
     [
-        (torusae.Head("classes", 3), np.array([0, 1, 2], "uint8")),
-        (torusae.Head("classes", 3), np.array([[0], [-1], [2]])),
-        (torusae.Head("number", 2), np.array([[1, NAN], [1e9, 0], [NAN, NAN]])),
-        (torusae.Head("angle"), np.full(3, NAN)),
-        (torusae.Head("angle"), np.array([0.0, 4 * np.pi, 0.1])),
-        (torusae.Head("angle", period=24), np.array([0, 23, 100])),
-        (torusae.Head("angle", period=2 * math.pi), np.array([0, 23, 100])),
-        (torusae.Head("angle"), to_tensor([0.0, 1.0, NAN])),
+        (torusae.Head("classification", 3), np.array([0, 1, 2], "uint8")),
+        (torusae.Head("classification", 3), np.array([[0], [-1], [2]])),
+        (torusae.Head("regression", 2), np.array([[1, NAN], [1e9, 0], [NAN, NAN]])),
+        (torusae.Head("circular_regression"), np.full(3, NAN)),
+        (torusae.Head("circular_regression"), np.array([0.0, 4 * np.pi, 0.1])),
+        (torusae.Head("circular_regression", period=24), np.array([0, 23, 100])),
+        (torusae.Head("circular_regression", period=2 * math.pi), np.array([0, 23, 100])),
+        (torusae.Head("circular_regression"), to_tensor([0.0, 1.0, NAN])),
     ],
     ids=str,
 )
@@ -274,7 +314,7 @@ def test_right_labels_of_a_data_set(head, labels):
 
 @pytest.mark.parametrize("labels", [[0, 13, 23], [0, 90.0, NAN], [-180.0, 0, 10], [-7.0, 7.0, 0]], ids=str)
 def test_hours_and_degrees_without_a_period_are_named_once(labels):
-    head = torusae.Head("angle")
+    head = torusae.Head("circular_regression")
     with pytest.warns(UserWarning, match=r"y\['a'\] should hold radians.* values from -?\d.*period=24\), .*=360"):
         head.check_labels(np.array(labels), 3, "Owner.fit", "y['a']")
     with warnings.catch_warnings():

@@ -72,8 +72,8 @@ def model(space):
     """Trained for a step, with two heads."""
     keras.utils.set_random_seed(0)
     heads = {
-        "digit": torusae.Head("classes", 3, units=(4,)),
-        "hour": torusae.Head("angle", period=24, units=(4,)),
+        "digit": torusae.Head("classification", 3, units=(4,)),
+        "hour": torusae.Head("circular_regression", period=24, units=(4,)),
     }
     encoder = torusae.networks.dense_encoder(SHAPE, units=(8,))
     decoder = torusae.networks.dense_decoder(SHAPE, space.decoder_input_size, units=(8,))

@@ -166,7 +166,7 @@ def test_the_layer_alone_goes_by_the_training_flag(samples):
     CountedLoss.calls = 0
     latent(samples, training=False)
     assert CountedLoss.calls == 0
-    np.testing.assert_array_equal(to_numpy(latent(samples, training=True)), plain)  # a pull changes gradients alone
+    np.testing.assert_array_equal(to_numpy(latent(samples, training=True)), plain)  # terms change gradients alone
     assert CountedLoss.calls == 1
     assert latent.losses == []
 

@@ -139,10 +139,18 @@ def test_bad_arrays_are_named_before_training_starts(trained, x, y, error, messa
 @pytest.mark.parametrize(
     ("task", "values", "message"),
     [
-        ("number", np.zeros((20, 3)), r"numbers of shape \(20, 2\). Received: shape=\(20, 3\)"),
-        ("angle", np.zeros(20), r"numbers of shape \(20, 2\). Received: shape=\(20,\)"),
-        ("angle", np.full((20, 2), "a"), r"numbers of shape \(20, 2\). Received: shape=\(20, 2\), dtype=<U1"),
-        ("number", np.full((20, 2), np.inf), r"finite, or NaN where missing. Received: infinity at position \(0, 0\)"),
+        ("regression", np.zeros((20, 3)), r"numbers of shape \(20, 2\). Received: shape=\(20, 3\)"),
+        ("circular_regression", np.zeros(20), r"numbers of shape \(20, 2\). Received: shape=\(20,\)"),
+        (
+            "circular_regression",
+            np.full((20, 2), "a"),
+            r"numbers of shape \(20, 2\). Received: shape=\(20, 2\), dtype=<U1",
+        ),
+        (
+            "regression",
+            np.full((20, 2), np.inf),
+            r"finite, or NaN where missing. Received: infinity at position \(0, 0\)",
+        ),
     ],
 )
 def test_bad_numbers_for_a_head(task, values, message):
@@ -172,8 +180,8 @@ BAD_BATCHES = [
     ((samples(5), {"digits": labels(5)}), r"y='digits'. Did you mean 'digit'\?"),
     ((samples(5),), r"`y` must hold labels for the head 'digit'"),
     ((samples(5), labels(5)), r"`y` must be a dict of labels by head"),
-    ((samples(5), {"digit": np.eye(3)[labels(5)]}), r"labels of the task 'classes' must have shape \(batch,\)"),
-    ((samples(5), {"digit": labels(5).astype("float32")}), r"labels of the task 'classes' must be integers"),
+    ((samples(5), {"digit": np.eye(3)[labels(5)]}), r"labels of the task 'classification' must have shape \(batch,\)"),
+    ((samples(5), {"digit": labels(5).astype("float32")}), r"labels of the task 'classification' must be integers"),
 ]
 
 

@@ -108,10 +108,12 @@ def weights_after_fit(model_class, preset="uniform", **options):
     return values_of(model)[:6]
 
 
-def test_a_call_without_a_training_argument_gets_the_pull_in_fit():
-    pulled, informed, plain = (weights_after_fit(*each) for each in ((Uninformed,), (Informed,), (Uninformed, "none")))
-    assert_same(pulled, informed, rtol=1e-5, atol=1e-6)
-    assert any(np.abs(one - two).max() > 1e-4 for one, two in zip(pulled, plain, strict=True))
+def test_a_call_without_a_training_argument_gets_the_terms_in_fit():
+    balanced, informed, plain = (
+        weights_after_fit(*each) for each in ((Uninformed,), (Informed,), (Uninformed, "none"))
+    )
+    assert_same(balanced, informed, rtol=1e-5, atol=1e-6)
+    assert any(np.abs(one - two).max() > 1e-4 for one, two in zip(balanced, plain, strict=True))
 
 
 def test_the_same_with_run_eagerly():
@@ -246,7 +248,7 @@ def test_one_epoch_first_changes_nothing_of_the_epochs_after_it():
 
 
 def gradients_at(build, x):
-    """The change of the weights in one step of SGD with learning rate 1, two latent layers' pulls included."""
+    """The change of the weights in one step of SGD with learning rate 1, two latent layers' terms included."""
     keras.utils.set_random_seed(0)
     model, latent = build()
     before = [to_numpy(variable) for variable in latent.trainable_variables]
@@ -256,7 +258,7 @@ def gradients_at(build, x):
     return [old - to_numpy(variable) for old, variable in zip(before, latent.trainable_variables, strict=True)]
 
 
-def test_a_layer_called_twice_on_the_same_features_pulls_as_two_layers_would():
+def test_a_layer_called_twice_on_the_same_features_acts_as_two_layers_would():
     x = samples()
     kernel, bias = np.random.default_rng(3).normal(size=(6, 4)) / 2, np.zeros(4)
 
@@ -297,7 +299,7 @@ def test_a_layer_called_twice_on_the_same_features_pulls_as_two_layers_would():
     assert_same(both, [one + two for one, two in zip(*apart, strict=True)], rtol=1e-4, atol=1e-5)
 
 
-def test_a_frozen_layer_does_not_pull():
+def test_a_frozen_layer_adds_no_gradient():
     x = samples()
     weights = {}
     for preset in ("uniform", "none"):
@@ -334,7 +336,7 @@ def test_wrapped_angles_stay_in_range_however_large(period, compile):
 def test_a_confident_mistake_of_a_head_moves_the_weights():
     x = samples()
     labels = np.zeros(len(x), "int32")
-    model = autoencoder(heads={"digit": torusae.Head("classes", 2, units=())}, seed=0)
+    model = autoencoder(heads={"digit": torusae.Head("classification", 2, units=())}, seed=0)
     output = model.heads["digit"].output_layer
     output.set_weights([np.zeros(output.kernel.shape), np.array([-60.0, 60.0])])  # sure of the wrong class
     model.compile(keras.optimizers.SGD(1.0), "mse")
@@ -348,7 +350,7 @@ def test_a_confident_mistake_of_a_head_moves_the_weights():
 def test_the_heads_part_of_the_gradient_is_that_of_the_logits():
     logits = np.random.default_rng(0).normal(size=(20, 3)).astype("float32") * 30
     labels = np.arange(20) % 3
-    head = torusae.Head("classes", 3)
+    head = torusae.Head("classification", 3)
     _, slope = gradient(lambda values: head.loss_and_score(to_tensor(labels), values)[0], logits)
     exact = np.exp(logits.astype("float64") - logits.max(1, keepdims=True))
     exact = (exact / exact.sum(1, keepdims=True) - np.eye(3)[labels]) / 20
@@ -489,7 +491,7 @@ def test_angles_of_samples():
 def test_a_head_reads_hours():
     x = samples()
     hours = (np.arctan2(x[:, 1], x[:, 0]) * 12 / np.pi) % 24
-    model = autoencoder(heads={"hour": torusae.Head("angle", period=24, units=(16,))}, seed=0)
+    model = autoencoder(heads={"hour": torusae.Head("circular_regression", period=24, units=(16,))}, seed=0)
     model.fit(x, {"hour": hours}, batch_size=32, epochs=60, verbose=0)
     predicted = model.predict(x, verbose=0)["hour"][:, 0]
     assert np.all((-12 <= predicted) & (predicted < 12))

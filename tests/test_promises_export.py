@@ -32,9 +32,9 @@ def image_model():
 
 def heads():
     return {
-        "digit": torusae.Head("classes", 3),
-        "hour": torusae.Head("angle", period=24),
-        "size": torusae.Head("number"),
+        "digit": torusae.Head("classification", 3),
+        "hour": torusae.Head("circular_regression", period=24),
+        "size": torusae.Head("regression"),
     }
 
 

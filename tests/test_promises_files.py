@@ -96,7 +96,7 @@ def test_a_fitted_density_stands_in_the_weights_and_not_in_the_config(tmp_path):
 
 @pytest.fixture
 def saved(tmp_path):
-    x, model = samples(), autoencoder(heads={"digit": torusae.Head("classes", 2, units=(4,))}, seed=0)
+    x, model = samples(), autoencoder(heads={"digit": torusae.Head("classification", 2, units=(4,))}, seed=0)
     model.fit(x, {"digit": np.arange(len(x)) % 2}, batch_size=64, verbose=0)
     path = tmp_path / "model.keras"
     model.save(path)

@@ -65,7 +65,7 @@ ONES = np.ones((3, 2), "float32")
         ),
         (lambda: torusae.TorusLatent(2, 3), TypeError, r"TorusLatent: `losses` must be a name or a list.*losses=3"),
         (lambda: torusae.TorusLatent(2, loss_weights=ONES), TypeError, r"TorusLatent: `loss_weights` must be a dict"),
-        (lambda: torusae.Head("classes", 3, units=4), TypeError, r"Head: `units` must be a sequence.*units=4"),
+        (lambda: torusae.Head("classification", 3, units=4), TypeError, r"Head: `units` must be a sequence.*units=4"),
         (lambda: torusae.Head(ONES), ValueError, r"Head: `task` must be one of"),
         (
             lambda: networks.dense_encoder(4),

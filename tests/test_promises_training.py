@@ -12,7 +12,7 @@ ON_TORCH = keras.backend.backend() == "torch"
 
 
 def heads():
-    return {"digit": torusae.Head("classes", 2, units=(4,))}
+    return {"digit": torusae.Head("classification", 2, units=(4,))}
 
 
 def labels(x):
@@ -101,7 +101,7 @@ def test_mixed_precision_trains(policy, make):
     assert all(np.all(np.isfinite(value)) for value in values_of(model))
 
 
-def test_loss_scaling_does_not_change_the_pull():
+def test_loss_scaling_does_not_change_the_balance():
     results = []
     for scale in (None, 1024.0):
         keras.utils.set_random_seed(0)
@@ -117,7 +117,7 @@ def test_loss_scaling_does_not_change_the_pull():
 
 
 def test_weights_shared_in_two_places():
-    """One dense layer in front of two latent layers: both pull at it, and both are logged."""
+    """One dense layer in front of two latent layers: both act on it, and both are logged."""
     inputs = keras.Input(SHAPE)
     shared = keras.layers.Dense(8, "relu")
     codes = [torusae.TorusLatent(1, name=name)(shared(inputs)) for name in ("first", "second")]

@@ -91,7 +91,7 @@ def test_what_a_file_holds(tmp_path):
 
 def test_heads_keep_their_weights_when_there_are_several(tmp_path, rng):
     x = rng.normal(size=(5, 3)).astype("float32")
-    heads = {name: torusae.Head("number", units=(4,)) for name in ("zeta", "alpha", "mu")}
+    heads = {name: torusae.Head("regression", units=(4,)) for name in ("zeta", "alpha", "mu")}
     model = torusae.TorusAutoencoder.from_shape((3,), 1, heads)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")

@@ -9,7 +9,7 @@ import time
 import keras
 import numpy as np
 import pytest
-from helpers import pulled, to_numpy, to_tensor
+from helpers import balanced, to_numpy, to_tensor
 from keras import ops
 from tiny import DIGIT, LOGGED, SHAPE, TERMS, Batches, digit_head, labels, samples, tiny_encoder, tiny_model
 
@@ -34,7 +34,7 @@ def parts_by_hand(model, x, y, weights, point):
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["equal", "weighted"])
 def test_one_step_of_sgd_is_the_formulas_gradient(weighted):
-    """R + |R| Σ w L with the factor held constant, and the pull of the terms: the weights after a step, the history."""
+    """R + |R| Σ w L with the factor held constant, and the balanced terms: the weights after a step, the history."""
     x, y = samples(), labels()
     weights = np.linspace(0, 2, 20).astype("float32") if weighted else np.ones(20, "float32")
     latent = torusae.TorusLatent(1, "paper", loss_weights={"spring": 0.3, "quantile": 0.7})
@@ -55,7 +55,7 @@ def test_one_step_of_sgd_is_the_formulas_gradient(weighted):
             radii**2, quantiles, reduction="normalized"
         )
 
-    slope = features.T @ pulled(own, terms, point)
+    slope = features.T @ balanced(own, terms, point)
     model.compile(keras.optimizers.SGD(0.1), "mse")
     history = model.fit(x, {"digit": y}, batch_size=20, verbose=0, sample_weight=weights if weighted else None).history
     # No term of the latent space is in the loss.
@@ -275,8 +275,8 @@ def test_metrics_of_the_reconstruction(trained):
 def test_metrics_by_output_and_several_heads():
     heads = {
         "digit": digit_head(weight=0.5),
-        "size": torusae.Head("number", 2, weight=0.0, units=(6,)),
-        "phase": torusae.Head("angle", units=(6,)),
+        "size": torusae.Head("regression", 2, weight=0.0, units=(6,)),
+        "phase": torusae.Head("circular_regression", units=(6,)),
     }
     model = tiny_model(heads)
     model.compile("sgd", "mse", metrics={"reconstruction": ["mae"], "digit": ["sparse_categorical_accuracy"]})

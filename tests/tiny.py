@@ -26,7 +26,7 @@ def tiny_model(heads=None, latent=None, shape=SHAPE):
 
 
 def digit_head(**kwargs):
-    return torusae.Head("classes", 3, units=(6,), **kwargs)
+    return torusae.Head("classification", 3, units=(6,), **kwargs)
 
 
 def samples(num=20):

@@ -1,7 +1,7 @@
 """Argument checks shared by the library; each message says what came, what was expected and what to do."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -188,12 +188,13 @@ def positive_ints(owner: str, name: str, values: Any) -> tuple[int, ...]:
     return tuple(positive_int(owner, f"{name}[{index}]", value) for index, value in enumerate(values))
 
 
-def option(owner: str, name: str, value: Any, allowed: Any) -> Any:
-    """Returns `value` when it is one of `allowed`; the error names the nearest one that is."""
+def option(owner: str, name: str, value: Any, allowed: Any, meant: Mapping[str, str] | None = None) -> Any:
+    """Returns `value` when it is one of `allowed`; the error names the nearest one, or what other words stand for."""
     allowed = list(allowed)
     if any(isinstance(value, type(item)) and value == item for item in allowed):
         return value
     close = difflib.get_close_matches(str(value), [str(item) for item in allowed], n=1, cutoff=0.4)
+    close = [meant[value]] if meant and isinstance(value, str) and value in meant else close
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise ValueError(f"{owner}: `{name}` must be one of {allowed}. Received: {name}={value!r}.{hint}")
 

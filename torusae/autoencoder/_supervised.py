@@ -76,7 +76,7 @@ class Supervised(keras.Model):
         values, weights, relative = [], [], 0.0
 
         def encode(samples):
-            # Not through the layer: its terms pull at the samples of the batch alone.
+            # Not through the layer: its terms act on the samples of the batch alone.
             return space.point(self.latent.projection(self.encoder(samples, training=training)))
 
         for name, each in self.supervision.items():

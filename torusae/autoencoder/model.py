@@ -29,7 +29,7 @@ class TorusAutoencoder(Edits):
 
     The loss is `R + |R| Σ w L`, with the reconstruction loss `R`, and the loss `L` and the weight `w` of each head and
     each supervision. The factor `|R|` is held constant for the gradient, so that one weight serves any loss and any
-    scale of data. The latent terms pull at the points without a part in the loss: see `Latent`.
+    scale of data. The latent terms add their gradient at the points and have no part in the loss: see `Latent`.
 
     Samples `x` are an array `(num, *sample_shape)`, or anything that Keras' `predict` accepts. In all methods
     `batch_size` is Keras' 32 by default, and `verbose=0` hides the progress bar. Results are NumPy arrays.
@@ -173,13 +173,13 @@ class TorusAutoencoder(Edits):
         if isinstance(loss, (Mapping, list, tuple)) or loss is None:
             raise ValueError(
                 f"TorusAutoencoder: `loss` must be one reconstruction loss such as 'mse'. Received: loss={loss!r}. "
-                f"Heads have their own: Head('classes', 10, weight=0.1)."
+                f"Heads have their own: Head('classification', 10, weight=0.1)."
             )
         if kwargs.get("loss_weights") is not None:
             raise ValueError(
                 f"TorusAutoencoder: `loss_weights` is not used here. Received: {kwargs['loss_weights']!r}. Give "
                 f"weights to the latent layer, TorusLatent(3, loss_weights={{'spring': 1.0}}), and to heads, "
-                f"Head('classes', 10, weight=0.1)."
+                f"Head('classification', 10, weight=0.1)."
             )
         self._loss_argument = loss
         self.reconstruction_loss = keras.losses.get(loss)

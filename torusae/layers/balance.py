@@ -1,4 +1,4 @@
-"""The pull of latent losses: their gradient, in the size of the gradient that arrives from the rest of a model.
+"""Gradient balancing: the gradient of latent losses, in the size of the gradient that arrives from the rest of a model.
 
 `fork` makes two copies of the values: one for the model, one for the losses. `join` ties a loss of the second copy to
 the first. In the backward pass, `fork` then has both gradients and adds them up.
@@ -25,7 +25,7 @@ def fork(values: Tensor, limit: float) -> tuple[Tensor, Tensor]:
     @ops.custom_gradient
     def doubled(values):
         def gradient(*arguments, upstream=None):
-            return _pulled(arguments[-1] if upstream is None else upstream, limit)
+            return _balanced(arguments[-1] if upstream is None else upstream, limit)
 
         return direct_ops(values).stack([values, values]), gradient
 
@@ -39,14 +39,14 @@ def add(values: Tensor, p: Tensor, limit: float) -> Tensor:
     @ops.custom_gradient
     def added(values):
         def gradient(*arguments, upstream=None):
-            return _pulled(direct_ops(p).stack([arguments[-1] if upstream is None else upstream, p]), limit)
+            return _balanced(direct_ops(p).stack([arguments[-1] if upstream is None else upstream, p]), limit)
 
         return values, gradient
 
     return added(values)
 
 
-def _pulled(both: Tensor, limit: float) -> Tensor:
+def _balanced(both: Tensor, limit: float) -> Tensor:
     """The sum of `fork` from the two gradients, `(2, batch, columns)`."""
     xp, size, squares = direct_ops(both), both.shape[1], as_float32(both)
     squares = xp.sum(squares * squares, (1, 2))

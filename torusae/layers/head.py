@@ -14,7 +14,8 @@ from torusae._internal.checks import Tensor
 from torusae.angles import angle_difference, to_polar, to_radians, wrap_angles
 from torusae.losses.angular import angular_loss
 
-_TASKS = ("classes", "number", "angle")
+_TASKS = ("classification", "regression", "circular_regression")
+_OTHER_WORDS = {"number": "regression", "angle": "circular_regression", "circular": "circular_regression"}
 _TURN = 2 * math.pi
 
 
@@ -25,16 +26,17 @@ class Head(keras.layers.Layer):
     It is the paper's classifier: three dense layers with cross-entropy. It reads what `space.head_input` returns. For a
     torus that is the cosine and sine of each angle, so the head has no seam at ±π.
 
-    - `"classes"`: labels are integers `0..num_outputs - 1`, -1 is missing; the loss is the cross-entropy.
-    - `"number"`: real numbers, NaN is missing; the squared error, mean over the columns.
-    - `"angle"`: periodic numbers, for example hours with `period=24`, NaN is missing; `1 - cos` of the error.
+    - `"classification"`: labels are integers `0..num_outputs - 1`, -1 is missing; the loss is the cross-entropy.
+    - `"regression"`: real numbers, NaN is missing; the squared error, mean over the columns.
+    - `"circular_regression"`: periodic numbers, for example hours with `period=24`, NaN is missing; `1 - cos` of the
+      error.
 
     Args:
-        task: `"classes"`, `"number"` or `"angle"`.
+        task: `"classification"`, `"regression"` or `"circular_regression"`.
         num_outputs: Integer, the number of classes, or of label columns. Defaults to `1`.
         weight: Float, not negative, weight of the loss in the model. Defaults to `1.0`.
         units: Sequence of integers, units of each hidden layer. Defaults to `(64, 64)`.
-        period: Positive float, the period of `"angle"` labels: `24` for hours, `360` for degrees. A label means its
+        period: Positive float, the period of circular labels: `24` for hours, `360` for degrees. A label means its
             value modulo the period. Defaults to `None`, 2π: radians.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`).
 
@@ -47,18 +49,18 @@ class Head(keras.layers.Layer):
         numbers and angles.
 
     Raises:
-        ValueError: If `task` is unknown, a number is out of range, or another task than `"angle"` has a `period`.
+        ValueError: If `task` is unknown, a number is out of range, or a task without circles has a `period`.
 
     Example:
 
     >>> import keras, torusae
-    >>> head = torusae.Head("classes", 10)
+    >>> head = torusae.Head("classification", 10)
     >>> logits = head(keras.ops.zeros((2, 6)))
     >>> keras.ops.convert_to_numpy(head.predictions(logits)).shape
     (2, 10)
 
     Reference:
-        Mikulski & Duda (2019), arXiv:1903.12286, section 2.3. The tasks `"number"` and `"angle"` are torusae choices.
+        Mikulski & Duda (2019), arXiv:1903.12286, section 2.3, has the classifier. Both regressions are torusae choices.
     """
 
     def __init__(
@@ -71,31 +73,33 @@ class Head(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.task = checks.option("Head", "task", task, _TASKS)
-        self.num_outputs = checks.positive_int("Head", "num_outputs", num_outputs, least=2 if task == "classes" else 1)
+        self.task = checks.option("Head", "task", task, _TASKS, _OTHER_WORDS)
+        self.num_outputs = checks.positive_int(
+            "Head", "num_outputs", num_outputs, least=2 if task == "classification" else 1
+        )
         self.weight = checks.positive_float("Head", "weight", weight, zero_allowed=True)
         self.units = checks.positive_ints("Head", "units", units)
-        if period is not None and task != "angle":
+        if period is not None and task != "circular_regression":
             raise ValueError(
-                f"Head: `period` is for the task 'angle' alone. Received: task={task!r}, period={period!r}. "
-                f"Use Head('angle', period={period!r}) for periodic labels."
+                f"Head: `period` is for the task 'circular_regression' alone. Received: task={task!r}, "
+                f"period={period!r}. Use Head('circular_regression', period={period!r}) for periodic labels."
             )
         self.period = None if period is None else checks.period("Head", period)
         self.hidden = [keras.layers.Dense(size, activation="relu", dtype=self.dtype_policy) for size in self.units]
         # A point in the plane for each angle: angles on both sides of the seam are close outputs.
-        size = 2 * self.num_outputs if task == "angle" else self.num_outputs
+        size = 2 * self.num_outputs if task == "circular_regression" else self.num_outputs
         self.output_layer = keras.layers.Dense(size, dtype="float32")
         self._has_warned = False
 
     @property
     def score_name(self) -> str:
         """The name of the score, `"accuracy"` or `"error"`, the mean absolute error in units of the labels."""
-        return "accuracy" if self.task == "classes" else "error"
+        return "accuracy" if self.task == "classification" else "error"
 
     @property
     def missing_label(self) -> str:
         """The value that marks a missing label, `"-1"` or `"NaN"`, as text for messages."""
-        return "-1" if self.task == "classes" else "NaN"
+        return "-1" if self.task == "classification" else "NaN"
 
     def build(self, inputs_shape):
         if len(inputs_shape) != 2:
@@ -122,9 +126,9 @@ class Head(keras.layers.Layer):
 
         Angles are in units of the period, `[-period / 2, period / 2)`.
         """
-        if self.task == "classes":
+        if self.task == "classification":
             return ops.softmax(outputs, axis=-1)
-        if self.task == "number":
+        if self.task == "regression":
             return outputs
         angles = to_polar(outputs)[1]
         return angles if self.period is None else wrap_angles(angles * (self.period / _TURN), self.period)
@@ -157,7 +161,11 @@ class Head(keras.layers.Layer):
 
     def _losses_of_task(self):
         """The function from labels and raw outputs to losses, scores and whether there is a label, each `(batch,)`."""
-        losses = {"classes": self._classes_losses, "number": self._number_losses, "angle": self._angle_losses}
+        losses = {
+            "classification": self._classes_losses,
+            "regression": self._number_losses,
+            "circular_regression": self._angle_losses,
+        }
         return losses[self.task]
 
     def _classes_losses(self, labels, logits):
@@ -203,11 +211,11 @@ class Head(keras.layers.Layer):
                 f"{owner}: {name} must hold {num_samples} labels, one per sample. Received: shape={labels.shape}. "
                 f"Give every sample a label, {self.missing_label} where it is missing."
             )
-        if self.task == "classes":
+        if self.task == "classification":
             _check_classes(self, labels, num_samples, owner, name)
         else:
             _check_numbers(self, labels, num_samples, owner, name)
-        if self.task == "angle" and self.period is None:
+        if self.task == "circular_regression" and self.period is None:
             self._warn_of_other_units(labels, owner, name)
 
     def _warn_of_other_units(self, labels, owner, name):
@@ -218,7 +226,8 @@ class Head(keras.layers.Layer):
         warnings.warn(
             f"{owner}: {name} should hold radians, the default unit of a head for angles. "
             f"Received: values from {known.min():g} to {known.max():g}, beyond two turns. For hours use "
-            f"Head('angle', period=24), for degrees period=360. For radians, period=2 * math.pi stops this warning.",
+            f"Head('circular_regression', period=24), for degrees period=360. For radians, period=2 * math.pi stops "
+            f"this warning.",
             UserWarning,
             stacklevel=3,
         )
@@ -249,18 +258,18 @@ class Head(keras.layers.Layer):
 
 def _check_columns(head, labels):
     """Checks shape and type of a batch of labels."""
-    num_columns = 1 if head.task == "classes" else head.num_outputs
+    num_columns = 1 if head.task == "classification" else head.num_outputs
     columns = tuple(labels.shape[1:])
     if columns != (num_columns,) and not (columns == () and num_columns == 1):
         layout = "(batch,)" if num_columns == 1 else f"(batch, {num_columns})"
         raise ValueError(
             f"Head: labels of the task {head.task!r} must have shape {layout}. "
             f"Received: shape={tuple(labels.shape)}. "
-            + ("For one-hot rows use labels.argmax(-1)." if head.task == "classes" else "Reshape them first.")
+            + ("For one-hot rows use labels.argmax(-1)." if head.task == "classification" else "Reshape them first.")
         )
-    if head.task == "classes" and "int" not in str(labels.dtype):
+    if head.task == "classification" and "int" not in str(labels.dtype):
         raise TypeError(
-            f"Head: labels of the task 'classes' must be integers. Received: dtype={labels.dtype}. "
+            f"Head: labels of the task 'classification' must be integers. Received: dtype={labels.dtype}. "
             f"Use labels.astype('int32')."
         )
 
@@ -277,7 +286,7 @@ def _check_classes(head, labels, num_samples, owner, name):
         raise ValueError(
             f"{owner}: {name} must hold classes 0 to {head.num_outputs - 1}, or -1 where missing. "
             f"Received: values from {labels.min()} to {labels.max()}. A head for more classes is "
-            f"Head('classes', num_outputs)."
+            f"Head('classification', num_outputs)."
         )
 
 

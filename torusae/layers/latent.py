@@ -76,15 +76,16 @@ def _in_train_step() -> bool:
 class Latent(keras.layers.Layer):
     """A latent space as a layer: a linear map from features to points, and the losses that shape them.
 
-    Put it between any encoder and decoder. In training, each term of the space pulls at the points:
+    Put it between any encoder and decoder. In training, the gradient of the terms is added at the points, balanced with
+    that of the model:
 
-    - With `p`, the gradient of `Σ weight · L` at the points, the pull is `G · p / max(1, |p| / max_pull)`. `G` is the
+    - With `p`, the gradient of `Σ weight · L` at the points, `G · p / max(1, |p| / max_ratio)` is added. `G` is the
       size of the gradient that arrives at the points from the rest of the model: the root mean square, over the
       samples, of each sample's own gradient; `|p|` is the size of `p`. So weights are relative and suit any loss and
-      any scale of data, and the pull is at most `max_pull` times as strong as the model's own gradient.
+      any scale of data, and what is added is at most `max_ratio` times as large as the model's own gradient.
     - Nothing is added to the model's loss: `loss` and `val_loss` are the model's own.
     - In `predict`, `evaluate`, exported graphs and a plain call, the layer is only its linear map and the space.
-    - A frozen layer (`trainable = False`) does not pull.
+    - A frozen layer (`trainable = False`) adds none.
 
     The losses are statistics of a batch: use batches of 64 or more. `LatentLogger` logs the terms and the statistics.
 
@@ -93,8 +94,8 @@ class Latent(keras.layers.Layer):
         losses: The name of a preset of the space, or a sequence of `Term` and `LatentLoss` objects. `"none"` means no
             loss. Defaults to `None`, the first preset of the space.
         loss_weights: Dict from a term's name to its weight, a float. Others keep their own. Defaults to `None`.
-        max_pull: Positive float, the largest size of the pull, relative to `G`. A larger one gives more uniform points
-            and a larger reconstruction error. Defaults to `1.0`.
+        max_ratio: Positive float, the largest size of the added gradient, relative to `G`. A larger one gives more
+            uniform points and a larger reconstruction error. Defaults to `1.0`.
         gather: Boolean, whether the losses see the rows of all replicas of a distributed run. Defaults to `True`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
@@ -121,7 +122,7 @@ class Latent(keras.layers.Layer):
         space: Space | str,
         losses: str | Sequence[Term | LatentLoss] | None = None,
         loss_weights: Mapping[str, float] | None = None,
-        max_pull: float = 1.0,
+        max_ratio: float = 1.0,
         gather: bool = True,
         **kwargs,
     ):
@@ -132,7 +133,7 @@ class Latent(keras.layers.Layer):
         if not isinstance(space, Space):
             raise TypeError(f"{owner}: `space` must be a torusae Space such as Torus(3). Received: space={space!r}.")
         self.space = space
-        self.max_pull = checks.positive_float(owner, "max_pull", max_pull)
+        self.max_ratio = checks.positive_float(owner, "max_ratio", max_ratio)
         self.gather = bool(gather)
         if loss_weights is not None and not isinstance(loss_weights, Mapping):
             raise TypeError(
@@ -168,9 +169,9 @@ class Latent(keras.layers.Layer):
         if trains and self.records:
             rows = ops.concatenate([as_float32(ops.stop_gradient(raw)), self.recent.value])
             self.recent.assign(rows[:_RECENT_ROWS])
-        pulling = [term for term in self.terms if term.relative and term.weight] if trains and self.trainable else []
+        active = [term for term in self.terms if term.relative and term.weight] if trains and self.trainable else []
         seed = self.seed_generator if trains else None
-        point = self._pulled_point(raw, seed, pulling) if pulling else self.space.point(raw, seed)
+        point = self._balanced_point(raw, seed, active) if active else self.space.point(raw, seed)
         added = [term for term in self.terms if not term.relative]
         if added and not backend.replicas().separates_added_losses:
             raise ValueError(
@@ -183,15 +184,15 @@ class Latent(keras.layers.Layer):
         decoder_input = self.space.decoder_input(point)
         return (decoder_input, point) if return_point else decoder_input
 
-    def _pulled_point(self, raw, seed, terms):
+    def _balanced_point(self, raw, seed, terms):
         """The points, tied to the gradient of the terms."""
         alone = not self.gather or distribution.num_replicas() == 1
         p = self.space.gradient(ops.stop_gradient(raw), terms) if alone else None
         if p is not None:
-            return add(raw, p, self.max_pull)
-        raw, raw_read = fork(raw, self.max_pull)
+            return add(raw, p, self.max_ratio)
+        raw, raw_read = fork(raw, self.max_ratio)
         point = self.space.point(raw, seed)
-        point, point_read = (point, raw_read) if point is raw else fork(point, self.max_pull)
+        point, point_read = (point, raw_read) if point is raw else fork(point, self.max_ratio)
         values = self.losses_of(raw_read, point_read, terms)
         return join(point, sum(term.weight * values[term.name] for term in terms))
 
@@ -235,7 +236,7 @@ class Latent(keras.layers.Layer):
             **super().get_config(),
             "space": keras.saving.serialize_keras_object(self.space),
             "losses": [keras.saving.serialize_keras_object(term) for term in self.terms],
-            "max_pull": self.max_pull,
+            "max_ratio": self.max_ratio,
             "gather": self.gather,
         }
         if self.projection.quantization_mode:
@@ -299,7 +300,7 @@ class TorusLatent(Latent):
         dim: Integer, the number of circles.
         losses: As in `Latent`. Defaults to `None`, the preset `"uniform"`.
         loss_weights: As in `Latent`. Defaults to `None`.
-        max_pull: As in `Latent`. Defaults to `1.0`.
+        max_ratio: As in `Latent`. Defaults to `1.0`.
         gather: As in `Latent`. Defaults to `True`.
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
@@ -320,8 +321,8 @@ class TorusLatent(Latent):
         Mikulski & Duda (2019), arXiv:1903.12286, section 2.
     """
 
-    def __init__(self, dim: int, losses=None, loss_weights=None, max_pull=1.0, gather=True, **kwargs):
-        super().__init__(Torus(dim), losses, loss_weights, max_pull, gather, **kwargs)
+    def __init__(self, dim: int, losses=None, loss_weights=None, max_ratio=1.0, gather=True, **kwargs):
+        super().__init__(Torus(dim), losses, loss_weights, max_ratio, gather, **kwargs)
         self.dim = int(dim)
 
     def get_config(self):

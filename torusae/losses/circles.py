@@ -18,7 +18,7 @@ from torusae.losses.base import LatentLoss, batch_size
 def circular_wasserstein_loss(angles: Tensor) -> Tensor:
     """Squared 2-Wasserstein distance of a batch to the uniform circle over its largest value, mean over the circles.
 
-    A global pull where the spring is a local one: it moves a whole crowd across a circle.
+    A global force where the spring is a local one: it moves a whole crowd across a circle.
 
     Formula, with the angles of a circle in turns, sorted: `v_s = u_s - (s - ½) / S`, `W = 12 Var(v) + 1 / S²`. The
     variance is the least over all rotations of the circle.

@@ -65,7 +65,7 @@ def harmonic_loss(points: Tensor, order: int = 4, decay: float = 1.0, even: bool
     order, decay = _checked(owner, order, decay, least=2 if even else 1)
     if points.shape[1] < 2:
         raise ValueError(f"{owner}: `points` must have 2 or more columns. Received: points.shape={points.shape}.")
-    # The derivative of a direction has no part along the radius, which would count in the size of a pull and move
+    # The derivative of a direction has no part along the radius, which would count in the size of the gradient and move
     # nothing.
     points = unit(points)
     cosines = points @ ops.transpose(points)

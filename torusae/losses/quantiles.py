@@ -96,7 +96,7 @@ def quantile_loss(values: Tensor, quantiles: Tensor, reduction: str = "sum") -> 
 
 @keras.saving.register_keras_serializable(package="torusae")
 class QuantileLoss(LatentLoss):
-    """`quantile_loss` as an object: pulls values to a distribution, normal by default, in batches of any size.
+    """`quantile_loss` as an object: draws values to a distribution, normal by default, in batches of any size.
 
     Args:
         mean: Float, mean of the normal distribution. Defaults to `1.0`.

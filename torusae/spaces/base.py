@@ -24,7 +24,7 @@ _MAX_UNEVENNESS_POINTS = 2000
 
 @keras.saving.register_keras_serializable(package="torusae")
 class Term:
-    """One loss of a latent space: what it is called, what it reads, and how strongly it pulls.
+    """One loss of a latent space: what it is called, what it reads, and its weight.
 
     Args:
         loss: `LatentLoss`.

@@ -1,9 +1,9 @@
-"""The pull of a latent layer's terms in plain Keras models: the definition by hand against one step of SGD."""
+"""Gradient balancing in plain Keras models: the definition by hand against one step of SGD."""
 
 import keras
 import numpy as np
 import pytest
-from helpers import compiled, gradient, pulled, to_numpy, to_tensor
+from helpers import balanced, compiled, gradient, to_numpy, to_tensor
 from keras import ops
 from test_layers import FEATURES, RadiusLoss
 
@@ -57,7 +57,7 @@ if keras.backend.backend() != "torch":  # torch.compile takes minutes and is not
 
 
 @pytest.mark.parametrize("options", COMPILED, ids=str)
-def test_one_step_of_sgd_is_the_pulled_gradient(options, samples):
+def test_one_step_of_sgd_is_the_balanced_gradient(options, samples):
     """Every weight after one step: the decoder's by the own loss alone, those before the point by both."""
     model = linear_model("paper", {"spring": 0.5, "quantile": 3.0})
     decoder = model.layers[-1]
@@ -65,7 +65,7 @@ def test_one_step_of_sgd_is_the_pulled_gradient(options, samples):
     features = samples @ first_kernel + first_bias
     point = features @ kernel + bias
     own, terms = mse_of(decoder, samples), paper_terms(0.5, 3.0)
-    g = pulled(own, terms, point)
+    g = balanced(own, terms, point)
     mse = float(to_numpy(own(to_tensor(point))))
 
     def of_last_kernel(last):
@@ -85,14 +85,14 @@ def test_one_step_of_sgd_is_the_pulled_gradient(options, samples):
     np.testing.assert_allclose(history["loss"][0], mse, rtol=2e-5)
 
 
-@pytest.mark.parametrize("max_pull", [0.5, 1e4])
-def test_the_pull_is_limited_relative_to_the_models_own_gradient(max_pull, samples):
-    """The step of a strong pull, limited and not."""
-    model = linear_model("paper", {"spring": 50.0, "quantile": 3.0}, max_pull)
+@pytest.mark.parametrize("max_ratio", [0.5, 1e4])
+def test_the_added_gradient_is_limited_relative_to_the_models_own_gradient(max_ratio, samples):
+    """The step of heavy weights, limited and not."""
+    model = linear_model("paper", {"spring": 50.0, "quantile": 3.0}, max_ratio)
     latent = model.layers[1]
     kernel = to_numpy(latent.projection.kernel).copy()
     features = to_numpy(model.layers[0](to_tensor(samples)))
-    slope = pulled(mse_of(model.layers[-1], samples), paper_terms(50.0, 3.0), features @ kernel, max_pull)
+    slope = balanced(mse_of(model.layers[-1], samples), paper_terms(50.0, 3.0), features @ kernel, max_ratio)
     model.fit(samples, samples, batch_size=20, verbose=0)
     moved = to_numpy(latent.projection.kernel) - kernel
     # float32, of the rows' largest entry: angles of a small point are amplified by atan2.
@@ -111,7 +111,7 @@ def test_a_scaled_loss_takes_the_scaled_step(scale, samples):
         assert np.abs(one - before).max() > 1e-3
 
 
-def test_a_frozen_layer_does_not_pull(samples):
+def test_a_frozen_layer_adds_no_gradient(samples):
     ends = []
     for losses in ("paper", "none"):
         model = linear_model(losses)
@@ -122,7 +122,7 @@ def test_a_frozen_layer_does_not_pull(samples):
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_weight_of_zero_does_not_pull(samples):
+def test_a_weight_of_zero_adds_no_gradient(samples):
     ends = []
     for arguments in (("paper", {"spring": 0, "quantile": 0}), ("none",)):
         model = linear_model(*arguments)
@@ -151,7 +151,7 @@ def test_a_term_that_is_not_relative_is_added_to_the_loss(samples):
     np.testing.assert_allclose(moved, -RATE * features.T @ slope, rtol=1e-3, atol=1e-6)  # float32
 
 
-def test_a_shared_layer_pulls_in_each_call(samples):
+def test_a_shared_layer_acts_in_each_call(samples):
     """Two inputs of different scale: each call has a gradient of its own size."""
     latent = torusae.TorusLatent(2, "paper", {"spring": 0.5, "quantile": 3.0})
     inputs = [keras.Input((FEATURES,)), keras.Input((FEATURES,))]
@@ -161,7 +161,7 @@ def test_a_shared_layer_pulls_in_each_call(samples):
     pair = [samples, (2 - 3 * samples[::-1]).astype("float32")]
     kernel = to_numpy(latent.projection.kernel).copy()
     step = sum(
-        x.T @ pulled(mse_of(decoder, x), paper_terms(0.5, 3.0), x @ kernel)
+        x.T @ balanced(mse_of(decoder, x), paper_terms(0.5, 3.0), x @ kernel)
         for x, decoder in zip(pair, decoders, strict=True)
     )
     model.compile(keras.optimizers.SGD(RATE), ["mse", "mse"])
@@ -170,8 +170,8 @@ def test_a_shared_layer_pulls_in_each_call(samples):
     np.testing.assert_allclose(moved, -RATE * step, rtol=1e-3, atol=1e-6)  # float32
 
 
-def test_a_point_without_a_gradient_is_not_pulled():
-    """A perfect reconstruction: the pull is relative to a gradient of 0, and stays finite."""
+def test_a_point_without_a_gradient_gets_none():
+    """A perfect reconstruction: the terms are relative to a gradient of 0, and stays finite."""
     latent = torusae.TorusLatent(1, "paper")
     model = keras.Sequential([keras.Input((3,)), latent, keras.layers.Dense(3, kernel_initializer="zeros")])
     model.compile(keras.optimizers.SGD(RATE), "mse")
