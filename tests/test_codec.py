@@ -1,4 +1,4 @@
-"""A trained `TorusAutoencoder` in use: predict, encode, decode, sample, morph, its halves, export."""
+"""A trained `TorusAutoencoder` in use: predict, encode, decode, sample, morph, its halves."""
 
 import keras
 import numpy as np
@@ -107,21 +107,6 @@ def test_a_plain_call_returns_the_raw_outputs_of_heads_too(trained):
     logits = to_numpy(outputs["digit_outputs"]).astype("float64")
     expected = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(to_numpy(outputs["digit"]), expected, rtol=1e-5)
-
-
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a SavedModel needs TensorFlow")
-@pytest.mark.filterwarnings("ignore")  # TensorFlow's own
-def test_an_exported_model_gives_the_same(trained, tmp_path):
-    import tensorflow as tf
-
-    x = samples()
-    outputs = trained.predict(x, verbose=0)
-    trained.export(tmp_path / "model", verbose=False)
-    loaded = tf.saved_model.load(str(tmp_path / "model"))  # its variables live as long as it
-    served = loaded.serve(x)
-    assert set(served) == {"reconstruction", "point", "digit"}
-    for name, value in served.items():
-        np.testing.assert_allclose(value, outputs[name], rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize(

@@ -38,16 +38,30 @@ def heads():
     }
 
 
+def whole(model):
+    """A sample model as a plain Functional model, called once: Keras exports no other to ONNX."""
+    inputs = keras.Input(model.sample_shape)
+    whole = keras.Model(inputs, model(inputs))
+    whole(inputs)
+    return whole
+
+
 MODELS = {
-    "autoencoder": (autoencoder, lambda: samples(7)),
-    "heads": (lambda: autoencoder(heads=heads()), lambda: samples(7)),
+    "autoencoder": (lambda: whole(autoencoder()), lambda: samples(7)),
+    "heads": (lambda: whole(autoencoder(heads=heads())), lambda: samples(7)),
     "encoding model": (lambda: autoencoder().encoding_model, lambda: samples(7)),
     "decoding model": (lambda: autoencoder().decoding_model, codes),
     "polar": (polar_model, codes),
     "sequential": (plain_model, lambda: samples(7)),
-    "images": (image_model, lambda: np.random.default_rng(0).uniform(size=(3, 8, 8, 1)).astype("float32")),
-    "variational": (lambda: autoencoder(torusae.Latent(torusae.Gaussian(2, variational=True))), lambda: samples(7)),
-    "product": (lambda: autoencoder(torusae.Latent(torusae.Torus(1) * torusae.Gaussian(2))), lambda: samples(7)),
+    "images": (
+        lambda: whole(image_model()),
+        lambda: np.random.default_rng(0).uniform(size=(3, 8, 8, 1)).astype("float32"),
+    ),
+    "variational": (
+        lambda: whole(autoencoder(torusae.Latent(torusae.Gaussian(2, variational=True)))),
+        lambda: samples(7),
+    ),
+    "product": (lambda: whole(autoencoder(torusae.Latent("T1 x R2"))), lambda: samples(7)),
 }
 
 
@@ -94,9 +108,6 @@ def as_jax_program(model, folder):
     """What Keras hands to any exporter on JAX: a function of the values of the variables and of a batch of any size."""
     import jax
 
-    if isinstance(model, torusae.TorusAutoencoder):
-        inputs = keras.Input(model.sample_shape)
-        model = keras.Model(inputs, {name: y for name, y in model(inputs).items() if not name.endswith("_outputs")})
     state = [
         [variable.value for variable in kind] for kind in (model.trainable_variables, model.non_trainable_variables)
     ]

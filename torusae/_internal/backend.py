@@ -343,27 +343,6 @@ def copies_memory_maps(arrays: list[Any]) -> bool:
     return keras.backend.backend() == "tensorflow" and any(isinstance(array, np.memmap) for array in arrays)
 
 
-def export_options(format: str) -> dict[str, Any]:
-    """Options of `keras.Model.export` that make a format of use to more runtimes than its defaults."""
-    if format == "torch" and keras.backend.backend() == "torch":
-        return {"dynamic_shapes": {0: torch.export.Dim("batch")}}  # or the batch is one sample
-    if format == "litert" and keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        # Keras also allows operations of TensorFlow, which LiteRT's own runtime does not have, and takes them first.
-        return {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}
-    return {}
-
-
-def exportable(model: keras.Model, format: str) -> keras.Model:
-    """The model, or one with a tuple in place of a dict: OpenVINO's way through torch takes no dict."""
-    if format == "openvino" and keras.backend.backend() == "torch":
-        outputs = model.outputs[0] if len(model.outputs) == 1 else tuple(model.outputs)
-        model = keras.Model(model.inputs, outputs)
-        model(model.inputs)
-    return model
-
-
 def portable(config: Any) -> Any:
     """An optimizer's config without its backend: Keras names the torch optimizers by a class that only torch has."""
     if isinstance(config, dict):

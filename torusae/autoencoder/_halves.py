@@ -1,13 +1,10 @@
 """The halves of an autoencoder as plain Keras models."""
 
-from pathlib import Path
 from typing import Any
 
 import keras
 
-from torusae._internal import backend, checks
-from torusae.autoencoder import _export
-from torusae.autoencoder._training import RAW, SampleModel
+from torusae.autoencoder._training import SampleModel
 from torusae.autoencoder.initialization import start_of_fit
 from torusae.layers.latent import Latent, Read
 
@@ -76,50 +73,6 @@ class Halves(SampleModel):
         point = keras.Input((self.latent.space.point_size,), name="point")
         decoder_input = Read(self.latent.space, "decoder_input", name="decoder_input")(point)
         return _called(keras.Model(point, self.decoder(decoder_input), name="decoding_model"))
-
-    def export(
-        self,
-        filepath: Any,
-        format: str = "tf_saved_model",
-        half: str | None = None,
-        overwrite: bool = False,
-        **options: Any,
-    ) -> Path:
-        """Exports the model, or one half of it, for another runtime: whole, or nothing at all.
-
-        Which format works on which backend, and the packages that it needs, is in `docs/export.md`.
-
-        Args:
-            filepath: Path that ends in `.onnx`, `.xml` (OpenVINO, with a `.bin` beside it), `.tflite` or `.pt2`; a
-                folder for a SavedModel.
-            format: `"tf_saved_model"`, `"onnx"`, `"openvino"`, `"litert"` or `"torch"`. Defaults to
-                `"tf_saved_model"`.
-            half: `"encoder"`, the `encoding_model` from a sample to its point and angles; `"decoder"`, the
-                `decoding_model` from a point to a sample. Defaults to `None`: from a sample to a dict of its
-                reconstruction, its point and its heads' predictions.
-            overwrite: Boolean, whether what is at `filepath` is replaced. Defaults to `False`.
-            **options: Passed to `keras.Model.export`. The batch size is free where the format allows it.
-
-        Returns:
-            `Path` of the file or folder.
-
-        Raises:
-            ImportError: If a package is missing.
-            RuntimeError: If Keras can't write the format on this backend.
-            TypeError: If `filepath` is no path.
-            ValueError: If `format` or `half` is unknown, or `filepath` ends otherwise.
-            FileExistsError: If there is something at `filepath` and `overwrite` is `False`.
-            FileNotFoundError: If there is no folder for the file.
-        """
-        owner = f"{type(self).__name__}.export"
-        checks.option(owner, "half", half, (None, "encoder", "decoder"))
-        if half is None:
-            inputs = keras.Input(self.sample_shape, name="sample")
-            outputs = {name: value for name, value in self(inputs).items() if not name.endswith(RAW)}
-            model = _called(keras.Model(inputs, outputs))
-        else:
-            model = self.encoding_model if half == "encoder" else self.decoding_model
-        return _export.export(owner, backend.exportable(model, format), filepath, format, overwrite, options)
 
 
 def _called(model: keras.Model) -> keras.Model:
