@@ -34,7 +34,7 @@ def rng():
 @pytest.fixture(scope="module")
 def trained():
     """A tiny model with a head, trained for a step; tests that use it don't train it."""
-    import tiny
+    from shared import tiny
 
     keras.utils.set_random_seed(0)
     model = tiny.tiny_model({"digit": tiny.digit_head()})
@@ -46,7 +46,7 @@ def trained():
 @pytest.fixture(scope="module")
 def plain():
     """A compiled tiny model without heads that any test may train: none depends on what it has learned."""
-    import tiny
+    from shared import tiny
 
     keras.utils.set_random_seed(0)
     model = tiny.tiny_model()

@@ -26,8 +26,8 @@ with __import__("contextlib").suppress(ModuleNotFoundError):
 
 import keras
 import numpy as np
-from helpers import gradient
 from keras import ops
+from shared.tensors import gradient
 
 import torusae
 from torusae import angles as angles_module

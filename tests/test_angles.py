@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import reference
-from helpers import compiled, exact_angles, gradient, on_jax, to_numpy, to_tensor
 from hypothesis import given
 from hypothesis import strategies as st
+from shared.tensors import compiled, exact_angles, gradient, on_jax, to_numpy, to_tensor
 
 import torusae
 from torusae.angles import harmonics, split_code, to_radians

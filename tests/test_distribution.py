@@ -4,10 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import helpers
 import keras
 import numpy as np
 import pytest
+from shared import tensors
 
 import torusae
 from torusae import distribution
@@ -48,7 +48,7 @@ def test_training_on_several_devices_is_that_on_one(run, num_devices):
 
 
 def test_with_one_replica_values_are_unchanged(rng):
-    values = helpers.to_tensor(rng.normal(size=(4, 2)))
+    values = tensors.to_tensor(rng.normal(size=(4, 2)))
     assert distribution.num_replicas() == 1
     assert distribution.num_parts() == 1
     assert distribution.gather(values) is values

@@ -5,7 +5,7 @@ import inspect
 from pathlib import Path
 
 import pytest
-from test_public_api import MODULES, REACHED, public_names
+from shared.names import MODULES, REACHED, public_names
 
 import torusae
 

@@ -2,11 +2,10 @@
 
 import contextlib
 
-import helpers
 import keras
 import numpy as np
 import pytest
-import test_golden
+from shared import golden, tensors
 
 import torusae
 
@@ -46,7 +45,7 @@ def test_training_stays_on_the_gpu_and_finite(patterns, policy):
 @pytest.mark.parametrize("loss", [torusae.SpringLoss(), torusae.QuantileLoss()], ids=lambda loss: loss.name)
 def test_losses_agree_with_float64_on_the_host(rng, loss):
     values = rng.uniform(-3, 3, (4096, 3))
-    value, gradient = helpers.gradient(loss, values.astype("float32"))
+    value, gradient = tensors.gradient(loss, values.astype("float32"))
     if loss.name == "spring":
         gaps = np.diff(np.sort(values, 0), axis=0, append=np.sort(values, 0)[:1] + 2 * np.pi)
         expected = (gaps**2).sum() * 4096 / (3 * (2 * np.pi) ** 2)
@@ -57,14 +56,14 @@ def test_losses_agree_with_float64_on_the_host(rng, loss):
     assert np.isfinite(gradient).all()
 
 
-@pytest.mark.parametrize("name", test_golden.CASES)
+@pytest.mark.parametrize("name", golden.CASES)
 def test_losses_agree_with_the_golden_values(name):
     assert_on_gpu(keras.ops.convert_to_tensor(0.0))
-    case = test_golden.CASES[name]
+    case = golden.CASES[name]
     # Sums come in another order than on the CPU, so ten times its tolerance; products of matrices may be of TF32, with
     # 11 bits. Spring and quantile losses have none.
     rtol = 10 * case["rtol"] if case["loss"] in ("spring", "quantile") else 1e-2
-    test_golden.check(name, "normalized", "float32" if "options" in case else case["dtype"], rtol, compile=True)
+    golden.check(name, "normalized", "float32" if "options" in case else case["dtype"], rtol, compile=True)
 
 
 @contextlib.contextmanager
@@ -99,7 +98,7 @@ def test_a_step_sends_nothing_back_to_the_host(rng, losses):
     def total(angles):
         return sum(term.loss(angles) for term in latent.terms if term.reads == "angles")
 
-    step = helpers.compiled(lambda x: helpers.value_and_gradient(total, x))
+    step = tensors.compiled(lambda x: tensors.value_and_gradient(total, x))
     step(angles)  # compiles, and moves constants to the GPU
     with no_transfer_to_the_host():
         value, slope = step(angles)

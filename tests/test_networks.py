@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from helpers import gradient, to_numpy
+from shared.tensors import gradient, to_numpy
 
 import torusae
 from torusae import networks

@@ -5,8 +5,8 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from helpers import keras_is_before, to_numpy, to_tensor
-from test_promises import autoencoder, plain_model, samples
+from shared.tables import autoencoder, plain_model, samples
+from shared.tensors import keras_is_before, to_numpy, to_tensor
 
 import torusae
 

@@ -12,8 +12,8 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from helpers import to_numpy
-from test_promises import SHAPE, assert_same, autoencoder, samples
+from shared.tables import SHAPE, assert_same, autoencoder, samples
+from shared.tensors import to_numpy
 
 import torusae
 

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from helpers import gradient, to_numpy, to_tensor
-from test_promises import SHAPE, autoencoder, samples
+from shared.tables import SHAPE, autoencoder, samples
+from shared.tensors import gradient, to_numpy, to_tensor
 
 import torusae
 from torusae import densities, losses, metrics, networks, plots

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from helpers import to_numpy, to_tensor
-from test_promises import SHAPE, Uninformed, assert_same, autoencoder, plain_model, samples, values_of
+from shared.tables import SHAPE, Uninformed, assert_same, autoencoder, plain_model, samples, values_of
+from shared.tensors import to_numpy, to_tensor
 
 import torusae
 

@@ -1,44 +1,20 @@
 """What `import torusae` promises: names, examples, defaults as documented, and no side effects."""
 
-import importlib
 import inspect
 import os
-import pkgutil
 import re
 import subprocess
 import sys
 import types
 
 import pytest
+from shared.names import MODULES, REACHED, SYMBOLS, public_names
 
 import torusae
 
-MODULES = {
-    name: importlib.import_module(name)
-    for _, name, _ in pkgutil.walk_packages(torusae.__path__, "torusae.")
-    if not any(part.startswith("_") for part in name.split("."))
-}
 PACKAGES = [torusae, *(module for module in MODULES.values() if hasattr(module, "__path__"))]
 
 
-def public_names(module):
-    """Functions and classes of the library that a package shows, or that a module defines, for others."""
-    return {
-        name: value
-        for name, value in vars(module).items()
-        if not name.startswith("_")
-        and callable(value)
-        and (hasattr(module, "__path__") or value.__module__ == module.__name__)
-        and value.__module__.startswith("torusae.")
-    }
-
-
-SYMBOLS = {
-    f"{module.__name__}.{name}": value
-    for module in MODULES.values()
-    for name, value in public_names(module).items()
-    if value.__module__ == module.__name__
-}
 EACH_SYMBOL = pytest.mark.parametrize("symbol", [pytest.param(symbol, id=name) for name, symbol in SYMBOLS.items()])
 
 
@@ -83,17 +59,6 @@ def test_symbol_says_what_it_is(symbol):
     first_line = symbol.__doc__.split("\n")[0]
     assert first_line.endswith((".", "`")), first_line
 
-
-def reached():
-    """What a user reaches: the names of the top level, of its packages and modules, of `angles` and of `codes`."""
-    modules = [getattr(torusae, name) for name in torusae.__all__]
-    for module in (torusae, torusae.angles, torusae.codes, *filter(inspect.ismodule, modules)):
-        for value in (getattr(module, name) for name in getattr(module, "__all__", public_names(module))):
-            if callable(value):
-                yield f"{value.__module__}.{value.__name__}", value
-
-
-REACHED = dict(reached())
 
 # Bases to derive from, results, formulas that are their own example, objects without arguments beside a function that
 # has the example, layers that are used as those of Keras, and what does nothing without several devices.

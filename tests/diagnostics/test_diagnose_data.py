@@ -1,0 +1,199 @@
+"""What `diagnose` says of the map from samples to their points: windings, tears, stress."""
+
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+from shared.tensors import to_numpy
+
+import torusae
+
+NUM = 800
+ONE = torusae.datasets.torus_table(NUM, dim=1, columns=20, noise=0.1, seed=0)
+TWO = torusae.datasets.torus_table(NUM, dim=2, columns=20, noise=0.05, seed=0)
+
+
+class Known:
+    """A model whose points are given."""
+
+    def __init__(self, points, space=None):
+        self.points = points.astype("float32")
+        self.latent = types.SimpleNamespace(space=space or torusae.Torus(points.shape[1] // 2))
+
+    def encode(self, x, batch_size=None, verbose=0):
+        return self.points
+
+
+def at(*angles):
+    """A model with these angles."""
+    angles = np.stack(angles, axis=1)
+    return Known(np.concatenate([np.cos(angles), np.sin(angles)], axis=1))
+
+
+def names(diagnosis):
+    """The problems that the samples show."""
+    mine = ("torn map", "folded angle", "wrong windings")
+    return {problem.name: problem for problem in diagnosis.problems if problem.name in mine}
+
+
+def test_true_angles_are_faithful():
+    x, angles = TWO
+    diagnosis = torusae.diagnose(at(angles[:, 0] + angles[:, 1], -angles[:, 1]), x)
+    assert not names(diagnosis)
+    windings = diagnosis.details["windings"]
+    assert abs(round(np.linalg.det(windings))) == 1
+    np.testing.assert_allclose(diagnosis.details["turns"], windings, atol=0.01)
+    tears, stress = diagnosis.statistics["tears"], diagnosis.statistics["stress"]
+    assert tears.value < 0.01
+    assert tears.chance > 0.8
+    assert stress.value < 0.7 * stress.chance  # of a skew basis; the true one has a tenth
+    straight = torusae.diagnose(at(*angles.T), x).statistics["stress"]
+    assert straight.value < 0.15 * straight.chance
+    note = diagnosis.notes[-1]
+    assert f"(800 samples, 2 circles): windings {windings.tolist()} (off by at most 0.0" in note
+    assert f"{tears.value:.1%} of neighbours torn" in note
+    assert f"stress {stress.value:.2f} (shuffled points: {stress.chance:.2f})" in str(diagnosis)
+
+
+def test_shuffled_points_have_the_values_of_chance(rng):
+    x, angles = TWO
+    diagnosis = torusae.diagnose(at(*rng.permutation(angles).T), x)
+    found = names(diagnosis)
+    assert "torn map" in found
+    for name in ("tears", "stress"):
+        statistic = diagnosis.statistics[name]
+        # 200 samples: 19900 pairs that share them; other orders deviate by some hundredths.
+        assert statistic.value == pytest.approx(statistic.chance, abs=0.03)
+    assert found["torn map"].measured == diagnosis.statistics["tears"].value
+    assert found["torn map"].message in str(diagnosis)
+
+
+def test_a_folded_angle_is_named():
+    x, angles = TWO
+    problem = names(torusae.diagnose(at(angles[:, 0], 1.2 * np.sin(angles[:, 1])), x))["folded angle"]
+    assert problem.where == (1,)
+    assert problem.measured < 0.02
+    assert problem.message == "Angle 1 winds around no circle of the data, which show 2 circles (0.00 turns)."
+    both = names(torusae.diagnose(at(0.5 * np.cos(angles[:, 0]), 1.2 * np.sin(angles[:, 1])), x))["folded angle"]
+    assert both.where == (0, 1)
+    assert both.message.startswith("Angles 0, 1 wind around no circle")
+    assert 'start="circles"' in both.advice
+
+
+def test_angles_that_wind_twice_or_together_are_named():
+    x, angles = TWO
+    for model in (at(2 * angles[:, 0], angles[:, 1]), at(angles[:, 0], angles[:, 0] + np.sin(angles[:, 1]))):
+        found = names(torusae.diagnose(model, x))
+        assert set(found) == {"wrong windings"}
+        assert found["wrong windings"].where == (0, 1)
+
+
+def test_an_angle_to_spare_and_a_circle_to_spare_are_no_problem():
+    x, angles = ONE
+    diagnosis = torusae.diagnose(at(0.5 * np.sin(angles[:, 0]), angles[:, 0]), x)
+    assert not names(diagnosis)
+    assert np.abs(diagnosis.details["windings"]).tolist() == [[0], [1]]
+    assert "(800 samples, 1 circle)" in diagnosis.notes[-1]
+    x, angles = TWO
+    diagnosis = torusae.diagnose(at(angles[:, 0] - angles[:, 1]), x)
+    assert not {"folded angle", "wrong windings"} & set(names(diagnosis))
+    assert np.abs(diagnosis.details["windings"]).tolist() == [[1, 1]]
+
+
+def test_an_angle_that_other_directions_tear_gets_a_coordinate_for_these(rng):
+    x, angles = ONE
+    wide = np.concatenate([x, 3 * rng.normal(size=(NUM, 1))], axis=1)
+    jumps = angles[:, 0] + 2.5 * (wide[:, -1] > 0)  # continuous around the circle, torn across it
+    found = names(torusae.diagnose(at(jumps), wide))
+    assert set(found) == {"torn map"}
+    assert "Torus(1) * Gaussian(1)" in found["torn map"].advice
+    twice = names(torusae.diagnose(at(2 * jumps), wide))
+    assert "another seed" in twice["torn map"].advice
+    assert "Gaussian" not in twice["torn map"].advice
+
+
+def test_a_model_started_at_its_circles_and_one_that_is_not_trained():
+    x, angles = TWO
+    keras.utils.set_random_seed(0)
+    model = torusae.TorusAutoencoder.from_shape((20,), 2)
+    before = torusae.diagnose(model, x)
+    assert set(names(before)) == {"folded angle", "torn map"}
+    torusae.start_at_circles(model, x, angles=angles, num_steps=300)
+    after = torusae.diagnose(model, x)
+    windings, turns = after.details["windings"], after.details["turns"]
+    circles = torusae.find_circles(x, 400).angles
+    expected = torusae.align(circles, angles).matrix  # angles as combinations of the circles
+    np.testing.assert_array_equal(windings, expected)
+    assert np.abs(turns - windings).max() < 0.1
+    assert not names(after)
+    assert after.statistics["tears"].value < 0.02 < before.statistics["tears"].value
+    assert after.statistics["stress"].value < 0.5 * after.statistics["stress"].chance
+    assert before.statistics["stress"].value > 0.6 * before.statistics["stress"].chance
+
+
+def test_a_space_without_angles_has_no_windings(rng):
+    x = rng.normal(size=(NUM, 3))
+    diagnosis = torusae.diagnose(Known(x, torusae.Gaussian(3)), x)
+    assert "windings" not in diagnosis.details
+    assert diagnosis.statistics["tears"].value < 0.05
+    assert diagnosis.statistics["stress"].value < 0.2  # the components are scaled: shortest paths are nearly straight
+    torn = names(torusae.diagnose(Known(rng.permutation(x), torusae.Gaussian(3)), x))["torn map"]
+    assert torn.advice == "Train longer, or use a space of more dimensions."
+
+
+def test_data_without_circles_have_no_folded_angles(rng):
+    x = rng.normal(size=(NUM, 5))
+    diagnosis = torusae.diagnose(Known(to_numpy(torusae.Torus(2).sample(NUM, seed=0))), x)
+    assert diagnosis.details["windings"].shape == (2, 0)
+    assert set(names(diagnosis)) == {"torn map"}
+    assert f"({NUM} samples, no circle): " in diagnosis.notes[-1]
+
+
+def test_data_of_more_dimensions_than_the_space_may_tear(rng):
+    x = rng.normal(size=(NUM, 3))
+    diagnosis = torusae.diagnose(Known(x[:, :1], torusae.Gaussian(1)), x)
+    assert diagnosis.statistics["tears"].value > 0.1
+    assert not names(diagnosis)
+
+
+def test_points_in_one_place_and_samples_that_repeat():
+    x, _ = ONE
+    diagnosis = torusae.diagnose(Known(np.ones((NUM, 2))), x)
+    assert diagnosis.statistics["stress"].value == 1
+    assert diagnosis.statistics["tears"].value == 0
+    points = to_numpy(torusae.Torus(1).sample(NUM, seed=0))
+    for samples, message in [
+        (np.ones((NUM, 3)), "must vary"),
+        (np.eye(3)[np.arange(NUM) % 3], "only 3 of 800 samples"),
+    ]:
+        diagnosis = torusae.diagnose(Known(points), samples)
+        assert "tears" not in diagnosis.statistics
+        assert message in diagnosis.notes[-1]
+
+
+def test_when_nothing_is_compared(monkeypatch):
+    x, angles = ONE
+    model = at(angles[:, 0])
+    assert "tears" in torusae.diagnose(model, x).statistics
+    for diagnosis in (
+        torusae.diagnose(model, x, circles=False),
+        torusae.diagnose(at(angles[:400, 0]), x[:400]),
+        torusae.diagnose(model.points),
+    ):
+        assert set(diagnosis.statistics) == {"kuiper"}
+        assert not diagnosis.notes
+    monkeypatch.setitem(sys.modules, "ripser", None)
+    diagnosis = torusae.diagnose(model, x)
+    assert set(diagnosis.statistics) == {"kuiper"}
+    assert str(diagnosis).count('pip install "torusae[circles]"') == 1
+    with pytest.raises(ValueError, match=r"diagnose: `circles` must be one of \[True, False\]. Received: circles='no'"):
+        torusae.diagnose(model, x, circles="no")
+
+
+def test_the_figure_has_a_panel_for_each():
+    x, angles = ONE
+    figure = torusae.plots.plot_diagnosis(torusae.diagnose(at(np.sin(angles[:, 0])), x))
+    assert "folded angle" in figure.get_suptitle()
+    assert [axes.get_ylabel() for axes in figure.axes[1:]] == ["kuiper", "tears", "stress"]

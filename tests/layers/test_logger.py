@@ -1,0 +1,277 @@
+"""`LatentLogger`: what it logs is measured on the most recent training samples, in any model, in any order of use."""
+
+import keras
+import numpy as np
+import pytest
+from shared.tensors import to_numpy, to_tensor
+
+import torusae
+
+WIDTH = 3
+NAMES = {"spring", "quantile", "kuiper"}
+
+
+def latent_model(latent=None, nested=False):
+    latent = latent or torusae.TorusLatent(2, "paper", name="torus")
+    if nested:
+        middle = keras.Sequential([keras.Input((WIDTH,)), latent], name="middle")
+        latent = keras.Sequential([keras.Input((WIDTH,)), middle], name="outer")
+    model = keras.Sequential([keras.Input((WIDTH,)), latent, keras.layers.Dense(WIDTH)])
+    # A learning rate of 0 keeps the weights, so that every batch can be computed again.
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    return model
+
+
+def kuiper(angles):
+    """By its definition: the largest distances of the empirical distribution above and below the uniform one."""
+    turns = np.sort(np.asarray(angles, "float64") / (2 * np.pi) + 0.5, axis=0)
+    steps = np.arange(len(turns))[:, None]
+    return ((steps + 1) / len(turns) - turns).max(axis=0) + (turns - steps / len(turns)).max(axis=0)
+
+
+def expected(latent, rows):
+    """Each term of some features, out of the pure functions, and the largest Kuiper statistic."""
+    radii, angles = torusae.to_polar(latent.projection(to_tensor(rows)))
+    quantiles = torusae.normal_quantiles(len(rows)).astype("float32") ** 2
+    return {
+        "spring": float(to_numpy(torusae.spring_loss(angles, reduction="normalized"))),
+        "quantile": float(to_numpy(torusae.quantile_loss(radii**2, quantiles, reduction="normalized"))),
+        "kuiper": kuiper(to_numpy(angles)).max(),
+    }
+
+
+def assert_logged(logs, latent, rows, prefix="", epoch=-1):
+    for name, value in expected(latent, rows).items():
+        got = logs[prefix + name]
+        # float32 angles: atan2 of a short code magnifies rounding.
+        np.testing.assert_allclose(got[epoch] if isinstance(got, list) else got, value, rtol=1e-4, err_msg=name)
+
+
+@pytest.fixture
+def data(rng):
+    return rng.normal(size=(40, WIDTH)).astype("float32"), rng.normal(2.0, size=(24, WIDTH)).astype("float32")
+
+
+def fit(model, x, *loggers, **options):
+    return model.fit(x, x, batch_size=16, shuffle=False, verbose=0, callbacks=list(loggers), **options).history
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
+@pytest.mark.parametrize("eager", [False, True], ids=["compiled", "eager"])
+def test_history_holds_every_term_of_both_samples(data, nested, eager):
+    x, x_val = data
+    latent = torusae.TorusLatent(2, "paper")
+    model = latent_model(latent, nested)
+    model.run_eagerly = eager
+    logger = torusae.LatentLogger(x_val)
+    history = fit(model, x, logger, epochs=2, validation_data=(x_val, x_val))
+    assert set(history) == {"loss", "val_loss"} | NAMES | {f"val_{name}" for name in NAMES}
+    for epoch in (0, 1):
+        assert_logged(history, latent, np.concatenate([x] * (epoch + 1)), epoch=epoch)
+        assert_logged(history, latent, x_val, "val_", epoch)
+    assert_logged(logger.results, latent, np.concatenate([x, x]))
+    assert_logged(logger.results, latent, x_val, "val_")
+
+
+def test_the_last_512_training_samples_are_measured(rng):
+    x = rng.normal(size=(640, WIDTH)).astype("float32")
+    latent = torusae.TorusLatent(2, "paper")
+    history = fit(latent_model(latent), x, torusae.LatentLogger(x[:300]))
+    assert latent.recent_raw().shape == (512, 4)
+    assert_logged(history, latent, x[-512:])
+    assert_logged(history, latent, x[:300], "val_")  # several batches of the logger's own
+
+
+def test_evaluate_and_predict_record_nothing(data):
+    x, x_val = data
+    latent = torusae.TorusLatent(2, "paper")
+    model, logger = latent_model(latent), torusae.LatentLogger()
+    fit(model, x, logger)
+    before = latent.recent_raw()
+    model.evaluate(x_val, x_val, verbose=0, callbacks=[logger])
+    model.predict(x_val, verbose=0)
+    np.testing.assert_array_equal(latent.recent_raw(), before)
+    assert_logged(logger.results, latent, x)
+
+
+def test_a_model_fitted_before_its_first_logger(data):
+    x, x_val = data
+    latent = torusae.TorusLatent(2, "paper")
+    model = latent_model(latent)
+    assert set(fit(model, x_val)) == {"loss"}
+    assert len(latent.recent_raw()) == 0
+    assert_logged(fit(model, x, torusae.LatentLogger()), latent, x)
+    # Without it again, and with another one, after compiling anew.
+    assert set(fit(model, x)) == {"loss"}
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    fit(model, x_val)
+    rows = np.concatenate([x, x, x_val, x_val])
+    assert_logged(fit(model, x_val, torusae.LatentLogger()), latent, rows)
+
+
+def test_one_logger_in_two_models_that_share_a_layer(data):
+    x, x_val = data
+    latent, logger = torusae.TorusLatent(2, "paper"), torusae.LatentLogger()
+    first, second = latent_model(latent), latent_model(latent)
+    fit(second, x)  # compiled without recording
+    assert_logged(fit(first, x, logger), latent, x)
+    assert_logged(fit(second, x_val, logger), latent, np.concatenate([x, x_val]))
+    assert_logged(fit(first, x_val, logger), latent, np.concatenate([x, x_val, x_val]))
+
+
+def test_a_second_fit_with_a_logger_does_not_compile_again(data):
+    x, _ = data
+    model = latent_model()
+    fit(model, x, torusae.LatentLogger())
+    step = model.train_function
+    fit(model, x, torusae.LatentLogger())
+    assert model.train_function is step
+
+
+def test_several_latent_layers_have_prefixes(data):
+    x, x_val = data
+    inputs = keras.Input((WIDTH,))
+    codes = [torusae.TorusLatent(dim, "paper", name=name)(inputs) for dim, name in ((1, "phase"), (2, "pose"))]
+    model = keras.Model(inputs, keras.layers.Dense(WIDTH)(keras.layers.Concatenate()(codes)))
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    history = fit(model, x, torusae.LatentLogger(x_val))
+    keys = {f"{name}_{term}" for name in ("phase", "pose") for term in NAMES}
+    assert set(history) == {"loss"} | keys | {f"val_{key}" for key in keys}
+    for name in ("phase", "pose"):
+        assert_logged(history, model.get_layer(name), x, f"{name}_")
+        assert_logged(history, model.get_layer(name), x_val, f"val_{name}_")
+
+
+@keras.saving.register_keras_serializable(package="torusae_tests")
+class Branches(keras.Model):
+    """Latent layers in a dict and in a list; its `call` takes no `training`."""
+
+    def __init__(self):
+        super().__init__()
+        self.by_name = {"a": torusae.TorusLatent(1, "paper", name="a")}
+        self.listed = [keras.layers.Identity(), torusae.TorusLatent(1, "paper", name="b")]
+        self.out = keras.layers.Dense(WIDTH)
+
+    def call(self, x):
+        return self.out(keras.ops.concatenate([self.by_name["a"](x), self.listed[1](x)], axis=-1))
+
+
+def test_layers_are_found_in_containers(data):
+    x, x_val = data
+    model = Branches()
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    history = fit(model, x, torusae.LatentLogger(x_val))
+    assert_logged(history, model.by_name["a"], x, "a_")
+    assert_logged(history, model.listed[1], x, "b_")
+    assert_logged(history, model.listed[1], x_val, "val_b_")
+
+
+def test_early_stopping_reads_what_is_logged(data):
+    x, x_val = data
+    stop = keras.callbacks.EarlyStopping("val_spring", mode="min", patience=1)
+    history = fit(latent_model(), x, torusae.LatentLogger(x_val), stop, epochs=5)
+    assert len(history["loss"]) == 2  # with a learning rate of 0 nothing gets better
+
+
+def test_a_model_without_latent_layers_is_left_alone(data):
+    x, _ = data
+    model = keras.Sequential([keras.Input((WIDTH,)), keras.layers.Dense(WIDTH)])
+    model.compile("sgd", "mse")
+    assert set(fit(model, x, torusae.LatentLogger())) == {"loss"}
+
+
+def autoencoder():
+    keras.utils.set_random_seed(1)
+    model = torusae.TorusAutoencoder.from_shape((WIDTH,), dim=1, losses="paper")
+    model.compile("adam", "mse")
+    return model
+
+
+def test_the_autoencoder_logs_by_itself(data):
+    x, x_val = data
+    histories = [
+        autoencoder().fit(x, validation_data=x_val, verbose=0, callbacks=callbacks).history
+        for callbacks in ([], [torusae.LatentLogger(x_val)])
+    ]
+    assert histories[0] == histories[1]
+    assert {"kuiper", "val_kuiper"} < set(histories[0])
+
+
+@pytest.mark.parametrize("split", [False, True], ids=["data", "split"])
+@pytest.mark.parametrize("in_list", [False, True], ids=["plain", "callback list"])
+def test_a_logger_without_samples_measures_the_validation_data_of_each_fit(data, split, in_list):
+    x, x_val = data
+    validation = {"validation_split": 0.5} if split else {"validation_data": x_val}
+    model, logger = autoencoder(), torusae.LatentLogger()
+    callbacks = keras.callbacks.CallbackList([logger], add_history=True, model=model) if in_list else [logger]
+    history = model.fit(x, verbose=0, callbacks=callbacks, **validation).history
+    expected = autoencoder().fit(x, verbose=0, **validation).history
+    assert {f"val_{name}" for name in NAMES} < set(expected)
+    assert history == expected
+    # The samples are lent: neither a fit without them nor a plain Keras model sees those of an earlier one.
+    assert logger.x is None
+    assert "val_kuiper" not in model.fit(x, verbose=0, callbacks=[logger]).history
+    with pytest.raises(RuntimeError, match="stop here"):
+        model.fit(x, verbose=0, callbacks=[logger, Stop()], **validation)
+    assert logger.x is None
+
+
+class Stop(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        raise RuntimeError("stop here")
+
+
+def test_a_logger_with_samples_keeps_them(data):
+    x, x_val = data
+    histories = [
+        autoencoder().fit(x, verbose=0, validation_data=x_val, callbacks=callbacks).history
+        for callbacks in ([torusae.LatentLogger(x[:20])], [])
+    ]
+    assert histories[0]["val_loss"] == histories[1]["val_loss"]
+    assert histories[0]["val_kuiper"] != histories[1]["val_kuiper"]
+
+
+def test_callbacks_of_an_autoencoder_read_what_it_logs(data):
+    x, x_val = data
+    model = autoencoder()
+    stop = keras.callbacks.EarlyStopping("val_kuiper", mode="min", patience=1, min_delta=9)  # no progress is enough
+    assert len(model.fit(x, validation_data=x_val, epochs=5, verbose=0, callbacks=[stop]).history["loss"]) == 2
+    several = keras.callbacks.CallbackList([keras.callbacks.History()], add_history=True, model=model)
+    history = model.fit(x, validation_split=0.25, verbose=0, callbacks=several).history
+    assert {"kuiper", "val_kuiper"} < set(history)
+
+
+def test_a_logger_of_the_callers_comes_before_what_reads_its_logs(data):
+    x, x_val = data
+    stop = keras.callbacks.EarlyStopping("val_kuiper", mode="min", patience=1, min_delta=9)
+    callbacks = [stop, torusae.LatentLogger(x_val)]
+    history = autoencoder().fit(x, epochs=5, verbose=0, callbacks=callbacks).history
+    assert len(history["loss"]) == 2
+    assert isinstance(callbacks[1], torusae.LatentLogger)  # the caller's list is as it was
+
+
+def test_a_table_of_keras_holds_all_that_is_logged(data, tmp_path):
+    x, x_val = data
+    table = keras.callbacks.CSVLogger(tmp_path / "log.csv")
+    history = autoencoder().fit(x, validation_data=x_val, epochs=2, verbose=0, callbacks=[table]).history
+    names, *rows = [line.split(",") for line in (tmp_path / "log.csv").read_text().splitlines()]
+    assert {"val_kuiper", "val_spring"} < set(names)
+    for epoch, row in enumerate(rows):
+        values = dict(zip(names, map(float, row), strict=True))
+        assert values == {"epoch": epoch, **{name: history[name][epoch] for name in history}}
+
+
+def test_recent_samples_are_not_saved(data, tmp_path):
+    x, _ = data
+    model = latent_model()
+    fit(model, x, torusae.LatentLogger())
+    assert len(model.get_layer("torus").recent_raw()) == 40
+    model.save(tmp_path / "model.keras")
+    latent = keras.saving.load_model(tmp_path / "model.keras").get_layer("torus")
+    assert len(latent.recent_raw()) == 0
+    assert not latent.records
+
+
+def test_samples_that_are_no_array():
+    with pytest.raises(TypeError, match=r"LatentLogger: `x` must be an array or a tensor. Received: list"):
+        torusae.LatentLogger([1.0])

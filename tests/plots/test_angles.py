@@ -1,0 +1,147 @@
+"""Scatter plots of angles, and the histogram around one circle."""
+
+import numpy as np
+import pytest
+from shared.figures import PI_TEXTS, drawn_points, legend_texts, render, tick_texts
+from shared.tensors import to_tensor
+
+from torusae import plots
+
+
+@pytest.mark.parametrize("as_tensor", [False, True], ids=["array", "tensor"])
+def test_angles_of_three_circles(rng, as_tensor):
+    angles, labels = rng.uniform(-9, 9, (200, 3)), rng.integers(0, 4, 200)
+    if as_tensor:
+        angles, labels = to_tensor(angles), to_tensor(labels, "int32")
+    figure = render(plots.plot_angles(angles, labels, label_name="digit"))
+    assert [(a.get_xlabel(), a.get_ylabel()) for a in figure.axes] == [
+        ("φ₁ (rad)", "φ₂ (rad)"),
+        ("φ₁ (rad)", "φ₃ (rad)"),
+        ("φ₂ (rad)", "φ₃ (rad)"),
+    ]
+    for axes in figure.axes:
+        assert tick_texts(axes.xaxis) == tick_texts(axes.yaxis) == PI_TEXTS
+        np.testing.assert_allclose(axes.get_xticks(), np.pi * np.array([-1, -0.5, 0, 0.5, 1]))
+        assert drawn_points(axes, "points") == 200
+        assert [line.get_linestyle() for line in axes.lines if line.get_gid() == "edge"] == ["--"]
+    assert legend_texts(figure) == ["0", "1", "2", "3", "edge ±π", "beyond the edge:\nthe other side again"]
+    assert figure.legends[0].get_title().get_text() == "digit"
+    assert figure.get_suptitle() == "200 points"
+
+
+def test_angles_repeat_beyond_the_edge():
+    axes = render(plots.plot_angles(np.array([[3.1, 0.0], [0.0, 0.0], [-3.1, -3.1]]))).axes[0]
+    copies = [c for c in axes.collections if c.get_gid() == "copy"]
+    found = np.concatenate([c.get_offsets() for c in copies])
+    turn = 2 * np.pi
+    expected = [[3.1 - turn, 0.0], [turn - 3.1, -3.1], [-3.1, turn - 3.1], [turn - 3.1, turn - 3.1]]
+    np.testing.assert_allclose(
+        found[np.lexsort(found.T)], np.array(expected)[np.lexsort(np.array(expected).T)], atol=1e-6
+    )
+    (points,) = [c for c in axes.collections if c.get_gid() == "points"]
+    assert copies[0].get_facecolor()[0, 3] < points.get_facecolor()[0, 3]
+
+
+def test_angles_colour_by_class():
+    angles = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+    figure = render(plots.plot_angles(angles, ["b", "a", "b"]))
+    (points,) = [c for c in figure.axes[0].collections if c.get_gid() == "points"]
+    colour = {
+        round(float(x)): tuple(c[:3]) for (x, _), c in zip(points.get_offsets(), points.get_facecolor(), strict=True)
+    }
+    assert colour[0] == colour[2] != colour[1]
+    handles = dict(zip(legend_texts(figure), figure.legends[0].legend_handles, strict=True))
+    assert handles["a"].get_color()[:3] == colour[1]
+    assert handles["b"].get_color()[:3] == colour[0]
+
+
+def test_angles_missing_labels_have_a_name():
+    figure = plots.plot_angles(np.zeros((12, 2)), np.arange(-1, 11))
+    assert legend_texts(figure)[:3] == ["no label", "0", "1"]
+    colours = [handle.get_color() for handle in figure.legends[0].legend_handles[:12]]
+    assert len(set(colours)) == 12
+
+
+def test_large_angles_keep_their_digits():
+    turns = 2 * np.pi * 1e6  # in float32 a step there is 0.5 radians
+    points = plots.plot_angles(np.array([[turns + 1.0, turns - 1.0]])).axes[0].collections
+    (offset,) = [c.get_offsets()[0] for c in points if c.get_gid() == "points"]
+    np.testing.assert_allclose(offset, [1.0, -1.0], atol=1e-6)
+
+
+def test_angles_say_how_many_of_how_many_points_and_pairs(rng):
+    angles = rng.uniform(-3, 3, (300, 5))
+    figure = plots.plot_angles(angles, max_points=100)
+    assert figure.get_suptitle() == ("100 of 300 points, chosen at random, 5 of 10 pairs of circles, neighbours only")
+    assert [a.get_ylabel() for a in figure.axes] == [f"{phi} (rad)" for phi in ("φ₂", "φ₃", "φ₄", "φ₅", "φ₁")]
+    assert drawn_points(figure.axes[0], "points") == 100
+    assert len(plots.plot_angles(np.zeros((2, 12))).axes) == 6
+    chosen = plots.plot_angles(angles, pairs=[(4, 0)])
+    assert [(a.get_xlabel(), a.get_ylabel()) for a in chosen.axes] == [("φ₅ (rad)", "φ₁ (rad)")]
+
+
+def test_angles_choice_is_seeded(rng):
+    angles = rng.uniform(-2, 2, (50, 2))
+
+    def offsets(seed):
+        axes = plots.plot_angles(angles, max_points=10, seed=seed).axes[0]
+        return np.concatenate([c.get_offsets() for c in axes.collections if c.get_gid() == "points"])
+
+    np.testing.assert_array_equal(offsets(1), offsets(1))
+    assert not np.array_equal(offsets(1), offsets(2))
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "texts", "label"),
+    [(np.linspace(0, 5, 20), None, None, "size"), (np.linspace(-9, 9, 20), "angle", PI_TEXTS, "size (rad)")],
+    ids=["number", "angle"],
+)
+def test_angles_coloured_by_a_quantity(rng, labels, kind, texts, label):
+    figure = render(plots.plot_angles(rng.uniform(-2, 2, (20, 2)), labels, label_kind=kind, label_name="size"))
+    bar = figure.axes[-1]
+    assert bar.get_ylabel() == label
+    if texts:
+        assert tick_texts(bar.yaxis) == texts
+    assert "edge ±π" in legend_texts(figure)
+
+
+def test_one_circle_is_a_histogram_around_it(rng):
+    labels = np.repeat([0, 1], 50)
+    figure = render(plots.plot_angles(rng.uniform(-3, 3, (100, 1)), labels))
+    (axes,) = figure.axes
+    assert axes.name == "polar"
+    assert sum(bar.get_height() for bar in axes.patches) == 100
+    assert tick_texts(axes.xaxis) == ["0", "π/2", "±π", "-π/2"]
+    assert sorted(legend_texts(figure)) == ["0", "1", "uniform"]
+    render(plots.plot_angles(np.zeros((1, 1))))
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "match"),
+    [
+        ({"labels": [1, 2]}, ValueError, r"`labels` must have shape \(3,\).* Received: labels\.shape=\(2,\)"),
+        ({"labels": [0.0, np.nan, 1.0]}, ValueError, "`labels` must hold finite"),
+        ({"labels": list("abc"), "label_kind": "number"}, TypeError, "must be numbers"),
+        ({"labels": [1, 2, 3], "label_kind": "clas"}, ValueError, "Did you mean 'classes'"),
+        ({"pairs": [(0, 2)]}, ValueError, r"two different columns of `angles`, 0 to 1\. Received: pairs=\[\(0, 2\)\]"),
+        ({"pairs": [(1, 1)]}, ValueError, "two different columns"),
+        ({"pairs": [0, 1]}, ValueError, "must be a list of pairs"),
+        ({"pairs": [(0, 1)] * 17}, ValueError, "must hold at most 16 pairs. Received: 17"),
+        ({"max_points": 0}, ValueError, "`max_points` must be at least 1"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
+)
+def test_angles_errors(kwargs, error, match):
+    with pytest.raises(error, match=f"plot_angles: .*{match}|{match}"):
+        plots.plot_angles(np.zeros((3, 2)), **kwargs)
+
+
+def test_angles_shape_and_class_errors():
+    with pytest.raises(ValueError, match=r"plot_angles: `angles` must hold finite .*: inf at position \(0, 1\)"):
+        plots.plot_angles(np.array([[0.0, np.inf]]))
+    with pytest.raises(ValueError, match=r"plot_angles: `angles` must have shape \(num, dim\)"):
+        plots.plot_angles(np.zeros(3))
+    with pytest.raises(ValueError, match=r"must hold at most 20 classes.*Received: 21 different values"):
+        plots.plot_angles(np.zeros((21, 2)), np.arange(21))
+    with pytest.raises(ValueError, match="one circle is drawn as a histogram"):
+        plots.plot_angles(np.zeros((3, 1)), [0.1, 0.2, 0.3])
