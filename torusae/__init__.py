@@ -11,7 +11,19 @@ except Exception:
         raise SystemExit(main()) from None
     raise
 
-from torusae import data, datasets, densities, distribution, losses, metrics, networks, plots, spaces, topology
+from torusae import (
+    data,
+    datasets,
+    densities,
+    distribution,
+    losses,
+    metrics,
+    networks,
+    plots,
+    spaces,
+    supervision,
+    topology,
+)
 from torusae.angles import angle_difference, to_cartesian, to_polar, wrap_angles
 from torusae.autoencoder import TorusAutoencoder, start_at_circles
 from torusae.diagnostics import diagnose
@@ -72,6 +84,7 @@ __all__ = [
     "spaces",
     "spring_loss",
     "start_at_circles",
+    "supervision",
     "to_cartesian",
     "to_polar",
     "topology",

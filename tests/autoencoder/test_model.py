@@ -139,17 +139,17 @@ def test_bad_arrays_are_named_before_training_starts(trained, x, y, error, messa
 @pytest.mark.parametrize(
     ("task", "values", "message"),
     [
-        ("regression", np.zeros((20, 3)), r"numbers of shape \(20, 2\). Received: shape=\(20, 3\)"),
-        ("circular_regression", np.zeros(20), r"numbers of shape \(20, 2\). Received: shape=\(20,\)"),
+        ("regression", np.zeros((20, 3)), r"numbers of shape \(20, 2\).*Received: shape=\(20, 3\)"),
+        ("circular_regression", np.zeros(20), r"numbers of shape \(20, 2\).*Received: shape=\(20,\)"),
         (
             "circular_regression",
             np.full((20, 2), "a"),
-            r"numbers of shape \(20, 2\). Received: shape=\(20, 2\), dtype=<U1",
+            r"numbers of shape \(20, 2\).*Received: shape=\(20, 2\), dtype=<U1",
         ),
         (
             "regression",
             np.full((20, 2), np.inf),
-            r"finite, or NaN where missing. Received: infinity at position \(0, 0\)",
+            r"finite, or NaN where missing. Received: infinity in row 0",
         ),
     ],
 )

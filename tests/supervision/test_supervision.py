@@ -9,9 +9,10 @@ from shared.tiny import Batches, digit_head, labels, samples, tiny_model
 import torusae
 from torusae import spaces
 from torusae.autoencoder.initialization import start_of_fit
+from torusae.layers.head import known_means
 from torusae.supervision import Action, Anchor, Relative, rotate_images, shift_images, shift_series
-from torusae.supervision._pairs import GivenPairs, GroupPairs, pairs_of
-from torusae.supervision.base import compare_points
+from torusae.supervision._pairs import GivenPairs, GroupPairs
+from torusae.supervision.base import Step, compare_points
 
 TURN = 2 * np.pi
 
@@ -29,18 +30,17 @@ def parts_of(supervised, space, *tensors, **others):
 
     def computed(*tensors):
         if isinstance(supervised, Relative):
-            return supervised.loss_and_error(space, as_is, tensors)
-        if isinstance(supervised, Action):
-            return supervised.loss_and_error(space, as_is, *tensors, others["seed"])
-        return supervised.loss_and_error(space, *tensors)
+            return supervised.losses_and_errors(tensors, Step(space, None, None, as_is))
+        point, *values = tensors
+        return supervised.losses_and_errors(*(values or [None]), Step(space, point, point, as_is, others.get("seed")))
 
     return [to_numpy(each) for each in compiled_on_jax(computed)(*map(to_tensor, tensors))]
 
 
 def mean_of(*arguments):
     """The mean loss and error, as a model computes them."""
-    losses, errors, mask = parts_of(*arguments)
-    return (mask * losses).sum() / mask.sum(), (mask * errors).sum() / mask.sum()
+    loss, error, _ = map(float, known_means(*map(to_tensor, parts_of(*arguments))))
+    return loss, error
 
 
 def arc(a, b):
@@ -116,8 +116,8 @@ def test_relative_gradient_is_that_of_finite_differences(circles):
     hours = hours[:, : np.size(circles)]
 
     def loss(points):
-        losses, _, _ = Relative(circles, 24).loss_and_error(space, lambda x: points, (points[:3], points[3:], hours))
-        return keras.ops.mean(losses)
+        step = Step(space, None, None, lambda x: points)
+        return Relative(circles, 24).loss_and_error((points[:3], points[3:], hours), step)[0]
 
     _, slope = gradient(loss, points)
 
@@ -156,7 +156,7 @@ def test_an_action_that_the_point_follows_costs_nothing(function, others, expect
     action = Action(function, circle=0, others=others)
     action.check_space("test", torusae.Torus(2))
     points = circle_points(exact_angles(np.random.default_rng(0), 8, 2))
-    losses, errors, mask = parts_of(action, torusae.Torus(2), points, points, seed=1)
+    losses, errors, mask = parts_of(action, torusae.Torus(2), points, seed=1)
     np.testing.assert_allclose(losses, np.full(8, expected), atol=1e-5)
     np.testing.assert_allclose(errors, np.zeros(8), atol=1e-5)
     assert mask.tolist() == [1] * 8
@@ -166,7 +166,7 @@ def test_a_point_that_does_not_follow_has_the_amount_as_its_error():
     action = Action(stay, circle=0, period=360, limit=100, step=90)
     action.check_space("test", torusae.Torus(1))
     points = circle_points(np.zeros((300, 1)))
-    losses, errors, _ = parts_of(action, torusae.Torus(1), points, points, seed=1)
+    losses, errors, _ = parts_of(action, torusae.Torus(1), points, seed=1)
     assert sorted(set(errors.round(3))) == [0, 90]
     np.testing.assert_allclose(losses, 1 - np.cos(np.deg2rad(errors)), atol=1e-5)
 
@@ -197,7 +197,7 @@ def test_relative_and_action_of_whole_points_on_rotations():
     np.testing.assert_allclose(errors, np.zeros(5), atol=5e-3)  # arccos near 1 in float32
     action = Action(space.act, circle=None, limit=2.0)
     action.check_space("test", space)
-    losses, _, _ = parts_of(action, space, points, points, seed=1)
+    losses, _, _ = parts_of(action, space, points, seed=1)
     np.testing.assert_allclose(losses, np.zeros(5), atol=1e-5)
 
 
@@ -368,21 +368,22 @@ def test_wrong_data_are_named(supervised, y, message):
 
 
 def test_several_turns_are_radians_where_the_period_says_so():
-    Relative(period=TURN).check_data("fit", "y['hour']", np.linspace(0, 100, 20), samples(), torusae.Torus(1))
+    Relative(period=TURN).prepared("fit", "y['hour']", np.linspace(0, 100, 20), samples(), torusae.Torus(1))
 
 
 def test_a_stream_without_pairs_is_an_error():
     relative, space = Relative(), torusae.Torus(1)
     with pytest.raises(ValueError, match=r"must bring pairs.*arrays only"):
         supervised_model({"hour": relative}).fit(Batches([(X, {"hour": np.zeros(20)})]), verbose=0)
+    step = Step(space, None, None, lambda x: x[:, :2])
     with pytest.raises(ValueError, match=r"must have shape \(batch, 1\)"):
-        relative.loss_and_error(space, lambda x: x[:, :2], tuple(map(to_tensor, (X[:2], X[2:4], X[:2]))))
+        relative.loss_and_error(tuple(map(to_tensor, (X[:2], X[2:4], X[:2]))), step)
 
 
 def test_hours_of_many_years_keep_their_digits():
     hours = 24.0 * 365 * 60 + np.array([0.01, 5.03])
     for given in ((X[:1], X[1:2], [hours[1] - hours[0] + 24 * 365 * 60]), np.append(hours, np.full(18, np.nan))):
-        source = pairs_of(Relative(period=24), "fit", "y['hour']", given, X, torusae.Torus(1))
+        source = Relative(period=24).prepared("fit", "y['hour']", given, X, torusae.Torus(1))
         _, _, differences = source.draw(1, np.random.default_rng(0), 0)
         assert abs(differences.item()) in (pytest.approx(5.02, abs=1e-5), pytest.approx(24 - 5.02, abs=1e-5))
 

@@ -27,9 +27,19 @@ class PaddedBatches(keras.utils.PyDataset):
         num_parts: Integer, the number of devices.
         shuffle: Boolean, whether each epoch has a new order, drawn as in Keras. Defaults to `False`.
         marked: Boolean, whether batches carry their number of samples for `without_padding`. Defaults to `True`.
+        sources: Dict from the name of a target to a `PairSource`: a batch has as many pairs of it as samples. Defaults
+            to `None`.
     """
 
-    def __init__(self, arrays: tuple, batch_size: int, num_parts: int, shuffle: bool = False, marked: bool = True):
+    def __init__(
+        self,
+        arrays: tuple,
+        batch_size: int,
+        num_parts: int,
+        shuffle: bool = False,
+        marked: bool = True,
+        sources: dict[str, Any] | None = None,
+    ):
         super().__init__()
         self.arrays = arrays
         self.batch_size = batch_size
@@ -37,6 +47,9 @@ class PaddedBatches(keras.utils.PyDataset):
         self.shuffle = shuffle
         self.marked = marked
         self.num_rows = len(keras.tree.flatten(arrays)[0])
+        self.sources = sources or {}
+        if self.sources:  # of the generator that Keras seeds
+            self.generator = np.random.default_rng(np.random.randint(1 << 31) if shuffle else 0)  # noqa: NPY002
         self.order = np.arange(self.num_rows)
         self.on_epoch_begin()
 
@@ -52,6 +65,10 @@ class PaddedBatches(keras.utils.PyDataset):
         count = len(rows)
         rows = np.resize(rows, count + -count % self.num_parts)
         x, *rest = keras.tree.map_structure(lambda array: np.asarray(array[rows]), self.arrays)
+        if self.sources:
+            start = None if self.shuffle else index * self.batch_size
+            pairs = {name: source.draw(len(rows), self.generator, start) for name, source in self.sources.items()}
+            rest = [{**rest[0], **pairs}, *rest[1:]]
         if not self.marked:
             return (x, *rest)
         # Batches without padding are marked too: Keras lays out every batch as it does the first.

@@ -140,25 +140,6 @@ def positive_float(owner: str, name: str, value: Any, zero_allowed: bool = False
     return value
 
 
-def radians(owner: str, name: str, value: Any) -> np.ndarray:
-    """Returns angles as a float64 array, any shape, after checking that they are numbers and no degrees.
-
-    Whole and half numbers of which one is beyond two turns, such as 90 or 22.5, are degrees by all appearances.
-    """
-    array = host_array(as_array(owner, name, value))
-    if array.dtype.kind not in "iu" and "float" not in str(array.dtype):
-        raise TypeError(f"{owner}: `{name}` must be numbers, radians. Received: {name}={value!r}.")
-    array = array.astype("float64")
-    finite_array(owner, name, array)
-    if array.size and np.abs(array).max() > 4 * np.pi and (2 * array == np.rint(2 * array)).all():
-        largest = float(array.flat[np.abs(array).argmax()])
-        raise ValueError(
-            f"{owner}: `{name}` must be in radians. Received: {largest:g}, which looks like degrees. "
-            f"Use numpy.deg2rad({largest:g})."
-        )
-    return array
-
-
 def period(owner: str, value: Any, name: str = "period") -> float:
     """Returns the period of angles as a float whose square float32 can hold."""
     value = positive_float(owner, name, value)
@@ -233,6 +214,26 @@ def is_array(value: Any) -> bool:
 def host_array(value: Any) -> np.ndarray:
     """A NumPy view (memory-mapped files included) or copy of an array or tensor."""
     return value if isinstance(value, np.ndarray) else np.asarray(ops.convert_to_numpy(value))
+
+
+def label_numbers(owner: str, name: str, values: Any, num: int, columns: int, each: str = "sample") -> np.ndarray:
+    """Labels as a float64 array `(num, columns)`, NaN where missing. `each` says what has a row."""
+    array = host_array(as_array(owner, name, values))
+    if array.dtype.kind not in "iuf" or array.shape not in [(num, columns), *([(num,)] if columns == 1 else [])]:
+        layout = f"({num},)" if columns == 1 else f"({num}, {columns})"
+        raise ValueError(
+            f"{owner}: {name} must be numbers of shape {layout}, one for each {each}"
+            f"{'' if columns == 1 else ' and column'}, NaN where missing. "
+            f"Received: shape={array.shape}, dtype={array.dtype}."
+        )
+    array = array.astype("float64").reshape(num, columns)
+    infinite = np.flatnonzero(np.isinf(array).any(axis=1))
+    if len(infinite):
+        raise ValueError(
+            f"{owner}: {name} must be finite, or NaN where missing. Received: infinity in row {int(infinite[0])}. "
+            f"Replace it with NaN."
+        )
+    return array
 
 
 def label_column(owner: str, labels: Any, num: int, meaning: str) -> np.ndarray:

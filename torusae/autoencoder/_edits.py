@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from torusae._internal import checks
+from torusae._internal import checks, units
 from torusae.autoencoder._codec import Codec
 
 _TURN_STEPS = 32  # angles of a mean over a circle: exact for waves of the decoder with less than 32 periods
@@ -100,7 +100,7 @@ class Edits(Codec):
         actions = np.zeros((len(x), self.latent.space.action_size))
         for circle, angle in turns.items():
             action = self._action(owner, circle)
-            angle = checks.radians(owner, f"turns[{circle}]", angle)
+            angle = units.radians(owner, f"turns[{circle}]", angle)
             if angle.shape not in ((), (len(x),)):
                 raise ValueError(
                     f"{owner}: `turns[{circle}]` must be one angle or have shape ({len(x)},), one for each sample. "

@@ -11,8 +11,8 @@ from keras import ops
 from torusae import distribution
 from torusae._internal import batches, checks
 from torusae._internal.checks import Tensor
-from torusae.supervision import Action, Anchor, Relative, Supervision
-from torusae.supervision._pairs import PairedBatches, pairs_of
+from torusae.supervision import Supervision
+from torusae.supervision.base import Step
 
 
 class Supervised(keras.Model):
@@ -53,7 +53,7 @@ class Supervised(keras.Model):
                 f"TorusAutoencoder: `supervision` must have names of its own in the logs. Received: {sorted(twice)}, "
                 f"logged by the model already."
             )
-        if any(isinstance(each, Action) for each in supervision.values()) and self.supervision_seed is None:
+        if any(each.needs_seed for each in supervision.values()) and self.supervision_seed is None:
             self.supervision_seed = keras.random.SeedGenerator()
         self.supervision = supervision
         self.means.extend(logged)
@@ -79,28 +79,22 @@ class Supervised(keras.Model):
             # Not through the layer: its terms act on the samples of the batch alone.
             return space.point(self.latent.projection(self.encoder(samples, training=training)))
 
+        step = Step(space, x, point, encode, self.supervision_seed)
         for name, each in self.supervision.items():
-            if isinstance(each, Action):
-                losses, errors, mask = each.loss_and_error(space, encode, x, point, self.supervision_seed)
-            elif name not in targets:
+            if each.needs_data and name not in targets:
                 values += [ops.zeros(())] * 2
                 weights += [ops.zeros(())] * 2
                 continue
-            elif isinstance(each, Relative):
-                losses, errors, mask = each.loss_and_error(space, encode, targets[name])
-            else:
-                losses, errors, mask = each.loss_and_error(space, point, targets[name])
-            count = ops.sum(mask)
-            least = ops.maximum(count, 1.0)
-            values += [ops.sum(mask * losses) / least, ops.sum(mask * errors) / least]
+            loss, error, count = each.loss_and_error(targets.get(name), step)
+            values += [loss, error]
             weights += [count, count]
-            relative = relative + each.weight * distribution.share(values[-2], count)
+            relative = relative + each.weight * distribution.share(loss, count)
         return values, weights, relative
 
     def _check_split(self, owner: str, y: Any) -> None:
         """Raises where `validation_split` would have to divide pairs."""
         for name in self._names_of_data():
-            if isinstance(y, Mapping) and isinstance(y.get(name), (list, tuple)) and len(y[name]) == 3:
+            if isinstance(y, Mapping) and name in y and not self.supervision[name].can_be_split(y[name]):
                 raise ValueError(
                     f"{owner}: `validation_split` can't divide pairs. Received: pairs in y[{name!r}]. Give "
                     f"validation_data."
@@ -109,13 +103,11 @@ class Supervised(keras.Model):
     def _known_angles(self, num: int, targets: Mapping[str, Any]) -> np.ndarray | None:
         """True angles of samples as the supervision has them, `(num, num_angles)`, NaN where unknown, or `None`."""
         angles = np.full((num, self.latent.space.num_angles), np.nan)
-        for kind in (Relative, Anchor):  # differences leave the zero of a circle free: anchors of the same one count
-            for name, each in self.supervision.items():
-                if not isinstance(each, kind) or not each.weight or each.circles is None or name not in targets:
-                    continue
-                values = each.known_angles(targets[name], num)
-                if values is not None:
-                    angles[:, each.circles] = values
+        # Differences leave the zero of a circle free: anchors of the same one come last and count.
+        for name, each in sorted(self.supervision.items(), key=lambda item: item[1].fixes_zero):
+            values = each.known_angles(targets[name], num) if each.weight and name in targets else None
+            if values is not None:
+                angles[:, each.circles] = values
         return None if np.isnan(angles).all() else angles
 
     def _names_of_data(self) -> list[str]:
@@ -124,9 +116,7 @@ class Supervised(keras.Model):
 
     def _has_pairs(self, y: Any) -> bool:
         """Whether targets hold pairs, or values that become pairs."""
-        return isinstance(y, Mapping) and any(
-            isinstance(each, Relative) and name in y for name, each in self.supervision.items()
-        )
+        return isinstance(y, Mapping) and any(each.draws_pairs and name in y for name, each in self.supervision.items())
 
     def _check_supervision(self, owner: str, x: Any, targets: Mapping[str, Any], needs_data: bool) -> None:
         """Checks the numbers of a data set before training, on the host."""
@@ -136,7 +126,7 @@ class Supervised(keras.Model):
                     raise ValueError(
                         f"{owner}: {type(each).__name__} {name!r} takes no data. Received: y[{name!r}]. Leave it out."
                     )
-                each.check_data(owner, f"y[{name!r}]", targets[name], x, self.latent.space)
+                each.prepared(owner, f"y[{name!r}]", targets[name], x, self.latent.space)
             elif needs_data and each.needs_data:
                 raise ValueError(
                     f"{owner}: `y` must hold data for the supervision {name!r}, {each!r}. "
@@ -149,10 +139,11 @@ class Supervised(keras.Model):
         x, y, sample_weight = arrays
         if not self._has_pairs(y) or not checks.is_array(x):
             return batches.padded_batches(arrays, batch_size, shuffle)
-        names = [name for name, each in self.supervision.items() if isinstance(each, Relative) and name in y]
+        names = [name for name, each in self.supervision.items() if each.draws_pairs and name in y]
         x = checks.host_array(x)
         owner, space = type(self).__name__, self.latent.space
-        sources = {name: pairs_of(self.supervision[name], owner, f"y[{name!r}]", y[name], x, space) for name in names}
+        sources = {name: self.supervision[name].prepared(owner, f"y[{name!r}]", y[name], x, space) for name in names}
         y = {name: checks.host_array(values) for name, values in y.items() if name not in names}
         given = (x, y) if sample_weight is None else (x, y, keras.tree.map_structure(checks.host_array, sample_weight))
-        return PairedBatches(given, sources, batch_size or 32, distribution.num_parts(), shuffle)
+        num_parts = distribution.num_parts()
+        return batches.PaddedBatches(given, batch_size or 32, num_parts, shuffle, num_parts > 1, sources)

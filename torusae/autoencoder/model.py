@@ -204,9 +204,8 @@ class TorusAutoencoder(Edits):
         for name, head in self.heads.items():
             if name in targets:
                 labels, sample_weights = targets[name], weight_of(name, sample_weight)
-                loss, scores, mask = head.loss_and_score(labels, y_pred[name + RAW], sample_weights)
-                count = ops.sum(mask)
-                values += [loss, ops.sum(scores * mask) / ops.maximum(count, 1.0)]
+                loss, score, count = head.loss_and_score(labels, y_pred[name + RAW], sample_weights)
+                values += [loss, score]
                 weights += [count, count]
                 relative = relative + head.weight * distribution.share(loss, count)
             elif training:

@@ -1,7 +1,6 @@
 """Heads: small networks that predict labels from the coordinates of a latent space."""
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,14 +8,155 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae._internal import checks
+from torusae._internal import checks, units
 from torusae._internal.checks import Tensor
 from torusae.angles import angle_difference, to_polar, to_radians, wrap_angles
 from torusae.losses.angular import angular_loss
 
-_TASKS = ("classification", "regression", "circular_regression")
-_OTHER_WORDS = {"number": "regression", "angle": "circular_regression", "circular": "circular_regression"}
 _TURN = 2 * math.pi
+_OTHER_WORDS = {"number": "regression", "angle": "circular_regression", "circular": "circular_regression"}
+
+
+class Task:
+    """What the labels of a task are, and how outputs are compared with them. A new one goes into `TASKS`.
+
+    Args:
+        num_columns: Integer, the number of classes, or of label columns.
+        period: Float, the period of the labels, or `None`.
+    """
+
+    score_name = "error"
+    missing_label = "NaN"
+    takes_period = False
+    least_columns = 1
+
+    def __init__(self, num_columns: int, period: float | None):
+        self.num_columns = self.num_outputs = self.num_labels = num_columns
+        self.period = period
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """What a user reads, from the outputs of the network, `(batch, num_columns)`."""
+        raise NotImplementedError
+
+    def compare(self, labels: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss, the score, and whether there is a label, of each sample, `(batch,)`."""
+        raise NotImplementedError
+
+    def check(self, labels: np.ndarray, num: int, owner: str, name: str) -> None:
+        """Checks all labels of a data set, on the host."""
+        labels = checks.label_numbers(owner, name, labels, num, self.num_labels)
+        if self.takes_period:
+            units.check_labels(owner, name, labels, self.period, "Head('circular_regression', ")
+
+
+class Classification(Task):
+    """Integer classes, -1 is missing; the cross-entropy."""
+
+    score_name = "accuracy"
+    missing_label = "-1"
+    least_columns = 2
+
+    def __init__(self, num_columns, period):
+        super().__init__(num_columns, period)
+        self.num_labels = 1
+
+    def predictions(self, outputs):
+        return ops.softmax(outputs, axis=-1)
+
+    def compare(self, labels, outputs):
+        if "int" not in str(labels.dtype):
+            raise TypeError(
+                f"Head: labels of the task 'classification' must be integers. Received: dtype={labels.dtype}. "
+                f"Use labels.astype('int32')."
+            )
+        labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
+        labelled = labels >= 0
+        labels = ops.where(labelled, labels, 0)
+        # From logits: cross-entropy of float32 probabilities has no gradient for a confident mistake.
+        losses = keras.losses.sparse_categorical_crossentropy(labels, outputs, from_logits=True)
+        return losses, ops.cast(ops.argmax(outputs, axis=-1), "int32") == labels, labelled
+
+    def check(self, labels, num, owner, name):
+        if labels.dtype.kind not in "iu" or labels.size != num:
+            fix = "For one-hot rows use labels.argmax(-1)." if labels.ndim > 1 else "Use labels.astype('int32')."
+            raise ValueError(
+                f"{owner}: {name} must be integer classes of shape ({num},). "
+                f"Received: shape={labels.shape}, dtype={labels.dtype}. {fix}"
+            )
+        if labels.size and not -1 <= labels.min() <= labels.max() < self.num_columns:
+            raise ValueError(
+                f"{owner}: {name} must hold classes 0 to {self.num_columns - 1}, or -1 where missing. "
+                f"Received: values from {labels.min()} to {labels.max()}. A head for more classes is "
+                f"Head('classification', num_outputs)."
+            )
+
+
+class Regression(Task):
+    """Real numbers; the squared error."""
+
+    def predictions(self, outputs):
+        return outputs
+
+    def compare(self, labels, outputs):
+        labels, labelled = self.known(labels)
+        errors = labels - outputs
+        return ops.mean(errors * errors, axis=-1), ops.mean(ops.abs(errors), axis=-1), labelled
+
+    def known(self, labels):
+        """Labels `(batch, num_columns)` with zeros for missing ones, and which samples have all of theirs."""
+        labels = ops.reshape(ops.cast(labels, "float32"), (-1, self.num_columns))
+        labelled = ops.logical_not(ops.any(ops.isnan(labels), axis=-1))
+        return ops.where(labelled[:, None], labels, 0.0), labelled
+
+
+class CircularRegression(Regression):
+    """Periodic numbers, each output as a point in the plane; `1 - cos` of the error."""
+
+    takes_period = True
+
+    def __init__(self, num_columns, period):
+        super().__init__(num_columns, period)
+        self.num_outputs = 2 * num_columns  # a point for each angle: on both sides of the seam outputs are close
+
+    def predictions(self, outputs):
+        angles = to_polar(outputs)[1]
+        return angles if self.period is None else wrap_angles(angles * (self.period / _TURN), self.period)
+
+    def compare(self, labels, outputs):
+        labels, labelled = self.known(labels)
+        period = self.period or _TURN
+        losses, arcs = circular_errors(to_radians(labels, period), to_polar(outputs)[1])
+        return losses, (period / _TURN) * arcs, labelled
+
+
+TASKS: dict[str, type[Task]] = {
+    "classification": Classification,
+    "regression": Regression,
+    "circular_regression": CircularRegression,
+}
+
+
+def circular_errors(targets: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
+    """`1 - cos` of the errors of angles, and the sizes of the errors, means over the columns, `(rows,)`; radians."""
+    return angular_loss(targets, angles), ops.mean(ops.abs(angle_difference(targets, angles)), axis=-1)
+
+
+def known_means(
+    losses: Tensor, scores: Tensor, known: Tensor, weights: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The mean loss and the mean score over known rows, 0 without any, and how many these are: three scalars.
+
+    Args:
+        losses: `(rows,)`.
+        scores: `(rows,)`.
+        known: `(rows,)`, which rows count.
+        weights: Weights of the losses, `(rows,)`; their sum is still divided by the number of rows. Defaults to `None`.
+    """
+    known = ops.cast(known, "float32")
+    count = ops.sum(known)
+    least = ops.maximum(count, 1.0)
+    weighted = known if weights is None else known * ops.cast(ops.reshape(weights, (-1,)), "float32")
+    return ops.sum(weighted * losses) / least, ops.sum(known * ops.cast(scores, "float32")) / least, count
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -73,33 +213,30 @@ class Head(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.task = checks.option("Head", "task", task, _TASKS, _OTHER_WORDS)
-        self.num_outputs = checks.positive_int(
-            "Head", "num_outputs", num_outputs, least=2 if task == "classification" else 1
-        )
+        self.task = checks.option("Head", "task", task, TASKS, _OTHER_WORDS)
+        kind = TASKS[self.task]
+        self.num_outputs = checks.positive_int("Head", "num_outputs", num_outputs, least=kind.least_columns)
         self.weight = checks.positive_float("Head", "weight", weight, zero_allowed=True)
         self.units = checks.positive_ints("Head", "units", units)
-        if period is not None and task != "circular_regression":
+        if period is not None and not kind.takes_period:
             raise ValueError(
                 f"Head: `period` is for the task 'circular_regression' alone. Received: task={task!r}, "
                 f"period={period!r}. Use Head('circular_regression', period={period!r}) for periodic labels."
             )
         self.period = None if period is None else checks.period("Head", period)
+        self.labels = kind(self.num_outputs, self.period)
         self.hidden = [keras.layers.Dense(size, activation="relu", dtype=self.dtype_policy) for size in self.units]
-        # A point in the plane for each angle: angles on both sides of the seam are close outputs.
-        size = 2 * self.num_outputs if task == "circular_regression" else self.num_outputs
-        self.output_layer = keras.layers.Dense(size, dtype="float32")
-        self._has_warned = False
+        self.output_layer = keras.layers.Dense(self.labels.num_outputs, dtype="float32")
 
     @property
     def score_name(self) -> str:
         """The name of the score, `"accuracy"` or `"error"`, the mean absolute error in units of the labels."""
-        return "accuracy" if self.task == "classification" else "error"
+        return self.labels.score_name
 
     @property
     def missing_label(self) -> str:
         """The value that marks a missing label, `"-1"` or `"NaN"`, as text for messages."""
-        return "-1" if self.task == "classification" else "NaN"
+        return self.labels.missing_label
 
     def build(self, inputs_shape):
         if len(inputs_shape) != 2:
@@ -126,17 +263,12 @@ class Head(keras.layers.Layer):
 
         Angles are in units of the period, `[-period / 2, period / 2)`.
         """
-        if self.task == "classification":
-            return ops.softmax(outputs, axis=-1)
-        if self.task == "regression":
-            return outputs
-        angles = to_polar(outputs)[1]
-        return angles if self.period is None else wrap_angles(angles * (self.period / _TURN), self.period)
+        return self.labels.predictions(outputs)
 
     def loss_and_score(
         self, labels: Tensor, outputs: Tensor, sample_weight: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The mean loss over the samples that have labels, the score of each sample, and a mask of labelled samples.
+        """The mean loss and the mean score over the samples that have labels, and how many these are.
 
         Args:
             labels: `(batch,)` or `(batch, num_outputs)`; `(batch,)` or `(batch, 1)` for classes.
@@ -144,66 +276,36 @@ class Head(keras.layers.Layer):
             sample_weight: Float tensor `(batch,)`, or `None`. Defaults to `None`.
 
         Returns:
-            Three tensors: a scalar, the sum of weighted losses divided by the number of labelled samples, or 0 without
-            any; scores `(batch,)`, 1 for a right class, otherwise the mean absolute error in units of the labels; the
-            mask `(batch,)`, 1.0 where there is a label and 0.0 where it is missing.
+            Three scalar tensors: the sum of weighted losses divided by the number of labelled samples; the share of
+            right classes, otherwise the mean absolute error in units of the labels; the number of labelled samples.
+            Without any, all are 0.
 
         Raises:
+            TypeError: If classes are no integers.
             ValueError: If labels are of another shape.
         """
-        _check_columns(self, labels)
-        outputs = ops.cast(outputs, "float32")
-        losses, scores, labelled = self._losses_of_task()(labels, outputs)
-        mask = ops.cast(labelled, "float32")
-        weights = mask if sample_weight is None else mask * ops.cast(ops.reshape(sample_weight, (-1,)), "float32")
-        loss = ops.sum(weights * losses) / ops.maximum(ops.sum(mask), 1.0)
-        return loss, ops.cast(scores, "float32"), mask
-
-    def _losses_of_task(self):
-        """The function from labels and raw outputs to losses, scores and whether there is a label, each `(batch,)`."""
-        losses = {
-            "classification": self._classes_losses,
-            "regression": self._number_losses,
-            "circular_regression": self._angle_losses,
-        }
-        return losses[self.task]
-
-    def _classes_losses(self, labels, logits):
-        labels = ops.cast(ops.reshape(labels, (-1,)), "int32")
-        labelled = labels >= 0
-        labels = ops.where(labelled, labels, 0)
-        # From logits: cross-entropy of float32 probabilities has no gradient for a confident mistake.
-        losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-        return losses, ops.cast(ops.argmax(logits, axis=-1), "int32") == labels, labelled
-
-    def _number_losses(self, labels, numbers):
-        labels, labelled = self._without_nan(labels)
-        errors = labels - numbers
-        return ops.mean(errors * errors, axis=-1), ops.mean(ops.abs(errors), axis=-1), labelled
-
-    def _angle_losses(self, labels, points):
-        labels, labelled = self._without_nan(labels)
-        period = self.period or _TURN
-        labels = to_radians(labels, period)
-        angles = to_polar(points)[1]
-        scores = (period / _TURN) * ops.mean(ops.abs(angle_difference(labels, angles)), axis=-1)
-        return angular_loss(labels, angles), scores, labelled
-
-    def _without_nan(self, labels):
-        """Labels `(batch, num_outputs)` with zeros for missing ones, and which samples have all of theirs."""
-        labels = ops.reshape(ops.cast(labels, "float32"), (-1, self.num_outputs))
-        labelled = ops.logical_not(ops.any(ops.isnan(labels), axis=-1))
-        return ops.where(labelled[:, None], labels, 0.0), labelled
+        columns = self.labels.num_labels
+        if tuple(labels.shape[1:]) not in [(columns,), *([()] if columns == 1 else [])]:
+            layout = "(batch,)" if columns == 1 else f"(batch, {columns})"
+            raise ValueError(
+                f"Head: labels of the task {self.task!r} must have shape {layout}. "
+                f"Received: shape={tuple(labels.shape)}. "
+                + (
+                    "For one-hot rows use labels.argmax(-1)."
+                    if self.task == "classification"
+                    else "Reshape them first."
+                )
+            )
+        return known_means(*self.labels.compare(labels, ops.cast(outputs, "float32")), sample_weight)
 
     def check_labels(self, labels: Any, num_samples: int, owner: str, name: str) -> None:
         """Checks all labels of a data set before training, on the host.
 
-        Warns once for a head for angles without a `period` if its labels look like hours or degrees.
-
         Messages name `owner`, the function that was called, and `name`, its argument, such as `"y['digit']"`.
 
         Raises:
-            ValueError: If labels are of another number, shape or type, or hold classes out of range or infinity.
+            ValueError: If labels are of another number, shape or type, or hold classes out of range or infinity; or if
+                circular labels without a `period` look like hours or degrees.
         """
         labels = checks.host_array(labels)
         if labels.ndim == 0 or len(labels) != num_samples:
@@ -211,26 +313,7 @@ class Head(keras.layers.Layer):
                 f"{owner}: {name} must hold {num_samples} labels, one per sample. Received: shape={labels.shape}. "
                 f"Give every sample a label, {self.missing_label} where it is missing."
             )
-        if self.task == "classification":
-            _check_classes(self, labels, num_samples, owner, name)
-        else:
-            _check_numbers(self, labels, num_samples, owner, name)
-        if self.task == "circular_regression" and self.period is None:
-            self._warn_of_other_units(labels, owner, name)
-
-    def _warn_of_other_units(self, labels, owner, name):
-        known = labels[~np.isnan(labels)]
-        if self._has_warned or not known.size or max(np.abs(known).max(), np.ptp(known)) <= 2 * _TURN:
-            return
-        self._has_warned = True
-        warnings.warn(
-            f"{owner}: {name} should hold radians, the default unit of a head for angles. "
-            f"Received: values from {known.min():g} to {known.max():g}, beyond two turns. For hours use "
-            f"Head('circular_regression', period=24), for degrees period=360. For radians, period=2 * math.pi stops "
-            f"this warning.",
-            UserWarning,
-            stacklevel=3,
-        )
+        self.labels.check(labels, num_samples, owner, name)
 
     def get_config(self):
         """Returns the constructor's arguments, and the policies of dense layers that were quantized."""
@@ -254,53 +337,3 @@ class Head(keras.layers.Layer):
         for layer, policy in zip((*head.hidden, head.output_layer), quantized, strict=False):
             layer.dtype_policy = keras.dtype_policies.deserialize(policy)
         return head
-
-
-def _check_columns(head, labels):
-    """Checks shape and type of a batch of labels."""
-    num_columns = 1 if head.task == "classification" else head.num_outputs
-    columns = tuple(labels.shape[1:])
-    if columns != (num_columns,) and not (columns == () and num_columns == 1):
-        layout = "(batch,)" if num_columns == 1 else f"(batch, {num_columns})"
-        raise ValueError(
-            f"Head: labels of the task {head.task!r} must have shape {layout}. "
-            f"Received: shape={tuple(labels.shape)}. "
-            + ("For one-hot rows use labels.argmax(-1)." if head.task == "classification" else "Reshape them first.")
-        )
-    if head.task == "classification" and "int" not in str(labels.dtype):
-        raise TypeError(
-            f"Head: labels of the task 'classification' must be integers. Received: dtype={labels.dtype}. "
-            f"Use labels.astype('int32')."
-        )
-
-
-def _check_classes(head, labels, num_samples, owner, name):
-    """Checks the class labels of a data set."""
-    if labels.dtype.kind not in "iu" or labels.size != num_samples:
-        fix = "For one-hot rows use labels.argmax(-1)." if labels.ndim > 1 else "Use labels.astype('int32')."
-        raise ValueError(
-            f"{owner}: {name} must be integer classes of shape ({num_samples},). "
-            f"Received: shape={labels.shape}, dtype={labels.dtype}. {fix}"
-        )
-    if labels.size and not -1 <= labels.min() <= labels.max() < head.num_outputs:
-        raise ValueError(
-            f"{owner}: {name} must hold classes 0 to {head.num_outputs - 1}, or -1 where missing. "
-            f"Received: values from {labels.min()} to {labels.max()}. A head for more classes is "
-            f"Head('classification', num_outputs)."
-        )
-
-
-def _check_numbers(head, labels, num_samples, owner, name):
-    """Checks the number or angle labels of a data set."""
-    if labels.dtype.kind not in "iuf" or labels.size != num_samples * head.num_outputs:
-        raise ValueError(
-            f"{owner}: {name} must be numbers of shape ({num_samples}, {head.num_outputs}). "
-            f"Received: shape={labels.shape}, dtype={labels.dtype}. "
-            f"A head for other columns is Head({head.task!r}, num_outputs)."
-        )
-    infinite = np.argwhere(np.isinf(labels))
-    if len(infinite):
-        raise ValueError(
-            f"{owner}: {name} must be finite, or NaN where missing. "
-            f"Received: infinity at position {tuple(int(i) for i in infinite[0])}. Replace it with NaN."
-        )

@@ -4,7 +4,7 @@ from torusae.supervision.action import Action
 from torusae.supervision.base import Supervision
 from torusae.supervision.errors import AngleErrors, angle_errors
 from torusae.supervision.labels import Anchor, Relative
-from torusae.supervision.moves import rotate_images, shift_images, shift_series
+from torusae.supervision.transforms import rotate_images, shift_images, shift_series
 
 __all__ = [
     "Action",

@@ -10,7 +10,7 @@ from keras import ops
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
 from torusae.spaces import Space
-from torusae.supervision.base import Supervision, columns_of, compare_points
+from torusae.supervision.base import Supervision, compare_points
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -57,6 +57,7 @@ class Action(Supervision):
     """
 
     needs_data = False
+    needs_seed = True
 
     def __init__(
         self,
@@ -90,26 +91,21 @@ class Action(Supervision):
         amounts = keras.random.uniform((num, columns), -limit, limit, dtype="float32", seed=seed)
         return amounts if self.step is None else self.step * ops.round(amounts / self.step)
 
-    def loss_and_error(self, space, encode, x, point, seed):
-        """The losses and the errors of samples with their points, and a mask of ones, each `(batch,)`."""
-        amounts = self.draw(ops.shape(x)[0], self.num_columns(space), seed)
+    def losses_and_errors(self, values, step):
+        """As in `Supervision`, of samples that are acted on by random amounts. Takes no values."""
+        space, x = step.space, step.sample
+        amounts = self.draw(ops.shape(x)[0], self.num_columns(space), step.seed)
         moved = self.function(x, amounts[:, 0] if isinstance(self.circle, int) else amounts)
         if not checks.shapes_agree(moved.shape, x.shape):
             raise ValueError(
                 f"Action: `function` must not change the shape of samples. Received: shape={tuple(moved.shape)} from "
                 f"{getattr(self.function, '__name__', self.function)!r} for samples of shape {tuple(x.shape)}."
             )
-        other = encode(ops.cast(moved, x.dtype))
-        action = amounts / self.to_unit
-        if self.circles is None:
-            target = space.act(point, action)
-            losses, errors = compare_points(space, target, other), space.distance(target, other)
-            return losses, errors, ops.ones_like(losses)
-        turned = columns_of(space, other, self.circles) - columns_of(space, point, self.circles)
-        losses, errors = self.compare_angles(amounts, turned)
-        if self.others:
-            target = space.act(point, ops.matmul(action, ops.convert_to_tensor(self.turns)))
-            whole = compare_points(space, target, other)
+        other = step.encode(ops.cast(moved, x.dtype))
+        losses, errors = self.compare_differences(space, step.point, other, amounts)
+        if self.circles is not None and self.others:
+            action = ops.matmul(amounts / self.to_unit, ops.convert_to_tensor(self.turns))
+            whole = compare_points(space, space.act(step.point, action), other)
             losses = (1 - self.others) * losses + self.others * whole
         return losses, errors, ops.ones_like(losses)
 

@@ -1,24 +1,46 @@
-"""What every kind of supervision shares: circles, units, the comparison of points, and checks of numbers."""
+"""What every kind of supervision shares: circles, units, what it reads of a step, and the comparison of points."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
-from torusae.angles import angle_difference, to_radians
-from torusae.losses.angular import angular_loss
+from torusae.angles import to_radians
+from torusae.layers.head import circular_errors, known_means
 from torusae.spaces import Space
 
 _TURN = 2 * math.pi
-_MOST_RADIANS = 2 * _TURN  # larger numbers are degrees or hours, not radians
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What supervision reads of a training step, besides its own data.
+
+    Attributes:
+        space: The latent `Space`.
+        sample: Samples of the step, `(batch, *sample_shape)`.
+        point: Their points, `(batch, space.point_size)`.
+        encode: Function from other samples to their points.
+        seed: `keras.random.SeedGenerator` of random amounts, or `None` where nothing is drawn.
+    """
+
+    space: Space
+    sample: Tensor
+    point: Tensor
+    encode: Callable[[Tensor], Tensor]
+    seed: keras.random.SeedGenerator | None = None
 
 
 class Supervision:
     """Base class: a loss of some circles of the latent space, or of whole points, given to `compile` by a name.
+
+    A kind of its own defines `losses_and_errors`, and `prepared` where it takes data.
 
     Args:
         circle: Integer, the column of `model.angles(x)` that is supervised, or a sequence of them; `None` for whole
@@ -35,19 +57,19 @@ class Supervision:
     """
 
     needs_data = True  # whether `fit` must be given numbers
-    loss_and_error: Callable[..., tuple[Tensor, Tensor, Tensor]]  # losses, errors, and a mask of those that count
+    needs_seed = False  # whether it draws random numbers in a step
+    draws_pairs = False  # whether these become a `PairSource`
+    fixes_zero = False  # whether the numbers say where the zero of a circle is
 
     def __init__(self, circle: int | Sequence[int] | None = 0, period: float | None = None, weight: float = 1.0):
         owner = type(self).__name__
         self.circle: int | tuple[int, ...] | None
-        if circle is None:
-            self.circle = None
-        elif isinstance(circle, (list, tuple)):
+        if isinstance(circle, (list, tuple)):
             self.circle = tuple(checks.positive_int(owner, "circle", each, least=0) for each in circle)
             if not circle or len(set(circle)) < len(circle):
                 raise ValueError(f"{owner}: `circle` must name different circles. Received: circle={circle!r}.")
         else:
-            self.circle = checks.positive_int(owner, "circle", circle, least=0)
+            self.circle = checks.optional_int(owner, "circle", circle, least=0)
         self.period = None if period is None else checks.period(owner, period)
         self.weight = checks.positive_float(owner, "weight", weight, zero_allowed=True)
 
@@ -85,12 +107,36 @@ class Supervision:
         """How many numbers a sample or a pair has: one for each circle, or those of an action of the space."""
         return space.action_size if self.circles is None else len(self.circles)
 
-    def check_data(self, owner: str, name: str, values: Any, x: np.ndarray, space: Space) -> None:
-        """Checks, on the host, what `fit` was given under this supervision's name."""
+    def prepared(self, owner: str, name: str, values: Any, x: np.ndarray, space: Space) -> Any:
+        """What `fit` was given under this supervision's name, checked: one row for each sample, or a `PairSource`.
+
+        Errors name `owner`, the method that was called, and `name`, such as `"y['hour']"`.
+        """
         raise NotImplementedError
 
-    def rows(self, values: Tensor, space: Space) -> tuple[Tensor, Tensor]:
-        """Numbers of a step as `(batch, columns)`, zeros where one is missing, and a mask of complete rows."""
+    def can_be_split(self, values: Any) -> bool:
+        """Whether what `fit` was given has one row for each sample, so that it can be divided with them."""
+        return True
+
+    def known_angles(self, values: Any, num: int) -> np.ndarray | None:
+        """True angles of samples in `values`, `(num, len(circles))`, radians, NaN where unknown; `None` without any."""
+        return None
+
+    def loss_and_error(self, values: Any, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+        """The mean loss, the mean error in the unit of the numbers, and the number of rows behind both: scalars.
+
+        Args:
+            values: What this supervision has been given for the rows of the step; `None` if it needs no data.
+            step: The `Step`.
+        """
+        return known_means(*self.losses_and_errors(values, step))
+
+    def losses_and_errors(self, values: Any, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+        """The loss and the error of each row, and a mask of those that count, 1.0 or 0.0: each `(rows,)`."""
+        raise NotImplementedError
+
+    def numbers(self, values: Tensor, space: Space) -> tuple[Tensor, Tensor]:
+        """Numbers of a step as `(rows, columns)`, zeros where one is missing, and a mask of complete rows."""
         columns, shape = self.num_columns(space), tuple(values.shape)
         if shape[1:] not in [(columns,), *([()] if columns == 1 else [])]:
             raise ValueError(
@@ -101,10 +147,21 @@ class Supervision:
         return ops.where(known[:, None], values, 0.0), ops.cast(known, "float32")
 
     def compare_angles(self, numbers: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
-        """`1 - cos` of the errors and their mean sizes in the unit of the numbers, `(batch,)`; angles in radians."""
-        targets = to_radians(numbers, _TURN if self.period is None else self.period)
-        errors = self.to_unit * ops.mean(ops.abs(angle_difference(targets, angles)), axis=-1)
-        return angular_loss(targets, angles), errors
+        """`1 - cos` of the errors and their mean sizes in the unit of the numbers, `(rows,)`; angles in radians."""
+        losses, arcs = circular_errors(to_radians(numbers, self.period or _TURN), angles)
+        return losses, self.to_unit * arcs
+
+    def compare_differences(self, space: Space, start: Tensor, end: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses and errors of the ways from points to others, `(rows,)`: their angles, or whole actions."""
+        if self.circles is not None:
+            return self.compare_angles(numbers, self.angles_of(space, end) - self.angles_of(space, start))
+        moved = space.act(start, numbers / self.to_unit)
+        return compare_points(space, moved, end), space.distance(moved, end)
+
+    def angles_of(self, space: Space, point: Tensor) -> Tensor:
+        """The angles of the circles, `(rows, len(circles))`, radians."""
+        angles = space.angles(point)
+        return ops.stack([angles[:, circle] for circle in self.circles or ()], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -116,14 +173,8 @@ class Supervision:
         return cls(**config)
 
 
-def columns_of(space: Space, point: Tensor, circles: Sequence[int]) -> Tensor:
-    """The angles of some circles, `(batch, len(circles))`, radians."""
-    angles = space.angles(point)
-    return ops.stack([angles[:, circle] for circle in circles], axis=-1)
-
-
 def compare_points(space: Space, targets: Tensor, points: Tensor) -> Tensor:
-    """Half the squared distance of what heads read of points, `(batch,)`.
+    """Half the squared distance of what heads read of points, `(rows,)`.
 
     A head reads a seamless form without radii: cosines and sines of a torus, unit vectors of a sphere. So the loss is
     the sum over circles of `1 - cos` of the error on a torus, `1 - cos` of the distance on a sphere, and half the
@@ -133,39 +184,6 @@ def compare_points(space: Space, targets: Tensor, points: Tensor) -> Tensor:
     return 0.5 * ops.sum(difference * difference, axis=-1)
 
 
-def number_array(owner: str, name: str, values: Any, num: int, columns: int, each: str) -> np.ndarray:
-    """Numbers as a float64 array `(num, columns)`, after checks of type, shape and infinity. `each`: what has one."""
-    array = checks.host_array(checks.as_array(owner, name, values))
-    layout = f"({num},)" if columns == 1 else f"({num}, {columns})"
-    if array.dtype.kind not in "iuf" or array.shape not in [(num, columns), *([(num,)] if columns == 1 else [])]:
-        raise ValueError(
-            f"{owner}: {name} must be numbers of shape {layout}, one for each {each}"
-            f"{'' if columns == 1 else ' and circle'}. Received: shape={array.shape}, dtype={array.dtype}."
-        )
-    array = array.astype("float64").reshape(num, columns)
-    infinite = np.argwhere(np.isinf(array))
-    if len(infinite):
-        raise ValueError(
-            f"{owner}: {name} must be finite, or NaN where missing. Received: infinity in row {int(infinite[0][0])}. "
-            f"Replace it with NaN."
-        )
-    return array
-
-
 def reduced(values: np.ndarray, period: float | None) -> np.ndarray:
     """Values modulo their period, in float64: float32 has few digits for the hours since 1970."""
     return np.remainder(values, period or _TURN)
-
-
-def check_unit(owner: str, name: str, array: np.ndarray, period: float | None, kind: str) -> None:
-    """Raises where numbers that should be radians look like another unit."""
-    known = array[~np.isnan(array)]
-    if period is not None or not known.size or np.abs(known).max() <= _MOST_RADIANS:
-        return
-    found = float(known[np.abs(known).argmax()])
-    unit = "degrees" if np.abs(known).max() > 24 else "degrees or hours"
-    raise ValueError(
-        f"{owner}: {name} must be radians, the default unit. Received: {found:g}, beyond two turns, which looks like "
-        f"{unit}. Give {kind}(period=360) for degrees, {kind}(period=24) for hours, or {kind}(period=2 * math.pi) if "
-        f"they are radians."
-    )

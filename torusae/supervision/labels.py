@@ -6,25 +6,19 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae.supervision._pairs import pairs_of
-from torusae.supervision.base import (
-    Supervision,
-    check_unit,
-    columns_of,
-    compare_points,
-    number_array,
-    reduced,
-)
+from torusae._internal import checks, units
+from torusae.supervision._pairs import GivenPairs, GroupPairs, PairSource
+from torusae.supervision.base import Supervision, compare_points, reduced
 
 
 class _Labels(Supervision):
     """What takes true values of samples, in one of its forms at least."""
 
-    def known_angles(self, values: Any, num: int) -> np.ndarray | None:
-        """True angles of samples, `(num, len(circles))`, radians, NaN where unknown; `None` where `values` are none."""
+    def known_angles(self, values, num):
+        """As in `Supervision`; values that are whole points, or no values, have none."""
         if self.circles is None or isinstance(values, (list, tuple)):
             return None
-        array = number_array(type(self).__name__, "values", values, num, len(self.circles), "sample")
+        array = checks.label_numbers(type(self).__name__, "values", values, num, len(self.circles))
         return reduced(array, self.period) / self.to_unit
 
 
@@ -63,28 +57,82 @@ class Relative(_Labels):
     True
     """
 
-    def check_data(self, owner, name, values, x, space):
-        pairs_of(self, owner, name, values, x, space)
+    draws_pairs = True
 
-    def loss_and_error(self, space, encode, pairs):
-        """The mean loss and the mean error of pairs `(x_a, x_b, difference)`, and the number of pairs."""
-        if not isinstance(pairs, (list, tuple)) or len(pairs) != 3:
+    def prepared(self, owner: str, name: str, values: Any, x: np.ndarray, space: Any) -> PairSource:
+        """The pairs that `fit` was given, or those of its values or groups, checked."""
+        in_parts = isinstance(values, (list, tuple))
+        if in_parts and len(values) == 3:
+            return self._given_pairs(owner, name, values, x.shape[1:], self.num_columns(space))
+        if self.circles is None or (in_parts and len(values) != 2):
+            received = f"{len(values)} things" if in_parts else type(values).__name__
+            raise ValueError(
+                f"{owner}: {name} must be pairs (x_a, x_b, difference)"
+                + ("" if self.circles is None else ", values of the samples, or (groups, values)")
+                + f". Received: {received}."
+            )
+        groups, values = values if in_parts else (np.zeros(len(x), int), values)
+        return self._pairs_of_groups(owner, name, groups, values, x)
+
+    def _given_pairs(self, owner, name, pairs, sample_shape, columns):
+        x_a, x_b = (checks.host_array(checks.as_array(owner, name, each)) for each in pairs[:2])
+        for side, each in (("x_a", x_a), ("x_b", x_b)):
+            if each.shape[1:] != tuple(sample_shape) or each.ndim == 0 or len(each) != len(x_a) or not len(each):
+                raise ValueError(
+                    f"{owner}: {name} must be pairs (x_a, x_b, difference) of samples of shape "
+                    f"(num_pairs, {', '.join(map(str, sample_shape))}). Received: {side}.shape={each.shape}"
+                    f"{'' if side == 'x_a' else f', x_a.shape={x_a.shape}'}."
+                )
+            if "float" not in str(each.dtype):
+                raise TypeError(
+                    f"{owner}: {name} must hold floating-point samples. Received: {side}.dtype={each.dtype}."
+                )
+            checks.finite_array(owner, f"{name}, {side}", each)
+        differences = checks.label_numbers(owner, f"{name}, difference,", pairs[2], len(x_a), columns, "pair")
+        missing = np.flatnonzero(np.isnan(differences).any(axis=1))
+        if len(missing):
+            raise ValueError(
+                f"{owner}: every pair of {name} must have a difference. Received: NaN for {len(missing)} of "
+                f"{len(differences)} pairs, the first in row {int(missing[0])}. Leave these pairs out."
+            )
+        units.check_labels(owner, f"{name}, difference,", differences, self.period, "Relative(")
+        if self.circles is not None:
+            differences = reduced(differences, self.period)
+        return GivenPairs(x_a, x_b, differences.astype("float32"))
+
+    def _pairs_of_groups(self, owner, name, groups, values, x):
+        groups = checks.host_array(checks.as_array(owner, name, groups))
+        if groups.dtype.kind not in "iu" or groups.shape != (len(x),):
+            raise ValueError(
+                f"{owner}: {name} must hold the groups of samples as integers of shape ({len(x)},), -1 for none. "
+                f"Received: shape={groups.shape}, dtype={groups.dtype}."
+            )
+        values = checks.label_numbers(owner, name, values, len(x), len(self.circles))
+        units.check_labels(owner, name, values - np.nan_to_num(values[:1]), self.period, "Relative(")
+        source = GroupPairs(x, groups, reduced(values, self.period))
+        if not len(source.places):
+            raise ValueError(
+                f"{owner}: {name} must hold two known values of one group at least. Received: {len(source.members)} "
+                f"known values in {len(np.unique(groups[source.members]))} groups. A difference needs two."
+            )
+        return source
+
+    def can_be_split(self, values):
+        """As in `Supervision`: pairs can't."""
+        return not (isinstance(values, (list, tuple)) and len(values) == 3)
+
+    def losses_and_errors(self, values, step):
+        """As in `Supervision`, of pairs `(x_a, x_b, difference)`."""
+        if not isinstance(values, (list, tuple)) or len(values) != 3:
             raise ValueError(
                 f"Relative: a stream must bring pairs (x_a, x_b, difference) in each step. Received: "
-                f"{type(pairs).__name__}. Values and groups become pairs in `fit` on arrays only."
+                f"{type(values).__name__}. Values and groups become pairs in `fit` on arrays only."
             )
-        a, b, differences = pairs
+        a, b, differences = values
         size = ops.shape(a)[0]
-        points = encode(ops.concatenate([a, b]))
-        a, b = points[:size], points[size:]
-        differences, mask = self.rows(differences, space)
-        if self.circles is None:
-            moved = space.act(a, differences / self.to_unit)
-            losses, errors = compare_points(space, moved, b), space.distance(moved, b)
-        else:
-            turned = columns_of(space, b, self.circles) - columns_of(space, a, self.circles)
-            losses, errors = self.compare_angles(differences, turned)
-        return losses, errors, mask
+        points = step.encode(ops.concatenate([a, b]))
+        differences, mask = self.numbers(differences, step.space)
+        return *self.compare_differences(step.space, points[:size], points[size:], differences), mask
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -113,19 +161,24 @@ class Anchor(_Labels):
     True
     """
 
+    fixes_zero = True
+
     def num_columns(self, space):
         return space.point_size if self.circles is None else len(self.circles)
 
-    def check_data(self, owner, name, values, x, space):
-        array = number_array(owner, name, values, len(x), self.num_columns(space), "sample")
+    def prepared(self, owner: str, name: str, values: Any, x: np.ndarray, space: Any) -> np.ndarray:
+        """The values, checked, `(num, columns)`."""
+        array = checks.label_numbers(owner, name, values, len(x), self.num_columns(space))
         if self.circles is not None:
-            check_unit(owner, name, array, self.period, "Anchor")
+            units.check_labels(owner, name, array, self.period, "Anchor(")
+            array = reduced(array, self.period)
+        return array.astype("float32")
 
-    def loss_and_error(self, space, point, values):
-        """The losses and the errors of points, and a mask of those that have a value, each `(batch,)`."""
-        values, mask = self.rows(values, space)
-        if self.circles is None:
-            # Without a value a sample is compared with itself: zeros are no point of most spaces.
-            values = ops.where(mask[:, None] > 0, values, ops.stop_gradient(point))
-            return compare_points(space, values, point), space.distance(values, point), mask
-        return *self.compare_angles(values, columns_of(space, point, self.circles)), mask
+    def losses_and_errors(self, values, step):
+        """As in `Supervision`, of the points of the samples that have a value."""
+        values, mask = self.numbers(values, step.space)
+        if self.circles is not None:
+            return *self.compare_angles(values, self.angles_of(step.space, step.point)), mask
+        # Without a value a sample is compared with itself: zeros are no point of most spaces.
+        values = ops.where(mask[:, None] > 0, values, ops.stop_gradient(step.point))
+        return compare_points(step.space, values, step.point), step.space.distance(values, step.point), mask
