@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 matplotlib.use("Agg")
+pytest.register_assert_rewrite("shared")
 
 # The same examples in every run: a failure is then a change of the code, never of the dice.
 hypothesis.settings.register_profile("torusae", deadline=None, derandomize=True, max_examples=20)

@@ -305,11 +305,3 @@ def test_it_scores_like_other_transformers_with_an_inverse():
     found = pca.inverse_transform(pca.transform(x))
     share = 1 - np.sum((x - found) ** 2) / np.sum((x - x.mean(axis=0)) ** 2)
     np.testing.assert_allclose(share, pca.explained_variance_ratio_.sum(), atol=1e-12)
-
-
-def test_without_sklearn_the_library_works_and_the_error_names_the_extra():
-    code = "import sys; sys.modules['sklearn'] = None; import torusae; print('works'); import torusae.sklearn"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "works"
-    assert done.returncode == 1
-    assert 'pip install "torusae[sklearn]"' in done.stderr
