@@ -185,7 +185,8 @@ def measure(
         "Fréchet distance of samples": judge.distance(model.sample(len(x), seed, **options, density="prior")),
     }
     flow = None
-    for name in space.densities if densities is None else [name for name in space.densities if name in densities]:
+    known = torusae.densities.densities_of(space)
+    for name in known if densities is None else [name for name in known if name in densities]:
         density = model.fit_density(x_train, name, seed=seed, **options)
         fitted = model.sample(len(x), seed, **options, density="fitted")
         numbers[f"Fréchet distance of samples, fitted {name}"] = judge.distance(fitted)

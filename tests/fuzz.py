@@ -224,7 +224,9 @@ def space_call(space, name):
         "head_input": lambda raw: space.head_input(point(raw)),
         "distance": lambda raw: space.distance(point(raw), ops.flip(point(raw), axis=0)),
         "act": lambda raw: space.act(point(raw), ops.ones((len(raw), space.action_size))),
-        "statistics": lambda raw: [value.value for value in space.statistics(host(point(raw))).values()],
+        "statistics": lambda raw: [
+            value.value for value in torusae.diagnostics.prior_statistics(space, host(point(raw))).values()
+        ],
     }
     return members[name]
 

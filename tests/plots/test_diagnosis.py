@@ -18,13 +18,15 @@ class Statistic:
 
 
 class Plane:
-    """A space of one's own: it draws points and has a name, and no more."""
-
-    def draw(self, axes, points):
-        axes.plot(*points.T, ".", gid="of the space")
+    """A space of one's own: its points are drawn and it has a name, and no more."""
 
     def __repr__(self):
         return "Plane()"
+
+
+@plots.draw_points.register
+def _(space: Plane, axes, points):
+    axes.plot(*points.T, ".", gid="of the space")
 
 
 def diagnosis(statistics, problems=(), num=10):

@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from shared.tensors import compiled_on_jax, gradient, to_numpy, to_tensor
 
 import torusae
+from torusae.diagnostics import prior_statistics
 from torusae.spaces import SO3, Interval, KleinBottle, MobiusBand, ProjectiveSpace, Sphere, parse
 
 QUOTIENTS = [KleinBottle(), MobiusBand(), ProjectiveSpace(2)]
@@ -164,7 +165,7 @@ def test_the_interval_is_bounded_and_its_loss_compares_quantiles(rng):
     middles = (np.arange(50) + 0.5) / 25 - 1
     expected = np.mean((np.sort(point[:, 0]) - middles) ** 2)
     np.testing.assert_allclose(float(term.loss(to_tensor(point))), expected, rtol=1e-5)
-    (statistic,) = Interval().statistics(point.astype("float64")).values()
+    (statistic,) = prior_statistics(Interval(), point.astype("float64")).values()
     np.testing.assert_allclose(statistic.largest, scipy.stats.kstest(point[:, 0], scipy.stats.uniform(-1, 2).cdf)[0])
     again = torusae.Term.from_config(term.get_config())
     assert float(again.loss(to_tensor(point))) == float(term.loss(to_tensor(point)))
@@ -182,7 +183,7 @@ def test_a_point_and_its_image_are_one(space):
     np.testing.assert_allclose(distance(space, image, a), 0, atol=1e-6)
     np.testing.assert_allclose(distance(space, image, b), distance(space, a, b), atol=1e-5)
     assert np.linalg.norm(decoder_input(space, a) - decoder_input(space, b), axis=1).min() > 1e-2
-    of_points, of_images = (next(iter(space.statistics(each).values())).largest for each in (a, image))
+    of_points, of_images = (next(iter(prior_statistics(space, each).values())).largest for each in (a, image))
     np.testing.assert_allclose(of_images, of_points, rtol=1e-4)
 
 
@@ -283,7 +284,7 @@ def test_chance_is_the_mean_over_the_prior(space):
     (term,) = space.terms("uniform")
     squares, num = [], 20
     for seed in range(60):
-        (statistic,) = space.statistics(points_of(space, num, seed)).values()
+        (statistic,) = prior_statistics(space, points_of(space, num, seed)).values()
         squares.append(statistic.largest**2)
     # Four standard errors.
     error = 4 * np.std(squares) / math.sqrt(len(squares))
@@ -377,7 +378,7 @@ def test_a_text_without_a_space_gets_the_nearest_one(text, nearest):
 )
 def test_a_picture_of_points(space, labels):
     axes = Figure().add_subplot()
-    space.draw(axes, points_of(space, 300).astype("float64"))
+    torusae.plots.draw_points(space, axes, points_of(space, 300).astype("float64"))
     axes.figure.canvas.draw()
     assert (axes.get_xlabel(), axes.get_ylabel()) == labels
     if axes.collections:

@@ -11,6 +11,8 @@ from shared.tensors import compiled_on_jax, to_numpy, to_tensor
 
 import torusae
 from torusae import Gaussian, Torus, spaces
+from torusae.densities import densities_of
+from torusae.diagnostics import diagnose_points, prior_statistics
 
 SIX = [
     spaces.Sphere(2),
@@ -205,10 +207,10 @@ def test_paths_join_the_ends_the_shortest_first(space):
 
 
 def test_statistics_of_the_prior_are_near_chance(space):
-    for statistic in space.statistics(to_numpy(points_of(space, 400)).astype("float64")).values():
+    for statistic in prior_statistics(space, to_numpy(points_of(space, 400)).astype("float64")).values():
         assert statistic.largest < 3 * statistic.chance
     spoiled = np.repeat(to_numpy(points_of(space, 1)), 400, axis=0).astype("float64")
-    assert any(each.largest > 3 * each.chance for each in space.statistics(spoiled).values())
+    assert any(each.largest > 3 * each.chance for each in prior_statistics(space, spoiled).values())
 
 
 def test_config(space):
@@ -248,7 +250,7 @@ def test_equal_points_have_equal_codes():
 
 
 def test_history(space, model):
-    names = {term.name for term in model.latent.terms} | set(space.statistics(np.ones((4, space.point_size))))
+    names = {term.name for term in model.latent.terms} | set(prior_statistics(space, np.ones((4, space.point_size))))
     expected = {"loss", "reconstruction", "digit_loss", "digit_accuracy", "hour_loss", "hour_error"} | names
     history = set(model.history_of_fit)
     assert expected | {f"val_{name}" for name in ["loss", "reconstruction", *names]} <= history
@@ -292,7 +294,7 @@ def test_diagnose(space, model):
     text = str(torusae.diagnose(model, samples(200), batch_size=32))
     assert text.startswith(f"200 points on {space!r}")
     assert "small batch" in text
-    assert "nothing wrong" in str(space.diagnose(to_numpy(points_of(space, 2000)).astype("float64")))
+    assert "nothing wrong" in str(diagnose_points(space, to_numpy(points_of(space, 2000)).astype("float64")))
 
 
 def test_plot_of_the_diagnosis(space, model):
@@ -302,7 +304,7 @@ def test_plot_of_the_diagnosis(space, model):
 
 
 def test_density(space, model):
-    for name in space.densities:
+    for name in densities_of(space):
         model.fit_density(samples(150), name, seed=0, verbose=0)
         drawn = model.sample(6, seed=0, density="fitted", verbose=0)
         assert drawn.shape == (6, *SHAPE)

@@ -8,6 +8,7 @@ from keras import ops
 from torusae._internal import batches, checks
 from torusae.angles import wrap_angles
 from torusae.autoencoder._density import Fitted
+from torusae.densities import densities_of
 
 
 class Codec(Fitted):
@@ -115,7 +116,7 @@ class Codec(Fitted):
         VonMisesMixture(3 components, dim 2)
         """
         owner = "TorusAutoencoder.fit_density"
-        named = self.latent.space.densities
+        named = densities_of(self.latent.space)
         if density is None or isinstance(density, str):
             name = next(iter(named)) if density is None else checks.option(owner, "density", density, named)
             density = named[name](seed=seed)

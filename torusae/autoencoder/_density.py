@@ -13,6 +13,7 @@ from keras import ops
 
 from torusae._internal import batches, checks
 from torusae.autoencoder._halves import Halves
+from torusae.densities import densities_of
 
 _MOST_ROWS = 60_000  # a fit then takes seconds
 _LEAST_ROWS = 300  # with fewer, a density says less than the prior
@@ -77,7 +78,7 @@ class Fitted(Halves):
             return
         if not history.epoch or not np.isfinite(history.history["loss"][-1]):
             return
-        named = self.latent.space.densities
+        named = densities_of(self.latent.space)
         name = next(iter(named)) if self._density_choice == "auto" else self._density_choice
         seed = random.randrange(2**31)  # the generator that Keras seeds its layers with
         density = named[name](seed=seed)
@@ -111,7 +112,7 @@ class Fitted(Halves):
         owner = f"TorusAutoencoder.{method}"
         if hasattr(self.density, "to_uniform"):
             return self._fresh_density(method)
-        if "flow" not in self.latent.space.densities:
+        if "flow" not in densities_of(self.latent.space):
             raise ValueError(
                 f"{owner}: uniform=True needs a flow, and only a torus has one. Received: {self.latent.space!r}. "
                 f"Use uniform=False."

@@ -11,6 +11,7 @@ from torusae._internal import backend, batches, checks
 from torusae.autoencoder._edits import Edits
 from torusae.autoencoder._training import RAW, Means, weight_of
 from torusae.autoencoder.initialization import checked_start
+from torusae.densities import densities_of
 from torusae.layers.balance import as_float32
 from torusae.layers.head import Head
 from torusae.layers.latent import Latent, TorusLatent
@@ -94,7 +95,7 @@ class TorusAutoencoder(Edits):
             raise TypeError(f"TorusAutoencoder: `heads` must be a dict from names to Heads. Received: heads={heads!r}.")
         self.heads = dict(heads or {})
         if density is not None:
-            checks.option("TorusAutoencoder", "density", density, ["auto", *latent.space.densities])
+            checks.option("TorusAutoencoder", "density", density, ["auto", *densities_of(latent.space)])
         self._density_choice = density
         self.latent.records = True
         self.sample_shape = _build_and_check(encoder, latent, decoder, self.heads)

@@ -18,4 +18,5 @@ from torusae.densities.flow import TorusFlow
 from torusae.densities.kernel import TorusKernelDensity
 from torusae.densities.mixture import VonMisesMixture
 from torusae.densities.neighbors import TorusNeighborDensity
+from torusae.densities.of_spaces import densities_of
 from torusae.densities.paths import PathDensity

@@ -10,9 +10,10 @@ from keras import ops
 from torusae import metrics
 from torusae._internal import checks
 from torusae.densities.base import polar
+from torusae.diagnostics.problems import RARE_KUIPER, SMALL_KUIPER, diagnose_points
+from torusae.diagnostics.results import Diagnosis, Problem, Statistic
 from torusae.metrics.circles import KUIPER_CHANCE
-from torusae.spaces import Diagnosis, Problem, Space, Statistic, Torus
-from torusae.spaces._torus_problems import RARE_KUIPER, SMALL_KUIPER
+from torusae.spaces import Space, Torus
 from torusae.topology import _graph, _maps, find_circles
 from torusae.topology.alignment import is_part_of_basis
 
@@ -80,7 +81,7 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: 
         raise ValueError(
             f"diagnose: needs at least {_LEAST_POINTS} points. Received: {len(points)}. Give more samples."
         )
-    diagnosis = _with_map(space.diagnose(points), model)
+    diagnosis = _with_map(diagnose_points(space, points), model)
     if circles and checks.is_array(x) and len(x) >= _LEAST_COMPARED:
         diagnosis = _beside_data(diagnosis, x)
     if batch_size is None or batch_size >= _SMALL_BATCH:

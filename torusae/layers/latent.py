@@ -11,7 +11,9 @@ from keras import ops
 from torusae import distribution
 from torusae._internal import backend, checks
 from torusae._internal.checks import Tensor
+from torusae.diagnostics import prior_statistics
 from torusae.layers.balance import add, as_float32, fork, join
+from torusae.layers.closed_form import closed_gradient
 from torusae.layers.periodic import float32_by_default
 from torusae.losses import LatentLoss
 from torusae.spaces import Space, Term, Torus, parse
@@ -187,7 +189,7 @@ class Latent(keras.layers.Layer):
     def _balanced_point(self, raw, seed, terms):
         """The points, tied to the gradient of the terms."""
         alone = not self.gather or distribution.num_replicas() == 1
-        p = self.space.gradient(ops.stop_gradient(raw), terms) if alone else None
+        p = closed_gradient(self.space, ops.stop_gradient(raw), terms) if alone else None
         if p is not None:
             return add(raw, p, self.max_ratio)
         raw, raw_read = fork(raw, self.max_ratio)
@@ -216,7 +218,7 @@ class Latent(keras.layers.Layer):
         raw = ops.convert_to_tensor(raw, dtype="float32")
         point = self.space.point(raw)
         terms = {name: float(value) for name, value in self.losses_of(raw, point).items()}
-        statistics = self.space.statistics(np.asarray(ops.convert_to_numpy(point), dtype="float64"))
+        statistics = prior_statistics(self.space, np.asarray(ops.convert_to_numpy(point), dtype="float64"))
         return {**terms, **{name: statistic.largest for name, statistic in statistics.items()}}
 
     def recent_raw(self) -> np.ndarray:

@@ -17,4 +17,5 @@ from torusae.plots.images import plot_samples
 from torusae.plots.morphs import plot_morph, plot_morphs
 from torusae.plots.occupancy import plot_occupancy
 from torusae.plots.radii import plot_radii
+from torusae.plots.spaces import draw_points
 from torusae.plots.springs import plot_spring

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from torusae.plots import _style
+from torusae.plots.spaces import draw_points
 
 _MAX_BARS = 16
 
@@ -13,7 +14,7 @@ _MAX_BARS = 16
 def plot_diagnosis(diagnosis: Any) -> _style.Figure:
     """A diagnosis: one picture of the points, and one panel for each statistic beside its value by chance.
 
-    The space draws the picture, with its method `draw(axes, points)`. A statistic of several coordinates has a bar for
+    `draw_points` makes the picture. A statistic of several coordinates has a bar for
     each, at most 16, those furthest from chance. At most 15 statistics are drawn. The title names the problems.
 
     Args:
@@ -31,13 +32,13 @@ def plot_diagnosis(diagnosis: Any) -> _style.Figure:
     if lacking:
         raise TypeError(
             f"{owner}: `diagnosis` must be the result of `diagnose`. Received: {type(diagnosis).__name__}, without "
-            f"{lacking}. Call torusae.diagnose(model, x) or space.diagnose(points) first."
+            f"{lacking}. Call torusae.diagnose(model, x) or torusae.diagnostics.diagnose_points(space, points) first."
         )
     statistics = dict(list(diagnosis.statistics.items())[: _style.MAX_PANELS - 1])
     rows, columns = _style.grid(1 + len(statistics), 3)
     figure = _style.new_figure(owner, max(3.6 * columns, 6.0), 3.0 * rows + 1.0)
     first, *others = _style.panels(figure, 1 + len(statistics), 3)
-    diagnosis.space.draw(first, diagnosis.points)
+    draw_points(diagnosis.space, first, diagnosis.points)
     handles: dict[str, Any] = {}
     for axes, (name, statistic) in zip(others, statistics.items(), strict=True):
         handles = _draw_statistic(axes, name, statistic)

@@ -17,6 +17,7 @@ from torusae.layers.logger import latent_layers, raw_values
 from torusae.plots import _style
 from torusae.plots.angles import plot_angles
 from torusae.plots.morphs import END_COLOUR, START_COLOUR, checked_morph
+from torusae.plots.spaces import draw_points
 
 _DPI = 80
 _COLOURS = 256  # the most of a GIF
@@ -153,7 +154,7 @@ class Film(keras.callbacks.Callback):
             figure = plot_angles(space.angles(point), self._labels, max_points=len(raw), **self._options)
         else:
             figure = _style.new_figure("Film", 4.6, 4.8)
-            space.draw(figure.add_subplot(), ops.convert_to_numpy(point))
+            draw_points(space, figure.add_subplot(), ops.convert_to_numpy(point))
         figure.suptitle(", ".join(part for part in (figure.get_suptitle(), when) if part), fontsize="medium")
         self._gif.add(figure)
         self._gif.write()

@@ -1,14 +1,86 @@
-"""One picture of points in given axes: what `Space.draw` calls."""
+"""One picture of points of a space in given axes."""
 
+import functools
 import math
 
 import numpy as np
+from keras import ops
 
 from torusae._internal.checks import Tensor
 from torusae.metrics._arrays import angle_rows, float_rows
 from torusae.plots import _style
 from torusae.plots.angles import draw_pair, draw_rose, edge_handles
 from torusae.plots.radii import normal_density
+from torusae.spaces import SO3, Interval, KleinBottle, MobiusBand, Product, ProjectiveSpace, Space, Sphere, Torus
+
+
+@functools.singledispatch
+def draw_points(space: Space, axes: _style.Axes, points: np.ndarray) -> None:
+    """Draws points of a space into matplotlib axes.
+
+    The first two angles of a torus, or the distribution of a single one; longitude and height of a sphere, a map of
+    equal areas; where rotations take the z axis; a Klein bottle and a Möbius band with side edges that are one, turned
+    over; the histogram of an interval; the first factor of a product; of other spaces the first two columns of the
+    decoder input. `draw_points.register(MySpace)` decorates a function that draws a space of your own.
+
+    Args:
+        space: `Space`.
+        axes: `matplotlib.axes.Axes`.
+        points: Float array `(num, space.point_size)`.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> torusae.plots.draw_points(torusae.Torus(2), axes, np.ones((1, 4)))
+    >>> axes.get_xlabel()
+    'φ₁ (rad)'
+    """
+    draw_plane(axes, space.decoder_input(ops.convert_to_tensor(points, dtype="float32")))
+
+
+@draw_points.register
+def _(space: Torus, axes, points):
+    draw_angles(axes, space.angles(points))
+
+
+@draw_points.register
+def _(space: Sphere, axes, points):
+    if space.n == 1:
+        draw_angles(axes, space.angles(points))
+    else:  # height is the last coordinate, and longitude is that of the first two
+        draw_globe(axes, points[:, [0, 1, -1]])
+
+
+@draw_points.register
+def _(space: ProjectiveSpace, axes, points):
+    draw_points(space.cover, axes, np.where(points[:, -1:] < 0, -points, points))
+
+
+@draw_points.register
+def _(space: SO3, axes, points):
+    draw_globe(axes, points[:, 2::3], "where the rotations take the z axis")
+
+
+@draw_points.register
+def _(space: Interval, axes, points):
+    draw_interval(axes, points)
+
+
+@draw_points.register
+def _(space: KleinBottle, axes, points):
+    draw_band(axes, space.chart(points), turns_over="b")
+
+
+@draw_points.register
+def _(space: MobiusBand, axes, points):
+    draw_band(axes, space.chart(points), turns_over="t")
+
+
+@draw_points.register
+def _(space: Product, axes, points):
+    draw_points(space.factors[0], axes, space.split(points)[0])
 
 
 def draw_angles(axes: _style.Axes, angles: Tensor) -> None:

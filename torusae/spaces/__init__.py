@@ -1,6 +1,6 @@
 """Latent spaces: the contract, and one file per space."""
 
-from torusae.spaces.base import Diagnosis, Problem, Space, Statistic, Term
+from torusae.spaces.base import Space, Term
 from torusae.spaces.gaussian import Gaussian
 from torusae.spaces.interval import Interval
 from torusae.spaces.klein import KleinBottle

@@ -1,23 +1,20 @@
 """Quotients of a space by a group of two: each point stands for itself and for its image."""
 
 import abc
-import itertools
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 from keras import ops
 
-from torusae import metrics
 from torusae._internal import checks
 from torusae._internal.backend import constant
 from torusae._internal.checks import Tensor
 from torusae.angles import angle_difference, polar_angles
 from torusae.losses import DiaphonyLoss
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Term, unevenness
+from torusae.spaces.base import Space, Term
 
-_ORDER, _DECAY = 4, 1.0
+MAX_FREQUENCY, DECAY = 4, 1.0
 
 
 class Quotient(Space):
@@ -107,7 +104,7 @@ class Quotient(Space):
 class FlatQuotient(Quotient):
     """A circle with the angle a, and a second coordinate that half a turn of a turns over.
 
-    A subclass defines `flat`, `lifts`, `keeps`, `chart` and `weight`. The decoder input begins with `cos 2a`, `sin 2a`.
+    A subclass defines `flat`, `lifts`, `chart` and `weight`. The decoder input begins with `cos 2a`, `sin 2a`.
     """
 
     views = ("orbit",)
@@ -124,11 +121,6 @@ class FlatQuotient(Quotient):
     def lifts(a: Any, second: Any) -> list[tuple[Any, Any]]:
         """Pairs of angles on a torus of two circles that stand for a point, of tensors or NumPy arrays."""
 
-    @staticmethod
-    @abc.abstractmethod
-    def keeps(k: int, m: int) -> bool:
-        """Whether the mean of the wave `e^{i (k a + m b)}` over the lifts of a point is not 0."""
-
     @abc.abstractmethod
     def chart(self, points: np.ndarray) -> np.ndarray:
         """The angle a in `[-π/2, π/2]` and the second coordinate of arrays of points, `(num, 2)`."""
@@ -142,7 +134,7 @@ class FlatQuotient(Quotient):
     def terms(self, preset):
         """The term of a preset: see the class."""
         checks.option(type(self).__name__, "preset", preset, self.presets)
-        return [Term(DiaphonyLoss(_ORDER, 2, _DECAY), self.weight, reads="orbit")] if preset == "uniform" else []
+        return [Term(DiaphonyLoss(MAX_FREQUENCY, 2, DECAY), self.weight, reads="orbit")] if preset == "uniform" else []
 
     def angles(self, point):
         """`2a`, `(batch, 1)`, radians, `[-π, π)`."""
@@ -157,34 +149,6 @@ class FlatQuotient(Quotient):
         """`[[0.5]]`: the angle is `2a`, and an action moves along a. A whole turn turns the second coordinate over."""
         return np.array([[0.5]])
 
-    def statistics(self, points):
-        """`{"unevenness": ...}`: the root of the uniform loss."""
-
-        def loss(points):
-            k, moduli = metrics.moment_spectrum(self._lifted(points), order=_ORDER, interactions=2)
-            return np.average(moduli**2, weights=np.prod(np.maximum(1.0, abs(k)), axis=1) ** -_DECAY)
-
-        return unevenness(loss, points, _mean_over_orbits(self.keeps))
-
-    def _lifted(self, points: np.ndarray) -> np.ndarray:
-        return np.concatenate(
-            [np.concatenate(pair, axis=1) for pair in self.lifts(*np.split(self.chart(points), 2, 1))]
-        )
-
     def in_domain(self, points: np.ndarray) -> np.ndarray:
         """The points or their images with a in `[-π/2, π/2]`."""
         return np.where(points[:, :1] < 0, self.image(points), points)
-
-
-def _mean_over_orbits(keeps: Callable[[int, int], bool]) -> float:
-    """The mean loss of the orbit of one random point, from the waves that an orbit keeps.
-
-    Their second factor is a cosine or a sine, whose mean square is 1/2; waves of a alone stay.
-    """
-    total = kept = 0.0
-    for k, m in itertools.product(range(-_ORDER, _ORDER + 1), repeat=2):
-        if (k, m) != (0, 0):
-            weight = (max(1, abs(k)) * max(1, abs(m))) ** -_DECAY
-            total += weight
-            kept += weight * keeps(k, m) * (0.5 if m else 1.0)
-    return kept / total

@@ -1,11 +1,8 @@
 """The contract of a latent space. `docs/architecture.md` shows how to add a space."""
 
 import abc
-import dataclasses
 import functools
 import inspect
-import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -14,12 +11,9 @@ from keras import ops
 
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
-from torusae.densities import PathDensity
 from torusae.losses import LatentLoss
 
 MAX_PATHS = 1 << 16
-_MAX_ENERGY_POINTS = 500  # the energy statistic compares all pairs
-_MAX_UNEVENNESS_POINTS = 2000
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -84,52 +78,6 @@ class Term:
     def from_config(cls, config: dict[str, Any]) -> "Term":
         """Returns the term that `get_config` describes."""
         return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
-
-
-@dataclasses.dataclass(frozen=True)
-class Statistic:
-    """How far points are from a space's prior; `"tears"` and `"stress"` of `diagnose`: from being unrelated to samples.
-
-    Attributes:
-        value: Float, or float array with one value per coordinate. Larger is further from the prior. Tears and stress
-            are small where the points follow the samples.
-        chance: Float, the mean of one value for as many independent points of the prior; for tears and stress the value
-            of shuffled points.
-        unit: String, the unit of the value, such as `"rad"`. Defaults to `""`, no unit.
-    """
-
-    value: Any
-    chance: float
-    unit: str = ""
-
-    @property
-    def largest(self) -> float:
-        """The largest value over the coordinates."""
-        return float(np.max(self.value))
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """One defect of a latent space.
-
-    Attributes:
-        name: String, the kind of problem.
-        where: Tuple of integers, the coordinates that it concerns.
-        measured: Float, the measured value.
-        expected: Float, the value for points of the prior.
-        message: String, a sentence with the measurement.
-        advice: String, a sentence that says what to change.
-    """
-
-    name: str
-    where: tuple[int, ...]
-    measured: float
-    expected: float
-    message: str
-    advice: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.message} {self.advice}"
 
 
 class _Contract(abc.ABCMeta):
@@ -217,10 +165,6 @@ class Space(metaclass=_Contract):
         checks.option(type(self).__name__, "view", name, ("raw", "point", *self.views))
         return raw if name == "raw" else point
 
-    def gradient(self, point: Tensor, terms: Sequence[Term]) -> Tensor | None:
-        """The gradient of `Σ weight · L` at points in closed form; `None` where the backend must differentiate."""
-        return None
-
     def angles(self, point: Tensor) -> Tensor:
         """The angles of points, `(batch, num_angles)`, radians, `[-π, π)`."""
         raise ValueError(f"{self!r} has no angles. Received: a request for angles. Read the points instead.")
@@ -228,11 +172,6 @@ class Space(metaclass=_Contract):
     def with_angles(self, point: Tensor, angles: Tensor) -> Tensor:
         """Points like `point` whose first angles are `angles`, `(batch, count)`: see `start_at_circles`."""
         raise ValueError(f"{self!r} has no angles that can be set. Received: a request for points at angles.")
-
-    @property
-    def densities(self) -> dict[str, Callable[..., Any]]:
-        """Functions of a `seed` that return an unfitted density, by name, the default first."""
-        return {"neighbors": functools.partial(PathDensity, self)}
 
     @abc.abstractmethod
     def terms(self, preset: str) -> list[Term]:
@@ -288,45 +227,6 @@ class Space(metaclass=_Contract):
             f"other one. Give the differences to space.act, or use a torus, Gaussian space, sphere or SO3()."
         )
 
-    def statistics(self, points: np.ndarray) -> dict[str, Statistic]:
-        """How far points are from the prior. By default the energy distance to as many points of the prior.
-
-        Székely & Rizzo (2013), Energy statistics.
-        """
-        points = points[:_MAX_ENERGY_POINTS]
-        prior = ops.convert_to_numpy(self.sample(len(points), seed=0))
-
-        def mean_distance(a, b):
-            pairs = (np.repeat(a, len(b), axis=0), np.tile(b, (len(a), 1)))
-            return float(ops.mean(self.distance(*(ops.convert_to_tensor(each, dtype="float32") for each in pairs))))
-
-        within = mean_distance(prior, prior)
-        energy = 2 * mean_distance(points, prior) - mean_distance(points, points) - within
-        return {"energy": Statistic(energy, 2 * within / len(points))}
-
-    def diagnose(self, points: np.ndarray) -> "Diagnosis":
-        """Says in words how points depart from the prior. By default a statistic above three times chance."""
-        statistics = self.statistics(points)
-        problems = [
-            Problem(
-                "off the prior",
-                (),
-                statistic.largest,
-                statistic.chance,
-                f"The {name} statistic is {statistic.largest:.3f} (points of the prior: {statistic.chance:.3f}).",
-                "Train longer, or raise the weights of the latent losses.",
-            )
-            for name, statistic in statistics.items()
-            if statistic.largest > 3 * statistic.chance
-        ]
-        return Diagnosis(tuple(problems), statistics, points, self)
-
-    def draw(self, axes: Any, points: np.ndarray) -> None:
-        """Draws points into matplotlib axes. By default the first two columns of their decoder inputs."""
-        from torusae.plots.spaces import draw_plane
-
-        draw_plane(axes, ops.convert_to_numpy(self.decoder_input(ops.convert_to_tensor(points, dtype="float32"))))
-
     def __mul__(self, other: "Space") -> "Space":
         """The product of two spaces: their points side by side."""
         from torusae.spaces.product import Product
@@ -341,33 +241,6 @@ class Space(metaclass=_Contract):
     def from_config(cls, config: dict[str, Any]) -> "Space":
         """Returns the space that `get_config` describes."""
         return cls(**config)
-
-
-@dataclasses.dataclass(frozen=True)
-class Diagnosis:
-    """What `diagnose` found. `str(diagnosis)` says it in sentences, `plots.plot_diagnosis(diagnosis)` draws it.
-
-    Attributes:
-        problems: Tuple of `Problem`, the worst first.
-        statistics: Dict from a name to a `Statistic`.
-        points: Float array `(num, point_size)`.
-        space: The `Space`.
-        details: Dict of further measurements by name.
-        notes: Tuple of sentences about measurements that are no problems.
-    """
-
-    problems: tuple[Problem, ...]
-    statistics: dict[str, Statistic]
-    points: np.ndarray = dataclasses.field(repr=False)
-    space: Space
-    details: dict[str, Any] = dataclasses.field(default_factory=dict, repr=False)
-    notes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        head = f"{len(self.points)} points on {self.space!r}: "
-        count = len(self.problems)
-        found = f"{count} problem{'s' if count > 1 else ''}." if count else "nothing wrong found."
-        return "\n".join([head + found, *(f"- {problem}" for problem in self.problems), *self.notes])
 
 
 def seed_generator(seed: int | keras.random.SeedGenerator | None) -> keras.random.SeedGenerator:
@@ -388,19 +261,6 @@ def rows_of_points(space: Space, owner: str, **points: Tensor) -> list[Tensor]:
         raise ValueError(f"{owner}: points must have the shape {layout}, one for all. Received: shapes {shapes}.")
     dtype = "float64" if "float64" in {keras.backend.standardize_dtype(each.dtype) for each in rows} else "float32"
     return [ops.cast(each, dtype) for each in rows]
-
-
-def unevenness(loss: Callable[[np.ndarray], float], points: np.ndarray, share: float = 1.0) -> dict[str, Statistic]:
-    """The root of a uniform loss, a root mean square of moments, `{"unevenness": ...}`.
-
-    Args:
-        loss: Function from points to a loss that is a mean over pairs.
-        points: Float array `(num, point_size)`. Of more than 2000 points evenly spaced rows are used.
-        share: Float, the mean loss of `num` points of the prior, times `num`. Defaults to `1.0`.
-    """
-    num = min(len(points), _MAX_UNEVENNESS_POINTS)
-    value = loss(points[np.linspace(0, len(points) - 1, num).astype(int)])
-    return {"unevenness": Statistic(math.sqrt(max(value, 0.0)), math.sqrt(share / num))}
 
 
 def check_path_count(owner: str, count: int) -> None:

@@ -1,19 +1,16 @@
 """Gaussian spaces: those of WAE, SWAE, CWAE, the Gaussian autoencoder and the VAE."""
 
-import math
-
 import keras
 import numpy as np
 from keras import ops
 
-from torusae import metrics, paths
+from torusae import paths
 from torusae._internal import checks
 from torusae._internal.vectors import length
 from torusae.losses import CramerWoldLoss, GaussianDistanceLoss, KLLoss, MMDLoss, SlicedWassersteinLoss
 from torusae.losses.kl import draw_posterior, split_posterior
-from torusae.metrics.circles import SMIRNOV_CHANCE
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Statistic, Term, rows_of_points, seed_generator
+from torusae.spaces.base import Space, Term, rows_of_points, seed_generator
 
 _LOSSES = {
     "cwae": CramerWoldLoss,
@@ -125,11 +122,6 @@ class Gaussian(Space):
         """`c + (b - a)`, as Radford et al. (2016), arXiv:1511.06434, and Reed et al. (2015) add features."""
         a, b, c = rows_of_points(self, "analogy", a=a, b=b, c=c)
         return c + (b - a)
-
-    def statistics(self, points):
-        """`{"ks": ...}`: the Kolmogorov-Smirnov statistic of each coordinate against N(0, 1), `(dim,)`."""
-        values = metrics.kolmogorov_smirnov(np.asarray(points, "float32"), mean=0.0, stddev=1.0)
-        return {"ks": Statistic(values, SMIRNOV_CHANCE / math.sqrt(len(points)))}
 
     def get_config(self):
         return {"dim": self.dim, "variational": self.variational}

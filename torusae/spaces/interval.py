@@ -1,7 +1,5 @@
 """One bounded coordinate."""
 
-import math
-
 import keras
 import numpy as np
 from keras import ops
@@ -10,7 +8,7 @@ from torusae._internal import checks
 from torusae._internal.vectors import length
 from torusae.losses import QuantileLoss
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Statistic, Term, seed_generator
+from torusae.spaces.base import Space, Term, seed_generator
 
 _WEIGHT = 5.0  # of 1 to 10: more changes little
 
@@ -75,19 +73,6 @@ class Interval(Space):
     def shortest(self, start, end, t):
         """Points on straight lines."""
         return start + t[:, None] * (end - start)
-
-    def statistics(self, points):
-        """`{"ks": ...}`: the Kolmogorov-Smirnov statistic against the uniform distribution, `(1,)`."""
-        ranks = np.arange(len(points) + 1)[:, None] / len(points)
-        shares = (np.sort(points, axis=0) + 1) / 2
-        value = np.maximum(ranks[1:] - shares, shares - ranks[:-1]).max(axis=0)
-        return {"ks": Statistic(value, 0.869 / math.sqrt(len(points)))}
-
-    def draw(self, axes, points):
-        """Draws a histogram beside the density of the prior."""
-        from torusae.plots.spaces import draw_interval
-
-        draw_interval(axes, points)
 
     def get_config(self):
         """Returns `{}`."""

@@ -74,11 +74,6 @@ class KleinBottle(FlatQuotient):
         """Both points of the torus."""
         return [(a, second), (a + math.pi, -second)]
 
-    @staticmethod
-    def keeps(k, m):
-        """The cosine of b for an even number of turns along a, and its sine for an odd one."""
-        return m != 0 or k % 2 == 0
-
     def sample(self, num_samples, seed=None):
         """Points drawn from the prior, `(num_samples, 4)`. See `Torus.sample`."""
         angles = self.cover.angles(self.cover.sample(num_samples, seed))
@@ -93,9 +88,3 @@ class KleinBottle(FlatQuotient):
         """a in `[-π/2, π/2]` and b, radians."""
         points = self.in_domain(points)
         return np.arctan2(points[:, 2:], points[:, :2])
-
-    def draw(self, axes, points):
-        """Draws a and b. The left and right edges are one, with b turned over."""
-        from torusae.plots.spaces import draw_band
-
-        draw_band(axes, self.chart(points), turns_over="b")

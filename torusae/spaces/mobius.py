@@ -73,11 +73,6 @@ class MobiusBand(FlatQuotient):
         u = (math.pi / 2) * (second + 1)
         return [(a, u), (a, -u), (a + math.pi, math.pi - u), (a + math.pi, u - math.pi)]
 
-    @staticmethod
-    def keeps(k, m):
-        """Cosines of u, those that half a turn does not change in sign."""
-        return (k + m) % 2 == 0
-
     def act(self, point, action):
         """Points moved along a by angles, radians, `(1,)` or `(batch, 1)`. π turns t over."""
         action = _geometry.action_tensor("MobiusBand.act", action, 1, point)
@@ -87,9 +82,3 @@ class MobiusBand(FlatQuotient):
         """a in `[-π/2, π/2]`, radians, and t."""
         points = self.in_domain(points)
         return np.stack([np.arctan2(points[:, 1], points[:, 0]), points[:, 2]], axis=1)
-
-    def draw(self, axes, points):
-        """Draws a and t. The left and right edges are one, with t turned over."""
-        from torusae.plots.spaces import draw_band
-
-        draw_band(axes, self.chart(points), turns_over="t")

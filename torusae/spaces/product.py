@@ -1,6 +1,5 @@
 """Products of spaces: points side by side, everything else kept apart by the factor's name."""
 
-import dataclasses
 import itertools
 import math
 from collections import Counter
@@ -13,7 +12,7 @@ from keras import ops
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
 from torusae._internal.vectors import length
-from torusae.spaces.base import Diagnosis, Problem, Space, check_path_count, rows_of_points, seed_generator
+from torusae.spaces.base import Space, check_path_count, rows_of_points, seed_generator
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -192,27 +191,6 @@ class Product(Space):
         points = rows_of_points(self, "analogy", a=a, b=b, c=c)
         return self._joined(lambda factor, *own: factor.analogy(*own), *map(self.split, points))
 
-    def statistics(self, points):
-        """The factors' statistics, each named after its factor."""
-        return {
-            f"{name}.{key}": statistic
-            for name, factor, own in zip(self.names, self.factors, self.split(points), strict=True)
-            for key, statistic in factor.statistics(own).items()
-        }
-
-    def diagnose(self, points):
-        """The factors' problems, each named after its factor, and their statistics."""
-        problems, details = [], {}
-        for name, factor, own in zip(self.names, self.factors, self.split(points), strict=True):
-            found = factor.diagnose(own)
-            problems += [_of_factor(name, problem) for problem in found.problems]
-            details[name] = found.details
-        return Diagnosis(tuple(problems), self.statistics(points), points, self, details)
-
-    def draw(self, axes, points):
-        """Draws the first factor."""
-        self.factors[0].draw(axes, self.split(points)[0])
-
     def get_config(self):
         return {"factors": [keras.saving.serialize_keras_object(factor) for factor in self.factors]}
 
@@ -229,7 +207,3 @@ def _names(families: list[str]) -> list[str]:
         names.append(f"{family}_{seen[family]}" if counts[family] > 1 else family)
         seen[family] += 1
     return names
-
-
-def _of_factor(name: str, problem: Problem) -> Problem:
-    return dataclasses.replace(problem, name=f"{name}: {problem.name}")

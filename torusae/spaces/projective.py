@@ -11,7 +11,7 @@ from torusae._internal.backend import constant
 from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
 from torusae.spaces._quotient import Quotient
-from torusae.spaces.base import Term, rows_of_points, unevenness
+from torusae.spaces.base import Term, rows_of_points
 from torusae.spaces.sphere import Sphere
 
 _WEIGHT = 3.0  # of 1 to 10: more changes little
@@ -106,10 +106,6 @@ class ProjectiveSpace(Quotient):
         checks.option("ProjectiveSpace", "preset", preset, self.presets)
         return [Term(HarmonicLoss(4 if self.n <= 3 else 2, even=True), _WEIGHT)] if preset == "uniform" else []
 
-    def statistics(self, points):
-        """`{"unevenness": ...}`: the root of `HarmonicLoss` of the even degrees."""
-        return unevenness(self.terms("uniform")[0].loss.of_array, points)
-
     def act(self, point, action):
         """Points turned as those of the sphere: see `Sphere.act`."""
         return self.cover.act(point, action)
@@ -118,10 +114,6 @@ class ProjectiveSpace(Quotient):
         """The smallest turn that takes a to the nearer of b and -b turns c: see `Sphere.analogy`."""
         a, b, c = rows_of_points(self, "analogy", a=a, b=b, c=c)
         return self.cover.analogy(a, self.nearer(a, b), c)
-
-    def draw(self, axes, points):
-        """Draws the points with a last entry above 0 as `Sphere` does."""
-        self.cover.draw(axes, np.where(points[:, -1:] < 0, -points, points))
 
     def get_config(self):
         """Returns `{"n": n}`."""

@@ -11,7 +11,7 @@ from torusae._internal.backend import constant, direct_ops
 from torusae._internal.vectors import length, unit
 from torusae.losses import CharacterLoss
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Term, rows_of_points, seed_generator, unevenness
+from torusae.spaces.base import Space, Term, rows_of_points, seed_generator
 
 _WEIGHT = 3.0  # of 1 to 10: more raises the reconstruction error
 _NO_PLANE = 1e-8  # squared sine of the angle between two raw vectors that hold no plane
@@ -147,16 +147,6 @@ class SO3(Space):
         """`B Aᵀ C`: the rotation that takes a to b, from the left as in `act`, turns c."""
         a, b, c = (ops.reshape(each, (-1, 3, 3)) for each in rows_of_points(self, "analogy", a=a, b=b, c=c))
         return ops.reshape(ops.matmul(b, ops.matmul(ops.transpose(a, (0, 2, 1)), c)), (-1, 9))
-
-    def statistics(self, points):
-        """`{"unevenness": ...}`: the root of `CharacterLoss`."""
-        return unevenness(self.terms("uniform")[0].loss.of_array, points)
-
-    def draw(self, axes, points):
-        """Draws where the rotations take the third axis, a map of equal areas."""
-        from torusae.plots.spaces import draw_globe
-
-        draw_globe(axes, points[:, 2::3], "where the rotations take the z axis")
 
     def get_config(self):
         """Returns `{}`."""

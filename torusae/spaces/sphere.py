@@ -11,7 +11,7 @@ from torusae._internal.vectors import arc, unit
 from torusae.angles import polar_angles
 from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Term, rows_of_points, seed_generator, unevenness
+from torusae.spaces.base import Space, Term, rows_of_points, seed_generator
 
 _WEIGHT = 5.0  # of 1 to 10: unevenness falls to a fifth, and the reconstruction error rises by a fifth
 
@@ -124,22 +124,6 @@ class Sphere(Space):
         if self.n > 1:
             return super().with_angles(point, angles)
         return ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
-
-    def statistics(self, points):
-        """`{"unevenness": ...}`: the root of `HarmonicLoss`."""
-        return unevenness(self.terms("uniform")[0].loss.of_array, points)
-
-    def draw(self, axes, points):
-        """Draws longitude and height of a globe, a map of equal areas; of a circle the angles.
-
-        In more dimensions, height is the last coordinate and longitude is that of the first two.
-        """
-        from torusae.plots.spaces import draw_angles, draw_globe
-
-        if self.n == 1:
-            draw_angles(axes, np.arctan2(points[:, 1:], points[:, :1]))
-        else:
-            draw_globe(axes, points[:, [0, 1, -1]])
 
     def get_config(self):
         """Returns `{"n": n}`."""

@@ -5,16 +5,12 @@ import math
 import keras
 from keras import ops
 
-from torusae import metrics, paths
+from torusae import paths
 from torusae._internal import checks
 from torusae._internal.vectors import length
-from torusae.angles import angle_difference, polar_angles, polar_parts, squared_radii, to_cartesian, to_polar
-from torusae.densities import TorusFlow, TorusKernelDensity, TorusNeighborDensity, VonMisesMixture
-from torusae.densities.base import polar
+from torusae.angles import angle_difference, polar_angles, squared_radii, to_cartesian, to_polar
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
-from torusae.metrics.circles import KUIPER_CHANCE
-from torusae.spaces import _torus_problems
-from torusae.spaces.base import Diagnosis, Space, Statistic, Term, rows_of_points, seed_generator
+from torusae.spaces.base import Space, Term, rows_of_points, seed_generator
 
 # The weights of the default terms were found on MNIST, tables and images with circles: docs/comparison.md.
 _DIAPHONY_WEIGHTS = {1: 1.0, 2: 5.0, 3: 20.0}  # of all circles at once, by the number of circles
@@ -95,18 +91,6 @@ class Torus(Space):
             return squared_radii(point)
         return super().view(name, raw, point)
 
-    def gradient(self, point, terms):
-        """As in `Space`, of terms that read angles or squared radii and have a gradient themselves."""
-        parts, gradient_at_point = polar_parts(point)
-        slopes = dict.fromkeys(parts, 0.0)
-        for term in terms:
-            known = type(self) is Torus and term.reads in parts and "gradient" in vars(type(term.loss))
-            slope = term.loss.gradient(parts[term.reads]) if known else None
-            if slope is None:
-                return None
-            slopes[term.reads] = slopes[term.reads] + term.weight * slope
-        return gradient_at_point(**slopes)
-
     def angles(self, point):
         """The angles of points, `(batch, dim)`, radians, `[-π, π)`."""
         return polar_angles(point)
@@ -166,33 +150,6 @@ class Torus(Space):
         (radii_a, angles_a), (radii_b, angles_b), (radii_c, angles_c) = map(to_polar, points)
         ratio = ops.where(radii_a > 0, radii_b / ops.where(radii_a > 0, radii_a, 1.0), 1.0)
         return to_cartesian(radii_c * ratio, angles_c + angle_difference(angles_b, angles_a))
-
-    @property
-    def densities(self):
-        """`"flow"`, the default, `"mixture"`, `"kernel"` and `"neighbors"`."""
-        return {
-            "flow": TorusFlow,
-            "mixture": VonMisesMixture,
-            "kernel": TorusKernelDensity,
-            "neighbors": TorusNeighborDensity,
-        }
-
-    def statistics(self, points):
-        """`{"kuiper": ...}`: Kuiper's statistic of each angle, `(dim,)`."""
-        kuiper = metrics.kuiper_statistic(polar(points)[1])
-        return {"kuiper": Statistic(kuiper, KUIPER_CHANCE / math.sqrt(len(points)))}
-
-    def diagnose(self, points):
-        """Names dead, uneven and gapped circles, tied circles, unfilled dimensions, and radii off their prior."""
-        radii, angles = polar(points)
-        problems, details = _torus_problems.find(angles, radii, self.radius_mean, self.radius_stddev)
-        return Diagnosis(tuple(problems), self.statistics(points), points, self, details)
-
-    def draw(self, axes, points):
-        """Draws the first two angles, or the distribution of a single one."""
-        from torusae.plots.spaces import draw_angles
-
-        draw_angles(axes, polar(points)[1])
 
     def get_config(self):
         return {"dim": self.dim}

@@ -1,5 +1,7 @@
-"""Problems of points on a torus: circles, ties between circles, dimensions, radii."""
+"""How points depart from the prior of their space, in words."""
 
+import dataclasses
+import functools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -7,8 +9,11 @@ from typing import Any
 import numpy as np
 
 from torusae import metrics
+from torusae.densities.base import polar
+from torusae.diagnostics.results import Diagnosis, Problem
+from torusae.diagnostics.statistics import prior_statistics
 from torusae.metrics.circles import KUIPER_CHANCE, RAYLEIGH_CHANCE
-from torusae.spaces.base import Problem
+from torusae.spaces import Product, Space, Torus
 
 # What a statistic of independent uniform points exceeds once in ten thousand times, in units of 1 / sqrt(num).
 RARE_KUIPER = 2.5
@@ -27,7 +32,60 @@ _RARE_DIMENSION = 4.0  # standard deviations of the estimate
 _POINTS_OF_DIMENSION = 4000
 
 
-def find(
+@functools.singledispatch
+def diagnose_points(space: Space, points: np.ndarray) -> Diagnosis:
+    """Says in words how points depart from the prior of their space.
+
+    On a torus: dead, uneven and gapped circles, tied circles, unfilled dimensions, and radii off their prior. On a
+    product: the problems of each factor, named after it. Elsewhere: each statistic of `prior_statistics` above three
+    times chance. `diagnose_points.register(MySpace)` decorates a function for a space of your own.
+
+    Args:
+        space: `Space`.
+        points: Float64 array `(num, space.point_size)`.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> sphere = torusae.spaces.Sphere(2)
+    >>> print(torusae.diagnostics.diagnose_points(sphere, np.eye(3)[[0] * 500]).problems[0].name)
+    off the prior
+    """
+    statistics = prior_statistics(space, points)
+    problems = [
+        Problem(
+            "off the prior",
+            (),
+            statistic.largest,
+            statistic.chance,
+            f"The {name} statistic is {statistic.largest:.3f} (points of the prior: {statistic.chance:.3f}).",
+            "Train longer, or raise the weights of the latent losses.",
+        )
+        for name, statistic in statistics.items()
+        if statistic.largest > 3 * statistic.chance
+    ]
+    return Diagnosis(tuple(problems), statistics, points, space)
+
+
+@diagnose_points.register
+def _(space: Torus, points):
+    radii, angles = polar(points)
+    problems, details = _of_torus(angles, radii, space.radius_mean, space.radius_stddev)
+    return Diagnosis(tuple(problems), prior_statistics(space, points), points, space, details)
+
+
+@diagnose_points.register
+def _(space: Product, points):
+    problems: list[Problem] = []
+    details: dict[str, Any] = {}
+    for name, factor, own in zip(space.names, space.factors, space.split(points), strict=True):
+        found = diagnose_points(factor, own)
+        problems += [dataclasses.replace(problem, name=f"{name}: {problem.name}") for problem in found.problems]
+        details[name] = found.details
+    return Diagnosis(tuple(problems), prior_statistics(space, points), points, space, details)
+
+
+def _of_torus(
     angles: np.ndarray, radii: np.ndarray, radius_mean: float, radius_stddev: float
 ) -> tuple[list[Problem], dict[str, Any]]:
     """The problems of points on a torus, and the measurements behind them. Angles and radii have shape `(num, dim)`."""
@@ -41,7 +99,6 @@ def find(
         "moments": moduli,
         "expected moment": RAYLEIGH_CHANCE / math.sqrt(num),
         "largest gap": _largest_gaps(angles),
-        "correlation": metrics.circular_correlation(angles),
         "radii mean": radii.mean(axis=0),
         "radii deviation": radii.std(axis=0),
         "near the origin": (radii < _NEAR_ORIGIN).mean(axis=0),
