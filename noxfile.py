@@ -100,12 +100,12 @@ def slow(session: nox.Session, backend: str) -> None:
 @nox.session(default=False)
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def minimums(session: nox.Session, backend: str) -> None:
-    """Run the tests with the lowest stated versions of Keras, NumPy, scikit-learn, constriction and a backend."""
+    """Run the tests with the lowest stated versions of Keras, NumPy, scikit-learn and a backend."""
     project = PROJECT["project"]
     extras = project["optional-dependencies"]
-    stated = [*project["dependencies"], *extras[backend], *extras["sklearn"], *extras["codes"]]
+    stated = [*project["dependencies"], *extras[backend], *extras["sklearn"]]
     lowest = [requirement.replace(">=", "==") for requirement in stated]
-    session.install("-e", f".[{backend},plots,sklearn,codes]", *lowest, *groups("test"))
+    session.install("-e", f".[{backend},plots,sklearn]", *lowest, *groups("test"))
     # A step that JAX 0.5.0 loaded from a cache crashed.
     run_tests(session, backend, cached=False)
 

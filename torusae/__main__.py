@@ -17,7 +17,6 @@ EXTRAS = {
     "plots": ("matplotlib",),
     "circles": ("ripser", "scipy", "scikit-learn"),
     "sklearn": ("scikit-learn",),
-    "codes": ("constriction",),
 }
 """The packages of each extra. They stand in pyproject.toml too, which an installed library can't read."""
 

@@ -71,13 +71,19 @@ def float_pair(owner: str, rank: int | None = None, layout: str = "", **values: 
     """Two values as float tensors of one dtype whose shapes broadcast, as far as they are known."""
     (first, a), (second, b) = values.items()
     a, b = same_dtype(float_tensor(owner, first, a, rank, layout), float_tensor(owner, second, b, rank, layout))
+    broadcasting(owner, **{first: a, second: b})
+    return a, b
+
+
+def broadcasting(owner: str, **values: Tensor) -> None:
+    """Raises unless the shapes of two tensors or arrays broadcast, as far as they are known."""
+    (first, a), (second, b) = values.items()
     pairs = zip(reversed(a.shape), reversed(b.shape), strict=False)
     if any(m != n and 1 not in (m, n) and None not in (m, n) for m, n in pairs):
         raise ValueError(
             f"{owner}: `{first}` and `{second}` must have shapes that broadcast. "
             f"Received: {first}.shape={tuple(a.shape)}, {second}.shape={tuple(b.shape)}."
         )
-    return a, b
 
 
 def same_dtype(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
