@@ -117,19 +117,19 @@ def train(name: str, start: str, seed: int, epochs: int | None) -> dict:
     keras.utils.set_random_seed(seed)
     begin = time.time()
     model = torusae.TorusAutoencoder.from_shape(
-        x.shape[1:], angles.shape[1], start="circles" if start == "circles" else None
+        x.shape[1:], angles.shape[1], init="circles" if start == "circles" else None
     )
     model.compile("adam", "mse")
     if start == "free":
         free = torusae.TorusAutoencoder(
-            model.encoder, model.decoder, torusae.TorusLatent(angles.shape[1], "none"), start=None
+            model.encoder, model.decoder, torusae.TorusLatent(angles.shape[1], "none"), init="random"
         )
         free.compile("adam", "mse")
         free.fit(x, batch_size=128, epochs=epochs // 3, verbose=0)
         model.latent.projection.set_weights(free.latent.projection.get_weights())
         epochs -= epochs // 3
     if start == "spectral":
-        torusae.start_at_circles(model, x, angles=spectral_angles(x, angles.shape[1]))
+        torusae.initialize_at_circles(model, x, angles=spectral_angles(x, angles.shape[1]))
     history = model.fit(x, batch_size=128, epochs=epochs, verbose=0).history
     seconds = time.time() - begin
     alignment = torusae.align(model.angles(held_out, verbose=0), angles[-HELD_OUT:].astype("float64"))

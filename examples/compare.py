@@ -94,7 +94,7 @@ def build(system: str, args: argparse.Namespace, num_samples: int) -> torusae.To
     decoder = networks.dense_decoder(
         (28, 28, 1), latent.space.decoder_input_size, units=UNITS[::-1], activation="sigmoid"
     )
-    model = torusae.TorusAutoencoder(encoder, decoder, latent, density=None)  # `measure` fits them all
+    model = torusae.TorusAutoencoder(encoder, decoder, latent)
     steps = max(2, args.epochs * math.ceil(num_samples / args.batch_size))
     warmup = max(1, steps // 20)
     rate = keras.optimizers.schedules.CosineDecay(

@@ -119,7 +119,7 @@ def learn_angles(
     encoder = torusae.networks.dense_encoder(x.shape[1:], (128, 64))
     encoder = keras.Sequential([keras.Input(x.shape[1:]), layers.GaussianNoise(NOISE), encoder])
     decoder = torusae.networks.dense_decoder(x.shape[1:], latent.space.decoder_input_size, (64, 128))
-    model = torusae.TorusAutoencoder(encoder, decoder, latent, density=None)
+    model = torusae.TorusAutoencoder(encoder, decoder, latent)
     supervision = {
         "hour": torusae.supervision.Relative(circle=0, period=DAY, weight=WEIGHT),
         "season": torusae.supervision.Relative(circle=1, period=YEAR, weight=WEIGHT),

@@ -96,7 +96,7 @@ def measure(model: torusae.TorusAutoencoder, angles: np.ndarray, size: int) -> t
         table[f"{name}: median error, degrees"] = float(np.median(error))
     for column, name in enumerate(NAMES):
         turn = np.eye(2)[column] * np.pi / 2
-        turned = model.transform(x, turns(alignment, turn), verbose=0)
+        turned = model.rotate(x, turns(alignment, turn), verbose=0)
         table[f"{name} turned by 90 degrees: not explained"] = left(turned, pictures(angles + turn, size))
     a, b, c = np.split(angles[: len(angles) // 3 * 3], 3)
     d = model.analogy(*(pictures(each, size) for each in (a, b, c)), verbose=0)
@@ -152,7 +152,7 @@ def draw_edits(model: torusae.TorusAutoencoder, alignment, angles: np.ndarray, s
     x = pictures(angles, size)
     rows = {"pictures": x, "reconstructions": model.reconstruct(x, verbose=0)}
     for column, name in enumerate(NAMES):
-        rows[f"{name} + 90°"] = model.transform(x, turns(alignment, np.eye(2)[column] * np.pi / 2), verbose=0)
+        rows[f"{name} + 90°"] = model.rotate(x, turns(alignment, np.eye(2)[column] * np.pi / 2), verbose=0)
     rows["first : second\n= picture : ?"] = model.analogy(x[:1], x[1:2], x, verbose=0)
     for column, name in enumerate(NAMES):
         # A circle of the model turns one true angle alone where its column has one entry.
@@ -173,7 +173,7 @@ def main(argv: list[str] | None = None) -> dict:
     parser.add_argument("--size", type=int, default=16, help="pixels of a side (default 16)")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0, help="seed of the pictures and the weights")
-    parser.add_argument("--start", choices=["auto", "circles", "none"], default="auto", help="see TorusAutoencoder")
+    parser.add_argument("--init", choices=["auto", "circles", "random"], default="auto", help="see TorusAutoencoder")
     parser.add_argument("--output", type=Path, default=Path("out", "hue_and_rotation"))
     args = parser.parse_args(argv)
     args.output.mkdir(parents=True, exist_ok=True)
@@ -181,8 +181,7 @@ def main(argv: list[str] | None = None) -> dict:
     x = pictures(angles[HELD_OUT:], args.size)
     keras.utils.set_random_seed(args.seed)
     begin = time.perf_counter()
-    start = None if args.start == "none" else args.start
-    model = torusae.TorusAutoencoder.from_shape(x.shape[1:], 2, start=start)
+    model = torusae.TorusAutoencoder.from_shape(x.shape[1:], 2, init=args.init)
     model.compile("adam", "mse")
     model.fit(x, batch_size=128, epochs=args.epochs, verbose=2)
     table, alignment = measure(model, angles[:HELD_OUT], args.size)

@@ -44,7 +44,7 @@ def autoencoder(shape: tuple[int, ...], num_circles: int, num_styles: int, const
     hidden = keras.layers.Dense(512, activation="relu")(product)
     pixels = keras.layers.Dense(math.prod(shape), activation="sigmoid")(hidden)
     decoder = keras.Model(code, keras.layers.Reshape(shape)(pixels))
-    return torusae.TorusAutoencoder(keras.Model(inputs, x), decoder, torusae.Latent(space), density=None)
+    return torusae.TorusAutoencoder(keras.Model(inputs, x), decoder, torusae.Latent(space))
 
 
 def waves(x, y, constant: bool, count: int = 6):

@@ -114,8 +114,8 @@ def spectral_rotations(x: np.ndarray, num: int = 3000) -> tuple[np.ndarray, np.n
 def start_at(model: torusae.TorusAutoencoder, x: np.ndarray, points: np.ndarray) -> None:
     """Trains the encoder to points, and the decoder to the pictures from their points."""
     for network, inputs, targets in (
-        (model.encoding_model, x, {"point": points}),
-        (model.decoding_model, points, x),
+        (model.encoder_model, x, {"point": points}),
+        (model.decoder_model, points, x),
     ):
         network.compile("adam", "mse")
         network.fit(inputs, targets, batch_size=128, epochs=20, verbose=0)
@@ -129,8 +129,7 @@ def train(name: str, x: np.ndarray, epochs: int, seed: int, start: tuple | None 
         torusae.networks.dense_encoder(x.shape[1:], (512, 256)),
         torusae.networks.dense_decoder(x.shape[1:], space.decoder_input_size, (256, 512), activation="sigmoid"),
         torusae.Latent(space),
-        start=None,
-        density=None,
+        init="random",
     )
     model.compile("adam", "mse")
     if start is not None:

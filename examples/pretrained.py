@@ -55,16 +55,16 @@ def train(name: str, x: np.ndarray, epochs: int, seed: int) -> torusae.TorusAuto
     if name == "mnist":  # dense networks, the defaults: they train in a minute, the paper's convolutions in ten
         encoder = torusae.networks.dense_encoder(x.shape[1:])
         decoder = torusae.networks.dense_decoder(x.shape[1:], 6, activation="sigmoid")
-        trainer = torusae.TorusAutoencoder(encoder, decoder, 3, density=None)
+        trainer = torusae.TorusAutoencoder(encoder, decoder, 3)
     else:
-        trainer = torusae.TorusAutoencoder.from_shape(x.shape[1:], int(name[-1]), density=None)
+        trainer = torusae.TorusAutoencoder.from_shape(x.shape[1:], int(name[-1]))
     steps = max(1, epochs * math.ceil(len(x) / BATCH_SIZE))
     trainer.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps, alpha=0.01)), "mse"
     )
     trainer.fit(x, batch_size=BATCH_SIZE, epochs=epochs, verbose=2)
-    # A copy without the optimizer. One more training starts at its weights, and fits a density as any does.
-    model = torusae.TorusAutoencoder.from_config({**trainer.get_config(), "name": name, "density": "auto"})
+    # A copy without the optimizer.
+    model = torusae.TorusAutoencoder.from_config({**trainer.get_config(), "name": name})
     model.set_weights([weights.astype("float16").astype("float32") for weights in trainer.get_weights()])
     model.fit_density(x, "flow", seed=seed, batch_size=512, verbose=0)
     return model

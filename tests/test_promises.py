@@ -169,8 +169,8 @@ def test_the_halves_inside_another_model_train_with_the_terms():
     for preset in ("uniform", "none"):
         inner = autoencoder(torusae.TorusLatent(2, preset), seed=0)
         inputs = keras.Input(SHAPE)
-        point = inner.encoding_model(inputs)["point"]
-        model = keras.Model(inputs, inner.decoding_model(point))
+        point = inner.encoder_model(inputs)["point"]
+        model = keras.Model(inputs, inner.decoder_model(point))
         model.compile("adam", "mse")
         model.fit(x, x, batch_size=64, epochs=2, verbose=0)
         weights[preset] = [to_numpy(variable) for variable in inner.trainable_variables]

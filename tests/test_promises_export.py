@@ -49,8 +49,8 @@ def whole(model):
 MODELS = {
     "autoencoder": (lambda: whole(autoencoder()), lambda: samples(7)),
     "heads": (lambda: whole(autoencoder(heads=heads())), lambda: samples(7)),
-    "encoding model": (lambda: autoencoder().encoding_model, lambda: samples(7)),
-    "decoding model": (lambda: autoencoder().decoding_model, codes),
+    "encoding model": (lambda: autoencoder().encoder_model, lambda: samples(7)),
+    "decoding model": (lambda: autoencoder().decoder_model, codes),
     "polar": (polar_model, codes),
     "sequential": (plain_model, lambda: samples(7)),
     "images": (
@@ -197,8 +197,8 @@ def test_quantized_halves_work_and_are_saved(tmp_path):
     model.fit(x, labels, batch_size=64, epochs=5, verbose=0)
     points = model.encode(x, verbose=0)
     decoded = model.decode(points, verbose=0)
-    model.encoding_model.quantize("int8")
-    model.decoding_model.quantize("int8")
+    model.encoder_model.quantize("int8")
+    model.decoder_model.quantize("int8")
     assert model.latent.projection.quantization_mode == "int8"
     scale = np.abs(points).max(), np.abs(decoded).max()
     assert 0 < np.abs(model.encode(x, verbose=0) - points).max() < 0.1 * scale[0]
@@ -215,8 +215,8 @@ def test_quantized_halves_work_and_are_saved(tmp_path):
 def test_the_halves_have_a_summary(capsys):
     model = autoencoder()
     for half, names in (
-        (model.encoding_model, ("angles", "point")),
-        (model.decoding_model, ("point", "decoder_input")),
+        (model.encoder_model, ("angles", "point")),
+        (model.decoder_model, ("point", "decoder_input")),
     ):
         lines = []
         half.summary(print_fn=lambda text, **_: lines.append(str(text)))  # noqa: B023
@@ -226,18 +226,18 @@ def test_the_halves_have_a_summary(capsys):
 
 @pytest.mark.export
 def test_the_halves_can_be_drawn():
-    graph = keras.utils.model_to_dot(autoencoder().encoding_model, show_shapes=True).to_string()
+    graph = keras.utils.model_to_dot(autoencoder().encoder_model, show_shapes=True).to_string()
     assert all(name in graph for name in ("point", "angles", "Read"))
 
 
 def test_the_halves_are_plain_models_with_shared_weights():
     x, model = samples(), autoencoder()
-    half = model.encoding_model
+    half = model.encoder_model
     assert type(half).__name__ == "Functional"
     before = half.predict(x, verbose=0)["point"]
     model.fit(x, batch_size=64, verbose=0)
     assert np.abs(half.predict(x, verbose=0)["point"] - before).max() > 1e-4
-    assert model.encoding_model is half
+    assert model.encoder_model is half
     restored = keras.models.Model.from_config(half.get_config())
     restored.set_weights(half.get_weights())
     assert_close(restored.predict(x, verbose=0), half.predict(x, verbose=0))
@@ -245,7 +245,7 @@ def test_the_halves_are_plain_models_with_shared_weights():
 
 def test_a_half_is_saved_as_any_model(tmp_path):
     model = autoencoder()
-    for half, x in ((model.encoding_model, samples()), (model.decoding_model, codes())):
+    for half, x in ((model.encoder_model, samples()), (model.decoder_model, codes())):
         half.save(tmp_path / "half.keras")
         assert_close(keras.saving.load_model(tmp_path / "half.keras").predict(x, verbose=0), half.predict(x, verbose=0))
 

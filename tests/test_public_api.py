@@ -29,6 +29,7 @@ def test_all_is_sorted_and_complete():
             "networks",
             "plots",
             "spaces",
+            "supervision",
             "topology",
         )
     }
@@ -36,7 +37,17 @@ def test_all_is_sorted_and_complete():
 
 # Bases to derive from, results, formulas that are their own example, objects without arguments beside a function that
 # has the example, layers that are used as those of Keras, and what does nothing without several devices.
-WITHOUT_EXAMPLE = {"LatentLoss", "Density", "Mnist", "Diagnosis", "Problem", "Statistic", "Circles", "Alignment"}
+WITHOUT_EXAMPLE = {
+    "LatentLoss",
+    "Density",
+    "Mnist",
+    "Diagnosis",
+    "Problem",
+    "Statistic",
+    "Circles",
+    "Alignment",
+    "AngleErrors",
+}
 WITHOUT_EXAMPLE |= {"CircularWassersteinLoss", "ProductMomentLoss", "CramerWoldLoss", "GaussianDistanceLoss", "KLLoss"}
 WITHOUT_EXAMPLE |= {"split_code", "squared_radii", "polar_angles", "replica_mean", "data_parallel"}
 WITHOUT_EXAMPLE |= {"Conv2D", "MaxPooling2D", "UpSampling2D"}

@@ -269,7 +269,7 @@ def test_arguments_are_checked_in_fit():
         ("epochs", 1.5, TypeError),
         ("batch_size", -1, ValueError),
         ("learning_rate", 0.0, ValueError),
-        ("start", "everywhere", ValueError),
+        ("init", "everywhere", ValueError),
     ):
         estimator = TorusEstimator(**TINY | {name: value})
         with pytest.raises(error, match=name):

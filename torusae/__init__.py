@@ -25,7 +25,7 @@ from torusae import (
     topology,
 )
 from torusae.angles import angle_difference, to_cartesian, to_polar, wrap_angles
-from torusae.autoencoder import TorusAutoencoder, start_at_circles
+from torusae.autoencoder import TorusAutoencoder, initialize_at_circles
 from torusae.diagnostics import diagnose
 from torusae.explorer import explore
 from torusae.layers import CircularEmbedding, Head, Latent, LatentLogger, Polar, TorusLatent
@@ -73,6 +73,7 @@ __all__ = [
     "distribution",
     "explore",
     "find_circles",
+    "initialize_at_circles",
     "losses",
     "metrics",
     "morph_paths",
@@ -83,7 +84,6 @@ __all__ = [
     "shortest_winding",
     "spaces",
     "spring_loss",
-    "start_at_circles",
     "supervision",
     "to_cartesian",
     "to_polar",

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 
 from torusae._internal import backend, checks
-from torusae.angles import harmonics
 from torusae.autoencoder.model import TorusAutoencoder
 from torusae.losses import LatentLoss
 from torusae.spaces import Term
@@ -48,7 +47,7 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         losses: Latent losses as in `TorusLatent`: `"uniform"`, `"paper"`, `"none"` or a list. Defaults to `None`, the
             torus' own.
         loss_weights: Dict from a latent loss' name to its weight, as in `TorusLatent`. Defaults to `None`.
-        start: As in `TorusAutoencoder`: `"auto"`, `"circles"` or `None`. Defaults to `"auto"`.
+        init: As in `TorusAutoencoder`: `"auto"`, `"circles"` or `"random"`. Defaults to `"auto"`.
         random_state: Integer or `numpy.random.RandomState`, for the same angles in every fit on one backend and
             machine. Defaults to `None`, NumPy's global random state.
         verbose: Integer, as in `keras.Model.fit`; 0 is silent. Defaults to `0`.
@@ -89,7 +88,7 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         learning_rate: float = 1e-3,
         losses: str | Sequence[Term | LatentLoss] | None = None,
         loss_weights: Mapping[str, float] | None = None,
-        start: str | None = "auto",
+        init: str = "auto",
         random_state: Any = None,
         verbose: int = 0,
     ):
@@ -99,7 +98,7 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.learning_rate = learning_rate
         self.losses = losses
         self.loss_weights = loss_weights
-        self.start = start
+        self.init = init
         self.random_state = random_state
         self.verbose = verbose
 
@@ -113,7 +112,7 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with backend.seeded(seed):
             model = TorusAutoencoder.from_shape(
-                X.shape[1:], self.dim, start=self.start, losses=self.losses, loss_weights=self.loss_weights
+                X.shape[1:], self.dim, init=self.init, losses=self.losses, loss_weights=self.loss_weights
             )
             model.compile(keras.optimizers.Adam(learning_rate), "mse")
             self.history_ = model.fit(X, batch_size=batch_size, epochs=epochs, verbose=self.verbose).history
@@ -135,8 +134,8 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
                 f"TorusEstimator.inverse_transform: `X` must be angles of shape (num, {dim}). "
                 f"Received: X.shape={angles.shape}. Give what transform returns."
             )
-        angles = np.mod(angles, 2 * np.pi)  # in float64: JAX would round large angles
-        return _by_batches(self.model_.decode, keras.ops.convert_to_numpy(harmonics(angles)).astype("float32"))
+        angles = np.mod(angles, 2 * np.pi)  # large ones are no degrees here
+        return _by_batches(lambda rows, **options: self.model_.decode(angles=rows, **options), angles)
 
     def score(self, X: Any, y: Any = None) -> float:
         """The share of the variance of rows that their angles explain: 1 at best, 0 for the mean of the rows.
@@ -149,7 +148,10 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return float(r2_score(X.astype("float64"), found.astype("float64"), multioutput="variance_weighted"))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
-        """New rows `(n_samples, num_columns)`: of uniform angles, or of the density that `model_.fit_density` fitted.
+        """New rows `(n_samples, num_columns)`, decoded from the prior: uniform angles.
+
+        These look like the rows of the training only where they fill the torus. Else call `model_.fit_density(X)`
+        first: new rows are then decoded from that density.
 
         Args:
             n_samples: Integer, number of rows. Defaults to `1`.

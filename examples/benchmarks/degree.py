@@ -120,14 +120,14 @@ def degree(name: str, encode) -> tuple[bool, object]:
     return right, {"a": along_a, "b": along_b}
 
 
-def train(name: str, seed: int, epochs: int, start: str | None, trainings: int) -> dict:
+def train(name: str, seed: int, epochs: int, init: str, trainings: int) -> dict:
     """The numbers of one data set: of the training that leaves the least error."""
     space = SPACES[name]
     x = columns(space, true_points(space, ROWS, seed), seed)
 
     def fitted(weights_seed: int) -> tuple[float, torusae.TorusAutoencoder]:
         keras.utils.set_random_seed(weights_seed)
-        model = torusae.TorusAutoencoder.from_shape(x.shape[1:], space, start=start, density=None)
+        model = torusae.TorusAutoencoder.from_shape(x.shape[1:], space, init=init)
         model.compile("adam", "mse")
         return model.fit(x, batch_size=128, epochs=epochs, verbose=0).history["reconstruction"][-1], model
 
@@ -146,16 +146,15 @@ def main(argv: list[str] | None = None) -> list[dict]:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(20)))
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--trainings", type=int, default=1, help="of which the one with the least error counts")
-    parser.add_argument("--start", default="auto", choices=("auto", "none"))
+    parser.add_argument("--init", default="auto", choices=("auto", "random"))
     parser.add_argument("--output", type=Path, default=Path("out", "degree.jsonl"))
     args = parser.parse_args(argv)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     rows = []
     for name in args.spaces:
         for seed in args.seeds:
-            row = {"space": name, "seed": seed, "start": args.start, "trainings": args.trainings}
-            start = None if args.start == "none" else args.start
-            rows.append({**row, **train(name, seed, args.epochs, start, args.trainings)})
+            row = {"space": name, "seed": seed, "init": args.init, "trainings": args.trainings}
+            rows.append({**row, **train(name, seed, args.epochs, args.init, args.trainings)})
             print(json.dumps(rows[-1]), flush=True)
             with args.output.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(rows[-1]) + "\n")

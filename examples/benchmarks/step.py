@@ -55,7 +55,7 @@ def by_torusae(network: str, x: np.ndarray, batch_size: int, losses: str | None)
     """An epoch of `TorusAutoencoder.fit`."""
     x = x if network == "convolutions" else x.reshape(len(x), -1)
     # An epoch is a call of `fit` here: what `fit` does once, before and after its epochs, is not a step.
-    model = torusae.TorusAutoencoder.from_shape(x.shape[1:], CODE // 2, start=None, density=None, losses=losses)
+    model = torusae.TorusAutoencoder.from_shape(x.shape[1:], CODE // 2, init="random", losses=losses)
     model.compile(keras.optimizers.Adam(RATE), "mse")
     return lambda: model.fit(x, batch_size=batch_size, verbose=0)
 

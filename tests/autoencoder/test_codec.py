@@ -84,12 +84,12 @@ def test_angles_are_those_of_the_points(trained):
 
 def test_the_halves_are_plain_keras_models(trained):
     outputs = trained.predict(samples(), verbose=0)
-    encoded = trained.encoding_model.predict(samples(), verbose=0)
+    encoded = trained.encoder_model.predict(samples(), verbose=0)
     assert set(encoded) == {"point", "angles"}
     np.testing.assert_allclose(encoded["point"], outputs["point"], rtol=1e-5, atol=1e-6)
-    decoded = trained.decoding_model.predict(encoded["point"], verbose=0)
+    decoded = trained.decoder_model.predict(encoded["point"], verbose=0)
     np.testing.assert_allclose(decoded, outputs["reconstruction"], rtol=1e-5, atol=1e-5)
-    assert trained.encoding_model is trained.encoding_model
+    assert trained.encoder_model is trained.encoder_model
 
 
 def test_the_halves_follow_a_layer_that_is_replaced():

@@ -1,8 +1,6 @@
 """Densities in a model: fitted, sampled, saved in the weights of its file."""
 
 import json
-import re
-import warnings
 
 import h5py
 import keras
@@ -116,8 +114,6 @@ def test_a_density_of_ones_own():
             ValueError,
             r"uniform=True needs a flow, and only a torus has one. Received: Torus\(2\) \* Gaussian\(1\)",
         ),
-        (lambda m: tiny_model(density="flwo"), ValueError, "`density` must be one of .*'auto'.*Did you mean 'flow'"),
-        (lambda m: tiny_model(density=3), ValueError, "`density` must be one of .*Received: density=3"),
     ],
 )
 def test_model_errors(call, error, match):
@@ -125,106 +121,40 @@ def test_model_errors(call, error, match):
         call(tiny_model())
 
 
-# The density that `fit` fits
+# A density belongs to the weights that it was fitted with
 
 
-@pytest.fixture
-def fits(monkeypatch):
-    """The number of points of every fit of a flow. The fits are of 60 steps: these tests are not about its quality."""
-    made, fit = [], densities.TorusFlow.fit
-
-    def short(self, points):
-        made.append(len(points))
-        self.epochs = 1
-        return fit(self, points)
-
-    monkeypatch.setattr(densities.TorusFlow, "fit", short)
-    return made
-
-
-def compiled(*arguments, **options):
-    model = tiny_model(*arguments, **options)
-    model.compile("adam", "mse")
-    return model
-
-
-def fitted(num=400, **options):
+def fitted(num=400):
     keras.utils.set_random_seed(3)
-    model = compiled()
-    model.fit(data(num), batch_size=100, verbose=0, **options)
+    model = tiny_model()
+    model.compile("adam", "mse")
+    model.fit(data(num), batch_size=100, verbose=0)
+    model.fit_density(data(num), densities.TorusFlow(epochs=1, seed=0), verbose=0)
     return model
 
 
-def test_fit_leaves_a_flow_that_is_fitted_when_it_is_asked_for(fits, tmp_path):
-    model = fitted()
-    assert not fits
+def test_nothing_but_fit_density_fits_or_prints(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(densities.TorusFlow, "fit", lambda *_: pytest.fail("a density was fitted"))
+    keras.utils.set_random_seed(3)
+    model = tiny_model()
+    model.compile("adam", "mse")
+    model.fit(data(400), batch_size=100, verbose=0, callbacks=[keras.callbacks.ModelCheckpoint(tmp_path / "a.keras")])
+    model.save(tmp_path / "b.keras")
+    assert model.density is None
     prior = model.sample(5, seed=0, density="prior", verbose=0)
-    assert not fits
+    np.testing.assert_array_equal(model.sample(5, seed=0, verbose=0), prior)
+    with pytest.raises(ValueError, match=r"Call fit_density\(x, 'flow'\)"):
+        model.angles(data(), uniform=True, verbose=0)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_fitted_flow_is_what_samples_and_uniform_angles_come_from():
+    model = fitted()
     drawn = model.sample(5, seed=0, verbose=0)
-    assert fits == [400]
-    assert np.abs(drawn - prior).max() > 1e-3
     np.testing.assert_array_equal(model.decode(model.density.sample(5, seed=0), verbose=0), drawn)
     uniform = model.density.to_uniform(model.angles(data(), verbose=0)).astype("float32")
     np.testing.assert_array_equal(model.angles(data(), uniform=True, verbose=0), uniform)
     assert "Through TorusFlow" in str(torusae.diagnose(model, data()))
-    assert fits == [400]
-    # Its points are the codes of the training data, under the weights at the end.
-    codes = model.encode(data(400), verbose=0)
-    # Batches of other sizes: sums in another order, float32.
-    np.testing.assert_allclose(model.density.points, codes, atol=1e-5)
-
-
-def test_the_seed_of_the_process_is_the_seed_of_the_flow(fits):
-    first, second = fitted(), fitted()
-    np.testing.assert_array_equal(first.sample(5, seed=0, verbose=0), second.sample(5, seed=0, verbose=0))
-    assert first.density.seed == second.density.seed
-    first.fit(data(400), batch_size=100, verbose=0)
-    assert first.density.seed != second.density.seed
-
-
-def test_a_flow_that_nobody_asked_for_is_saved(fits, tmp_path):
-    model, other = fitted(), fitted()
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert fits == [400]
-    assert not loaded.density_is_stale
-    np.testing.assert_array_equal(loaded.sample(5, seed=0, verbose=0), other.sample(5, seed=0, verbose=0))
-    # In the second training, a file of every epoch keeps the flow of the first.
-    path = tmp_path / "later.keras"
-    other.fit(data(400), batch_size=100, verbose=0, callbacks=[keras.callbacks.ModelCheckpoint(path)])
-    assert keras.saving.load_model(path).density_is_stale
-    assert not other.density_is_stale
-
-
-def test_fit_says_what_it_fitted(fits, capsys):
-    keras.utils.set_random_seed(3)
-    model = compiled()
-    model.fit(data(400), batch_size=100, verbose=2)
-    capsys.readouterr()
-    density = model.density
-    said = capsys.readouterr().out
-    line = r"Fitted TorusFlow to 400 points of the training in \d+\.\d s: held-out log likelihood -\d\.\d{3} nats\.\n"
-    assert re.fullmatch(line, said)
-    assert f"{density.held_out:.3f}" in said
-    assert fitted().density is not None
-    assert not capsys.readouterr().out  # verbose=0
-
-
-@pytest.mark.parametrize(
-    "train",
-    [
-        lambda m: m.fit(data(299), batch_size=100, verbose=0),
-        lambda m: m.fit(data(400), batch_size=100, epochs=0, verbose=0),
-        lambda m: m.fit(iter_batches(), steps_per_epoch=2, shuffle=False, verbose=0),
-        lambda m: m.fit(data(400) * 1e30, batch_size=100, verbose=0, callbacks=[keras.callbacks.TerminateOnNaN()]),
-    ],
-    ids=["few rows", "no epoch", "stream", "not finite"],
-)
-def test_fit_leaves_no_density(train, fits):
-    model = compiled()
-    train(model)
-    assert model.density is None
-    assert not fits
 
 
 def iter_batches():
@@ -233,98 +163,66 @@ def iter_batches():
 
 
 @pytest.mark.parametrize(
-    ("make", "found"),
+    "change",
     [
-        (lambda: compiled(density=None), "NoneType"),
-        (lambda: compiled(density="mixture"), "VonMisesMixture"),
-        (lambda: compiled(density="flow"), "TorusFlow"),
-        (lambda: compiled(torusae.Latent(torusae.Gaussian(2))), "NoneType"),
-        (lambda: compiled(torusae.Latent(torusae.Gaussian(2)), density="neighbors"), "PathDensity"),
-        (lambda: compiled(torusae.Latent(torusae.Torus(2) * torusae.Gaussian(1))), "NoneType"),
+        lambda model, path: model.fit(data(100), batch_size=100, verbose=0),
+        lambda model, path: model.fit(iter_batches(), steps_per_epoch=1, shuffle=False, verbose=0),
+        lambda model, path: model.train_on_batch(data(100)),
+        lambda model, path: model.set_weights(model.get_weights()),
+        lambda model, path: model.load_weights(path),
     ],
+    ids=["fit", "stream", "train_on_batch", "set_weights", "load_weights"],
 )
-def test_the_density_can_be_chosen(make, found, fits):
-    model = make()
-    model.fit(data(300), batch_size=100, verbose=0)
-    assert type(model.density).__name__ == found
-    clone = type(model).from_config(model.get_config())
-    assert clone.get_config()["density"] == model.get_config()["density"]
-    assert torusae.TorusAutoencoder.from_shape((5,), 1, density=None).get_config()["density"] is None
+def test_other_weights_forget_the_density(change, tmp_path):
+    model, path = fitted(), tmp_path / "m.weights.h5"
+    density, model.density = model.density, None
+    model.save_weights(path)
+    model.density = density
+    change(model, path)
+    assert model.density is None
 
 
-def test_only_training_rows_count_and_at_most_60000(fits, monkeypatch):
-    model = fitted(500, validation_split=0.2)
-    assert model.density is not None
-    assert fits == [400]
-    monkeypatch.setattr(torusae.autoencoder._density, "_MOST_ROWS", 350)
+def test_weights_of_a_file_bring_their_density(tmp_path):
+    model, path = fitted(), tmp_path / "m.weights.h5"
+    drawn = model.sample(3, seed=0, verbose=0)
+    model.save_weights(path)
+    model.fit(data(100), batch_size=100, verbose=0)
+    model.load_weights(path)
+    np.testing.assert_array_equal(model.sample(3, seed=0, verbose=0), drawn)
+
+
+def test_bad_data_and_other_calls_leave_the_density(tmp_path):
     model = fitted()
-    assert len(model.density.points) == 350
-    codes = model.encode(data(400), verbose=0)
-    nearest = np.abs(model.density.points[:, None] - codes).max(axis=-1)
-    # A choice of rows without repetition, each the code of a sample up to float32.
-    assert nearest.min(axis=1).max() < 1e-5
-    assert len(set(nearest.argmin(axis=1))) == 350
+    density = model.density
+    with pytest.raises(ValueError, match="must have shape"):
+        model.fit(data()[:, :3], verbose=0)
+    model.evaluate(data(), verbose=0)
+    model.predict(data(), verbose=0)
+    model.save(tmp_path / "m.keras")
+    assert model.density is density
 
 
-def test_a_density_is_stale_when_the_weights_have_changed(fits, tmp_path):
+def test_a_density_of_another_space_is_refused(tmp_path):
+    model, other = fitted(), tiny_model(torusae.Latent(torusae.Gaussian(4)))
+    with pytest.raises(ValueError, match="model's space"):
+        tiny_model(torusae.TorusLatent(3)).density = model.density
+    for name in ("encoder", "decoder"):
+        getattr(other, name).set_weights(getattr(model, name).get_weights())
+    # Points of as many columns, which are no circles.
+    model.save_weights(tmp_path / "m.weights.h5")
+    with pytest.raises(ValueError, match=r"density must be of the model's space.*Received: one of Torus"):
+        other.load_weights(tmp_path / "m.weights.h5")
+
+
+def test_an_interrupted_fit_keeps_the_model(monkeypatch):
     model = fitted()
-    assert model.density is not None
-    assert not model.density_is_stale
-    model.fit(iter_batches(), steps_per_epoch=1, shuffle=False, verbose=0)
-    assert model.density_is_stale
-    with pytest.warns(UserWarning, match=r"TorusAutoencoder.sample: the weights changed.*Call fit_density\(x\)"):
-        model.sample(2, verbose=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", UserWarning)
-        model.sample(2, verbose=0)  # once
-    model.save(tmp_path / "model.keras")
-    for call in (
-        lambda m: m.sample(2, verbose=0),
-        lambda m: m.angles(data(), uniform=True, verbose=0),
-        lambda m: m.morph(data()[0], data()[1], uniform=True, verbose=0),
-    ):
-        loaded = keras.saving.load_model(tmp_path / "model.keras")
-        assert loaded.density_is_stale
-        with pytest.warns(UserWarning, match="the weights changed after the density was fitted"):
-            call(loaded)
-    assert "The weights changed after the flow was fitted." in str(torusae.diagnose(loaded, data()))
-    loaded.fit_density(data(), "flow", seed=0, verbose=0)
-    assert not loaded.density_is_stale
-    assert "The weights changed" not in str(torusae.diagnose(loaded, data()))
-    loaded.fit(data(299), batch_size=100, verbose=0)
-    assert loaded.density_is_stale
-    loaded.fit(data(300), batch_size=100, verbose=0)
-    assert not loaded.density_is_stale
-
-
-def test_an_interrupted_fit_of_the_flow_loses_nothing(monkeypatch):
-    model = fitted()
-    before = model.encode(data(), verbose=0)
+    before, density = model.encode(data(), verbose=0), model.density
 
     def interrupted(self, points):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(densities.TorusFlow, "_fit", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            model.sample(2, verbose=0)
+    monkeypatch.setattr(densities.TorusFlow, "_fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit_density(data(), verbose=0)
     np.testing.assert_array_equal(model.encode(data(), verbose=0), before)
-    monkeypatch.setattr(densities.TorusFlow, "_fit", lambda self, points: setattr(self, "kernel_1", None))
-    monkeypatch.setattr(densities.TorusFlow, "_prepare", lambda self: None)
-    assert model.density.is_fitted  # the next call fits it
-
-
-def test_memory_mapped_rows_are_encoded_in_blocks(fits, tmp_path, monkeypatch):
-    x = data(4000)
-    np.save(tmp_path / "x.npy", x)
-    model = compiled()
-    calls, predict = [], torusae._internal.batches.predict
-
-    def noted(function, rows, *arguments, **options):
-        calls.append(len(rows))
-        return predict(function, rows, *arguments, **options)
-
-    monkeypatch.setattr(torusae.autoencoder._density.batches, "predict", noted)
-    model.fit(np.load(tmp_path / "x.npy", mmap_mode="r"), batch_size=50, verbose=0)
-    assert calls == [800] * 5
-    np.testing.assert_allclose(model._density.points, model.encode(x, verbose=0), atol=1e-5)
+    assert model.density is density

@@ -7,7 +7,7 @@ from shared.tensors import to_numpy, to_tensor
 
 import torusae
 from torusae import Gaussian, Torus, spaces
-from torusae.autoencoder import _edits
+from torusae.autoencoder import use
 
 QUIET = {"verbose": 0}
 
@@ -124,13 +124,13 @@ def test_a_turned_circle_in_closed_form(model):
     x, angles = samples(), np.linspace(-9, 9, 7)
     z = complex_points(model, x)
     turned = z * np.exp(1j * np.stack([0 * angles, angles], axis=1))
-    close(model.transform(x, {1: angles}, **QUIET), decoded(model, turned))
-    close(model.transform(x, {0: 0.5, 1: angles}, **QUIET), decoded(model, turned * np.exp([0.5j, 0])))
+    close(model.rotate(x, {1: angles}, **QUIET), decoded(model, turned))
+    close(model.rotate(x, {0: 0.5, 1: angles}, **QUIET), decoded(model, turned * np.exp([0.5j, 0])))
 
 
-@pytest.mark.parametrize("turns", [{}, {0: 2 * np.pi}, {1: -2 * np.pi}, {0: 200 * np.pi, 1: np.zeros(7)}])
-def test_whole_turns_are_the_reconstruction(model, turns):
-    close(model.transform(samples(), turns, **QUIET), model.reconstruct(samples(), **QUIET))
+@pytest.mark.parametrize("angles", [{}, {0: 2 * np.pi}, {1: -2 * np.pi}, {0: 200 * np.pi, 1: np.zeros(7)}])
+def test_whole_turns_are_the_reconstruction(model, angles):
+    close(model.rotate(samples(), angles, **QUIET), model.reconstruct(samples(), **QUIET))
 
 
 def test_a_turn_and_back_is_the_reconstruction(mixed):
@@ -139,7 +139,7 @@ def test_a_turn_and_back_is_the_reconstruction(mixed):
     points = mixed.encode(x, **QUIET)
     there = to_numpy(space.act(to_tensor(points), to_tensor(0.8 * space.angle_actions[1])))
     back = to_numpy(space.act(to_tensor(there), to_tensor(-0.8 * space.angle_actions[1])))
-    close(mixed.decode(there, **QUIET), mixed.transform(x, {1: 0.8}, **QUIET))
+    close(mixed.decode(there, **QUIET), mixed.rotate(x, {1: 0.8}, **QUIET))
     close(mixed.decode(back, **QUIET), mixed.reconstruct(x, **QUIET))
     # x and y of the torus, two numbers, and the circle: the rest stays.
     np.testing.assert_allclose(there[:, :4], points[:, :4], atol=1e-6)
@@ -151,8 +151,8 @@ def test_a_whole_turn_of_a_band_turns_it_over():
     model = model_of(band)
     x = samples()
     flipped = model.encode(x, **QUIET) * np.array([1, 1, -1], "float32")
-    close(model.transform(x, {0: 2 * np.pi}, **QUIET), model.decode(flipped, **QUIET))
-    close(model.transform(x, {0: 4 * np.pi}, **QUIET), model.reconstruct(x, **QUIET))
+    close(model.rotate(x, {0: 2 * np.pi}, **QUIET), model.decode(flipped, **QUIET))
+    close(model.rotate(x, {0: 4 * np.pi}, **QUIET), model.reconstruct(x, **QUIET))
 
 
 # Circles taken out
@@ -169,14 +169,14 @@ def test_a_circle_that_a_linear_decoder_reads_is_subtracted(model, circle):
 
 
 @pytest.mark.parametrize("space", [Torus(2), spaces.Sphere(1) * Torus(1), spaces.KleinBottle()], ids=repr)
-def test_what_stays_does_not_depend_on_the_circle(space):
+def test_what_stays_does_not_depend_on_the_circle(space, monkeypatch):
     model = model_of(space, "tanh")
     x = samples()
     points = model.encode(x, **QUIET)
     means = []
     for angle in (0.0, 1.0):
         moved = to_numpy(space.act(to_tensor(points), to_tensor(angle * space.angle_actions[0])))
-        model.encode = lambda *_, moved=moved: moved  # of samples whose points are these
+        monkeypatch.setattr(use, "_predicted", lambda *_, moved=moved: {"point": moved})  # samples with these points
         means.append(model.remove(x, 0, **QUIET) - x + model.decode(moved, **QUIET))
     # The waves of 32 periods and more that a tanh makes.
     np.testing.assert_allclose(*means, atol=1e-3)
@@ -185,7 +185,7 @@ def test_what_stays_does_not_depend_on_the_circle(space):
 
 def test_blocks_of_rows_are_those_of_all_rows(model, monkeypatch):
     expected = model.remove(samples(), 1, **QUIET)
-    monkeypatch.setattr(_edits, "_MOST_VALUES", 3 * 32 * 4)  # three rows at a time
+    monkeypatch.setattr(use, "_MOST_VALUES", 3 * 32 * 4)  # three rows at a time
     close(model.remove(samples(), 1, **QUIET), expected)
 
 
@@ -193,37 +193,37 @@ def test_blocks_of_rows_are_those_of_all_rows(model, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("turns", "error", "message"),
+    ("angles", "error", "message"),
     [
-        ({2: 0.1}, ValueError, r"transform: there is no circle 2. Torus\(2\) has the angles 0 to 1"),
+        ({2: 0.1}, ValueError, r"rotate: there is no circle 2. Torus\(2\) has the angles 0 to 1"),
         ({-1: 0.1}, ValueError, r"no circle -1"),
         ({"hue": 0.1}, TypeError, r"circle must be an integer.*Received: 'hue'"),
         ({True: 0.1}, TypeError, r"circle must be an integer.*Received: True"),
-        ([0.1, 0.2], TypeError, r"`turns` must be a dict.*\{0: 0.5\}"),
-        ({0: 90}, ValueError, r"turns\[0\]` must be in radians. Received: 90, .*like degrees.*deg2rad\(90\)"),
+        ([0.1, 0.2], TypeError, r"`angles` must be a dict.*\{0: 0.5\}"),
+        ({0: 90}, ValueError, r"angles\[0\]` must be in radians. Received: 90, .*like degrees.*deg2rad\(90\)"),
         ({0: [0, 22.5, -45, 0, 0, 0, 0]}, ValueError, r"Received: -45, which looks like degrees"),
         ({0: np.zeros(3)}, ValueError, r"one angle or have shape \(7,\).*Received: shape=\(3,\)"),
         ({0: np.zeros((7, 1))}, ValueError, r"Received: shape=\(7, 1\)"),
-        ({0: np.nan}, ValueError, r"turns\[0\]` must hold finite numbers"),
-        ({0: "half"}, TypeError, r"turns\[0\]` must be numbers, radians. Received: turns\[0\]='half'"),
+        ({0: np.nan}, ValueError, r"angles\[0\]` must hold finite numbers"),
+        ({0: "half"}, TypeError, r"angles\[0\]` must be numbers, radians. Received: angles\[0\]='half'"),
     ],
 )
-def test_bad_turns(model, turns, error, message):
+def test_bad_angles(model, angles, error, message):
     with pytest.raises(error, match=message):
-        model.transform(samples(), turns)
+        model.rotate(samples(), angles)
 
 
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda m, x: m.transform(x[0], {0: 0.1}), ValueError, r"`x` must have shape \(batch, 4\).*x\[None\]"),
-        (lambda m, x: m.transform(iter([x]), {0: 0.1}), TypeError, r"`x` must be an array of samples"),
+        (lambda m, x: m.rotate(x[0], {0: 0.1}), ValueError, r"`x` must have shape \(batch, 4\).*x\[None\]"),
+        (lambda m, x: m.rotate(iter([x]), {0: 0.1}), TypeError, r"`x` must be an array of samples"),
         (lambda m, x: m.remove(x, 2), ValueError, r"remove: there is no circle 2"),
         (lambda m, x: m.remove(x, 0.0), TypeError, r"remove: a circle must be an integer"),
         (lambda m, x: m.remove(np.nan * x, 0), ValueError, r"remove: `x` must hold finite"),
         (lambda m, x: m.analogy(x[:2], x[:3], x[:3]), ValueError, r"as many samples each, or one.*'a': 2, 'b': 3"),
         (lambda m, x: m.analogy(x, x[:, :3], x), ValueError, r"analogy: `b` must have shape"),
-        (lambda m, x: m.analogy(x, x, x.tolist()), TypeError, r"`c` must be an array.*list"),
+        (lambda m, x: m.analogy(x, x, x.tolist()), TypeError, r"`c` must be one array.*list"),
     ],
 )
 def test_bad_samples(model, call, error, message):
@@ -239,14 +239,14 @@ def test_spaces_without_circles_or_analogies_say_so(mixed):
     with pytest.raises(ValueError, match=r"Interval\(\) has no analogies"):
         model.analogy(samples(), samples(), samples(), **QUIET)
     with pytest.raises(ValueError, match=r"no circle 2. .* has the angles 0 to 1"):
-        mixed.transform(samples(), {2: 0.1})
+        mixed.rotate(samples(), {2: 0.1})
 
 
-def test_an_angle_that_no_symmetry_turns_is_named():
+def test_an_angle_that_no_symmetry_rotates_is_named():
     class Stiff(Torus):
         @property
         def angle_actions(self):
             return np.zeros((1, 1))
 
-    with pytest.raises(ValueError, match=r"circle 0 can be turned by no symmetry of the space.*Torus\(1\)"):
+    with pytest.raises(ValueError, match=r"circle 0 can be rotated by no symmetry of the space.*Torus\(1\)"):
         model_of(Stiff(1)).remove(samples(), 0)

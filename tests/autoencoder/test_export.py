@@ -40,7 +40,7 @@ def export(model, path, format):
 def test_a_program_of_torch_takes_any_batch(plain, tmp_path):
     import torch
 
-    export(plain.encoding_model, tmp_path / "encoder.pt2", "torch")
+    export(plain.encoder_model, tmp_path / "encoder.pt2", "torch")
     program = torch.export.load(tmp_path / "encoder.pt2").module()
     for num in (1, 5):
         x = samples(num)
@@ -117,8 +117,8 @@ def plain_models(network):
     else:
         x, model = datasets.load_mnist_subset().x_test[:7], torusae.TorusAutoencoder.from_shape((28, 28, 1), dim=3)
     points = model.encode(x, verbose=0)
-    yield model.encoding_model, "encoder", x, [points, model.angles(x, verbose=0)]
-    yield model.decoding_model, "decoder", points, [model.decode(points, verbose=0)]
+    yield model.encoder_model, "encoder", x, [points, model.angles(x, verbose=0)]
+    yield model.decoder_model, "decoder", points, [model.decode(points, verbose=0)]
 
 
 def agrees(outputs, expected):

@@ -1,4 +1,4 @@
-"""`start`: both networks trained to the circles of the data before the first `fit`."""
+"""`init`: both networks trained to the circles of the data before the first `fit`."""
 
 import sys
 
@@ -8,6 +8,7 @@ import pytest
 
 import torusae
 from torusae.autoencoder import initialization
+from torusae.autoencoder.adapter import Rows
 
 NUM = 600
 
@@ -50,65 +51,71 @@ def test_the_first_fit_starts_at_the_circles_and_says_so(table, capsys):
     model = model_of()
     model.fit(x, batch_size=100, epochs=2, verbose=2)
     said = capsys.readouterr().out
-    assert "start: looking for circles ... 1 circle in 600 rows" in said
+    assert "initialization: looking for circles ... 1 circle in 600 rows" in said
     assert "Both networks were trained to their angles" in said
     assert torusae.align(model.angles(x, verbose=0), angles).scores > 0.97
     model.fit(x, batch_size=100, verbose=2)
-    assert "start:" not in capsys.readouterr().out
+    assert "initialization:" not in capsys.readouterr().out
 
 
 def test_without_a_circle_training_is_that_without_a_start(rng, capsys):
     x = rng.normal(size=(NUM, 20)).astype("float32")
     model = model_of()
     model.fit(x, batch_size=100, verbose=2)
-    assert "start: looking for circles ... no circle in 600 rows" in capsys.readouterr().out
-    for first, second in zip(weights_after_fit(model_of(), x), weights_after_fit(model_of(start=None), x), strict=True):
+    assert "initialization: looking for circles ... no circle in 600 rows" in capsys.readouterr().out
+    for first, second in zip(
+        weights_after_fit(model_of(), x), weights_after_fit(model_of(init="random"), x), strict=True
+    ):
         np.testing.assert_array_equal(first, second)
 
 
 def test_what_leaves_the_start_alone_without_a_word(table, monkeypatch, tmp_path, capsys):
     x = table[0]
     monkeypatch.setattr(initialization, "find_circles", lambda *_: pytest.fail("circles were looked for"))
-    start_of_fit = initialization.start_of_fit
+
+    def initialize(model, x, targets, verbose, callbacks):
+        initialization.initialize(model, Rows(x, targets), None, verbose, callbacks)
+
     model = model_of()
-    start_of_fit(model, x[:300], {}, 1, None)  # few rows
-    start_of_fit(model, iter([(x,)]), {}, 1, None)
-    start_of_fit(model_of(start=None), x, {}, 1, None)
-    start_of_fit(model_of(dim=torusae.Gaussian(2)), x, {}, 1, None)
+    initialize(model, x[:300], {}, 1, None)  # few rows
+    initialize(model, iter([(x,)]), {}, 1, None)
+    initialize(model_of(init="random"), x, {}, 1, None)
+    initialize(model_of(dim=torusae.Gaussian(2)), x, {}, 1, None)
     (tmp_path / "backup").mkdir()
     backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
     assert not initialization._resumes([backup])
     (tmp_path / "backup" / "latest.weights.h5").touch()
-    start_of_fit(model, x, {}, 1, [backup])
-    model._before_training(x, None, 1, None, first_epoch=1)
-    model._before_training(x, None, 1, None, first_epoch=0)  # trained before
+    initialize(model, x, {}, 1, [backup])
+    model.fit(x, epochs=1, initial_epoch=1, verbose=2)
+    model.fit(x, verbose=0)  # trained before
     model = torusae.TorusAutoencoder.from_shape((20,), dim=1)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert loaded.start == "auto"
-    loaded._before_training(x, None, 1, None, first_epoch=0)
+    assert loaded.init == "auto"
+    loaded.compile("adam", "mse")
+    loaded.fit(x, verbose=0)
     model.encoder.trainable = False
-    start_of_fit(model, x, {}, 1, None)
+    initialize(model, x, {}, 1, None)
     assert capsys.readouterr().out == ""
 
 
 def test_the_missing_extra_is_one_line_or_an_error(table, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ripser", None)
-    initialization.start_of_fit(model_of(), table[0], {"reconstruction": table[0]}, 1, None)
+    initialization.initialize(model_of(), Rows(table[0], {"reconstruction": table[0]}), None, 1, None)
     assert capsys.readouterr().out.count('pip install "torusae[circles]"') == 1
     with pytest.raises(ImportError, match=r"torusae\[circles\]"):
-        initialization.start_of_fit(model_of(start="circles"), table[0], {"reconstruction": table[0]}, 0, None)
+        model_of(init="circles").fit(table[0], verbose=0)
 
 
 def test_circles_can_be_asked_for(table):
     with pytest.raises(ValueError, match="space with angles"):
-        model_of(dim=torusae.Gaussian(2), start="circles")
+        model_of(dim=torusae.Gaussian(2), init="circles")
     with pytest.raises(ValueError, match="must be one of"):
-        model_of(start="circle")
+        model_of(init="circle")
     with pytest.raises(ValueError, match="needs an array"):
-        model_of(start="circles").fit(iter([(table[0][:100],)]), steps_per_epoch=1, shuffle=False, verbose=0)
-    copy = torusae.TorusAutoencoder.from_config(model_of(start="circles").get_config())
-    assert copy.start == "circles"
+        model_of(init="circles").fit(iter([(table[0][:100],)]), steps_per_epoch=1, shuffle=False, verbose=0)
+    copy = torusae.TorusAutoencoder.from_config(model_of(init="circles").get_config())
+    assert copy.init == "circles"
 
 
 def test_samples_held_out_by_a_split_are_not_used(table, monkeypatch):
@@ -120,15 +127,26 @@ def test_samples_held_out_by_a_split_are_not_used(table, monkeypatch):
 
     monkeypatch.setattr(initialization, "find_circles", spy)
     x = np.concatenate([table[0], table[0][:100] + 5])
-    monkeypatch.setattr(initialization, "start_at_circles", lambda _, x, *__: seen.append(len(x)))
+    monkeypatch.setattr(initialization, "initialize_at_circles", lambda _, x, *__: seen.append(len(x)))
     model_of().fit(x, batch_size=100, validation_split=1 / 7, verbose=0)
     assert seen == [600, 600]
+
+
+def test_fit_takes_the_circles_that_were_found(table, monkeypatch, capsys):
+    x, angles = table
+    circles = torusae.find_circles(x)
+    monkeypatch.setattr(initialization, "find_circles", lambda *_: pytest.fail("circles were looked for"))
+    for given in (circles, circles.angles):
+        model = model_of()
+        model.fit(x, batch_size=100, epochs=2, validation_split=0.1, verbose=2, circles=given)
+        assert "given angles" in capsys.readouterr().out
+        assert torusae.align(model.angles(x, verbose=0), angles).scores > 0.95
 
 
 def test_a_plain_model_starts_in_one_call(table):
     x, angles = table
     model = sequential()
-    found = torusae.start_at_circles(model, x)
+    found = torusae.initialize_at_circles(model, x)
     assert found.shape == (NUM, 1)
     read = keras.Model(model.inputs[0], model.layers[1].output)
     assert torusae.align(torusae.to_polar(read(x))[1], angles).scores > 0.95
@@ -143,7 +161,7 @@ def test_known_angles_and_angles_to_spare():
     x, angles = torusae.datasets.torus_table(NUM, dim=2, columns=20, seed=1)
     space = torusae.Gaussian(1) * torusae.Torus(2)
     model = model_of(dim=space)
-    torusae.start_at_circles(model, x, angles=angles[:, :1], num_steps=300)
+    torusae.initialize_at_circles(model, x, angles=angles[:, :1], num_steps=300)
     found = model.angles(x, verbose=0)
     assert torusae.align(found[:, :1], angles[:, :1]).scores > 0.9
     point = model.encode(x, verbose=0)
@@ -157,14 +175,14 @@ def test_angles_that_are_not_known(table):
     x, angles = table
     model = model_of(dim=2)
     partly = np.stack([np.where(np.arange(NUM) < 100, angles[:, 0], np.nan), angles[:, 0] + 1], axis=1)
-    torusae.start_at_circles(model, x, angles=partly[:, ::-1], num_steps=300)
+    torusae.initialize_at_circles(model, x, angles=partly[:, ::-1], num_steps=300)
     found = model.angles(x, verbose=0)
     assert np.abs(np.exp(1j * (found[:, 0] - angles[:, 0])).mean()) > 0.9
     assert np.cos(found[:100] - partly[:100, ::-1]).mean() > 0.9
     with pytest.raises(ValueError, match="NaN in all 600 rows"):
-        torusae.start_at_circles(model, x, angles=np.full((NUM, 1), np.nan))
+        torusae.initialize_at_circles(model, x, angles=np.full((NUM, 1), np.nan))
     with pytest.raises(ValueError, match=r"`angles`.*finite"):
-        torusae.start_at_circles(model, x, angles=np.where(partly > 0, np.inf, partly))
+        torusae.initialize_at_circles(model, x, angles=np.where(partly > 0, np.inf, partly))
 
 
 @pytest.mark.slow
@@ -179,7 +197,7 @@ def test_the_start_of_a_klein_bottle_goes_once_around_its_angle(seed):
         return np.tanh(keras.ops.convert_to_numpy(space.decoder_input(points)) @ matrix).astype("float32")
 
     keras.utils.set_random_seed(seed)
-    model = torusae.TorusAutoencoder.from_shape((30,), space, density=None)
+    model = torusae.TorusAutoencoder.from_shape((30,), space)
     model.compile("adam", "mse")
     model.fit(data(*rng.uniform(-np.pi, np.pi, (2, 1500))), batch_size=128, epochs=40, verbose=0)
     turn = np.linspace(0, 2 * np.pi, 1000)
@@ -190,11 +208,11 @@ def test_the_start_of_a_klein_bottle_goes_once_around_its_angle(seed):
 def test_models_that_cannot_start_are_named(table):
     x = table[0]
     with pytest.raises(ValueError, match="one latent layer"):
-        torusae.start_at_circles(keras.Sequential([keras.Input((20,)), keras.layers.Dense(2)]), x)
+        torusae.initialize_at_circles(keras.Sequential([keras.Input((20,)), keras.layers.Dense(2)]), x)
     with pytest.raises(ValueError, match="space with angles"):
-        torusae.start_at_circles(model_of(dim=torusae.Gaussian(2)), x)
+        torusae.initialize_at_circles(model_of(dim=torusae.Gaussian(2)), x)
     with pytest.raises(ValueError, match="must have shape \\(600, num_circles\\)"):
-        torusae.start_at_circles(sequential(), x, angles=np.zeros((5, 1)))
+        torusae.initialize_at_circles(sequential(), x, angles=np.zeros((5, 1)))
 
     class Subclassed(keras.Model):
         def __init__(self):
@@ -205,4 +223,4 @@ def test_models_that_cannot_start_are_named(table):
             return self.own(x)
 
     with pytest.raises(TypeError, match="Sequential or Functional"):
-        torusae.start_at_circles(Subclassed(), x)
+        torusae.initialize_at_circles(Subclassed(), x)

@@ -38,7 +38,7 @@ def test_a_loaded_model_has_the_same_angles_everywhere_and_the_stated_quality(lo
 
 def test_a_loaded_model_has_a_flow_and_is_not_compiled(loaded):
     name, model, _, _ = loaded
-    assert (model.name, model.compiled, model.was_trained, model.density_is_stale) == (name, False, True, False)
+    assert (model.name, model.compiled, model.was_trained) == (name, False, True)
     assert isinstance(model.density, torusae.densities.TorusFlow)
     assert model.latent.dim == {"mnist": 3}.get(name) or int(name[-1])
 

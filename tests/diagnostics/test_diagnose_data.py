@@ -79,7 +79,7 @@ def test_a_folded_angle_is_named():
     both = names(torusae.diagnose(at(0.5 * np.cos(angles[:, 0]), 1.2 * np.sin(angles[:, 1])), x))["folded angle"]
     assert both.where == (0, 1)
     assert both.message.startswith("Angles 0, 1 wind around no circle")
-    assert 'start="circles"' in both.advice
+    assert 'init="circles"' in both.advice
 
 
 def test_angles_that_wind_twice_or_together_are_named():
@@ -120,7 +120,7 @@ def test_a_model_started_at_its_circles_and_one_that_is_not_trained():
     model = torusae.TorusAutoencoder.from_shape((20,), 2)
     before = torusae.diagnose(model, x)
     assert set(names(before)) == {"folded angle", "torn map"}
-    torusae.start_at_circles(model, x, angles=angles, num_steps=300)
+    torusae.initialize_at_circles(model, x, angles=angles, num_steps=300)
     after = torusae.diagnose(model, x)
     windings, turns = after.details["windings"], after.details["turns"]
     circles = torusae.find_circles(x, 400).angles

@@ -41,7 +41,7 @@ def digits():
     """The paper's networks on three circles, trained for a moment, and digits."""
     keras.utils.set_random_seed(0)
     data = torusae.datasets.load_mnist_subset()
-    model = torusae.TorusAutoencoder.from_shape((28, 28, 1), 3, start=None)
+    model = torusae.TorusAutoencoder.from_shape((28, 28, 1), 3, init="random")
     model.compile("adam", "mse")
     model.fit(data.x_train[:2560], batch_size=128, verbose=0)
     return model, data.x_train[:2560], data.y_train[:2560]

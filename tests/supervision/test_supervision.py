@@ -8,7 +8,8 @@ from shared.tiny import Batches, digit_head, labels, samples, tiny_model
 
 import torusae
 from torusae import spaces
-from torusae.autoencoder.initialization import start_of_fit
+from torusae.autoencoder.adapter import Rows
+from torusae.autoencoder.initialization import initialize, known_angles
 from torusae.layers.head import known_means
 from torusae.supervision import Action, Anchor, Relative, rotate_images, shift_images, shift_series
 from torusae.supervision._pairs import GivenPairs, GroupPairs
@@ -294,12 +295,12 @@ def test_a_model_without_supervision_is_as_before():
     model = tiny_model()
     model.compile("adam", "mse")
     assert "supervision" not in model.get_compile_config()
-    assert model.means.names == model.means.own
+    assert model.means.names == ["reconstruction"]
     assert model.supervision_seed is None
     names = {variable.path for variable in model.metrics_variables}
     model.compile("adam", "mse", supervision={"true": Anchor()})
     model.compile("adam", "mse")
-    assert model.means.names == model.means.own
+    assert model.means.names == ["reconstruction"]
     assert {variable.path for variable in model.metrics_variables} >= names
 
 
@@ -394,8 +395,8 @@ def test_found_circles_do_not_overrule_supervision(capsys):
     model.compile("adam", "mse", supervision={"hour": Relative(period=24)})
     weights = model.get_weights()
     pairs = (x[:10], x[10:20], np.full(10, 5.0))
-    start_of_fit(model, x, {"reconstruction": x, "hour": pairs}, 1, None)
-    start_of_fit(model, x, {"reconstruction": x, "hour": (np.zeros(600, int), np.zeros(600))}, 1, None)
+    for given in (pairs, (np.zeros(600, int), np.zeros(600))):
+        initialize(model, Rows(x, {"reconstruction": x, "hour": given}), None, 1, None)
     assert not capsys.readouterr().out
     assert all((a == b).all() for a, b in zip(model.get_weights(), weights, strict=True))
 
@@ -405,10 +406,12 @@ def test_the_first_fit_starts_at_known_values(kind, capsys):
     x, hours = circle_table(600)
     few = np.where(np.arange(600) < 40, hours, np.nan)
     keras.utils.set_random_seed(0)
-    model = torusae.TorusAutoencoder.from_shape((30,), dim=torusae.Gaussian(1) * torusae.Torus(2), density=None)
+    model = torusae.TorusAutoencoder.from_shape((30,), dim=torusae.Gaussian(1) * torusae.Torus(2))
     model.compile("adam", "mse", supervision={"hour": kind(circle=1, period=24)})
     model.fit(x, {"hour": few}, batch_size=100, verbose=2)
-    assert "start: training both networks to the known angles of 40 samples ... done" in capsys.readouterr().out
+    assert (
+        "initialization: training both networks to the known angles of 40 samples ... done" in capsys.readouterr().out
+    )
     errors = torusae.supervision.angle_errors(model.angles(x, verbose=0)[:, 1:], hours[:, None], 24)
     assert errors.plain < 15
 
@@ -418,8 +421,9 @@ def test_anchors_overrule_differences_at_the_start():
     other = Anchor(circle=(1, 0), period=360, weight=0)
     model.compile(supervision={"true": Anchor(1, 24), "hour": Relative(1, 24), "day": Relative(0), "other": other})
     targets = {"true": np.array([6, np.nan, 30]), "hour": np.array([1.0, 2.0, 3.0]), "other": np.ones((3, 2))}
-    np.testing.assert_allclose(model._known_angles(3, targets), [[np.nan, TURN / 4], [np.nan] * 2, [np.nan, TURN / 4]])
-    assert model._known_angles(3, {}) is None
+    found = known_angles(model.supervision, model.space, 3, targets)
+    np.testing.assert_allclose(found, [[np.nan, TURN / 4], [np.nan] * 2, [np.nan, TURN / 4]])
+    assert known_angles(model.supervision, model.space, 3, {}) is None
 
 
 def test_validation_split_refuses_pairs():

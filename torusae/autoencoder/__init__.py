@@ -1,4 +1,4 @@
 """The toroidal autoencoder: the model, and what initializes it."""
 
-from torusae.autoencoder.initialization import start_at_circles
+from torusae.autoencoder.initialization import initialize_at_circles
 from torusae.autoencoder.model import TorusAutoencoder

@@ -1,4 +1,4 @@
-"""A start of a training at the circles of its data, so that angles wind around them from the first step on."""
+"""Initialization at the circles of the data, so that angles wind around them from the first step of training on."""
 
 import sys
 import time
@@ -12,19 +12,21 @@ from keras import ops
 
 from torusae import distribution
 from torusae._internal import checks
+from torusae.autoencoder.adapter import Rows
 from torusae.layers.latent import Latent
 from torusae.spaces import Space
-from torusae.topology import find_circles
+from torusae.supervision import Supervision
+from torusae.topology import Circles, find_circles
 
 _STEPS = 500
 _BATCH = 128
 _LEAST_STEPS = 20  # in an epoch
 _MAX_ROWS = 50_000
-_LEAST_ROWS = 500  # of a start that nobody asked for: circles of fewer rows are doubtful
-_LEAST_LABELLED_ROWS = 100  # of a start at known values: 500 steps are out of proportion to fewer
+_LEAST_ROWS = 500  # where nobody asked for it: circles of fewer rows are doubtful
+_LEAST_LABELLED_ROWS = 100  # with known values: 500 steps are out of proportion to fewer
 
 
-def start_at_circles(
+def initialize_at_circles(
     model: keras.Model,
     x: Any,
     y: Any = None,
@@ -35,10 +37,10 @@ def start_at_circles(
 ) -> np.ndarray:
     """Trains a new model to the angles of its data's circles, for a few steps, before `fit`.
 
-    An encoder that starts at random has angles that wind around nothing, and training seldom changes windings:
-    angles end even, but folded and torn. This call finds the circles of the data with `find_circles` and trains the
-    encoder to their angles, and the decoder to the data from their angles. `TorusAutoencoder.fit` does it by itself
-    (`start="auto"`); this is for other models with a latent layer, and for angles that are known.
+    The angles of an encoder with random weights wind around nothing, and training seldom changes windings: angles end
+    even, but folded and torn. This call finds the circles of the data with `find_circles` and trains the encoder to
+    their angles, and the decoder to the data from their angles. `TorusAutoencoder.fit` does it by itself
+    (`init="auto"`); this is for other models with a latent layer, and for angles that are known.
 
     With fewer circles than the latent layer has angles, its first angles are trained to them. The others stay the
     encoder's own.
@@ -49,7 +51,8 @@ def start_at_circles(
         x: Float array of samples `(num, ...)`.
         y: Targets of the model's output. Defaults to `None`, `x`.
         angles: Float array `(num, num_circles)`, radians, angles of the samples, if they are known, with NaN where one
-            is not. Samples without any are left out. Defaults to `None`: those that `find_circles(x, seed=seed)` finds.
+            is not, or the `Circles` that `find_circles` found. Samples without any are left out. Defaults to `None`:
+            those that `find_circles(x, seed=seed)` finds.
         num_steps: Integer, at least 1, steps of 128 samples with Adam at a rate of 0.001. Defaults to `500`.
         seed: Integer, seed of the search. Defaults to `0`.
         verbose: As in `fit`. Defaults to `0`.
@@ -69,7 +72,7 @@ def start_at_circles(
     >>> import keras, numpy as np, torusae
     >>> model = keras.Sequential([keras.Input((50,)), torusae.TorusLatent(1), keras.layers.Dense(50)])
     >>> table, angles = torusae.datasets.torus_table(500, dim=1, seed=0)
-    >>> torusae.start_at_circles(model, table, angles=angles, num_steps=200).shape
+    >>> torusae.initialize_at_circles(model, table, angles=angles, num_steps=200).shape
     (500, 1)
     >>> found = torusae.to_polar(keras.Model(model.inputs[0], model.layers[0].output)(table))[1]
     >>> bool(torusae.topology.align(found, angles).scores > 0.9)
@@ -77,9 +80,9 @@ def start_at_circles(
 
     Reference:
         Winding numbers as obstructions: Esmaeili et al. (2023), Topological obstructions and how to avoid them,
-        arXiv:2312.07529. The start is a torusae choice.
+        arXiv:2312.07529. The initialization is a torusae choice.
     """
-    owner = "start_at_circles"
+    owner = "initialize_at_circles"
     encoder, latent, decoder, loss = _parts(owner, model)
     x = checks.host_array(checks.as_array(owner, "x", x))
     num_steps = checks.positive_int(owner, "num_steps", num_steps)
@@ -87,6 +90,7 @@ def start_at_circles(
         raise ValueError(f"{owner}: a space with angles is needed. Received: {latent.space!r}. Use a Torus.")
     if angles is None:
         angles = find_circles(x, seed=seed).angles
+    angles = angles.angles if isinstance(angles, Circles) else angles
     angles = np.asarray(checks.host_array(checks.as_array(owner, "angles", angles)), dtype="float32")
     if angles.ndim != 2 or len(angles) != len(x):
         raise ValueError(
@@ -104,20 +108,21 @@ def start_at_circles(
     return angles
 
 
-def checked_start(owner: str, start: Any, space: Space) -> str | None:
-    """Returns the argument `start` of a model after checking it."""
-    checks.option(owner, "start", start, ("auto", "circles", None))
-    if start == "circles" and not space.num_angles:
+def checked_init(owner: str, init: Any, space: Space) -> str:
+    """Returns the argument `init` of a model after checking it."""
+    checks.option(owner, "init", init, ("auto", "circles", "random"))
+    if init == "circles" and not space.num_angles:
         raise ValueError(
-            f"{owner}: start='circles' needs a space with angles. Received: {space!r}. Use a Torus, or start=None."
+            f"{owner}: init='circles' needs a space with angles. Received: {space!r}. Use a Torus, or init='random'."
         )
-    return start
+    return init
 
 
 def _parts(owner: str, model: Any) -> tuple[Any, Latent, Any, Any]:
     """The encoder, the latent layer, the decoder and the loss of a model."""
     if isinstance(getattr(model, "latent", None), Latent) and hasattr(model, "decoder"):
-        return model.encoder, model.latent, model.decoder, getattr(model, "reconstruction_loss", None) or "mse"
+        objective = getattr(model, "objective", None)
+        return model.encoder, model.latent, model.decoder, objective.reconstruction if objective else "mse"
     layers = [layer for layer in getattr(model, "layers", []) if isinstance(layer, Latent)]
     if len(layers) != 1:
         raise ValueError(f"{owner}: the model must have one latent layer among its layers. Received: {len(layers)}.")
@@ -182,24 +187,29 @@ def _train(
         model.set_weights(before)
 
 
-def start_of_fit(model: Any, x: Any, targets: Mapping[str, Any], verbose: Any, callbacks: Any) -> None:
-    """What the first `fit` of a model does before it trains, by `model.start`. Says in one line what it did."""
-    space, asked = model.latent.space, model.start == "circles"
-    if model.start is None or _resumes(callbacks) or not space.num_angles:
+def initialize(model: Any, rows: Rows, circles: Any, verbose: Any, callbacks: Any) -> None:
+    """What the first `fit` of a model does before it trains, by `model.init`. Says in one line what it did.
+
+    `circles` are angles to begin at, or `Circles`; `None` are those that supervision knows, or that are found.
+    """
+    space, x = model.latent.space, rows.sample
+    asked = model.init == "circles" or circles is not None
+    if (model.init == "random" and circles is None) or _resumes(callbacks) or not space.num_angles:
         return
+    owner = model.adapter.named("fit")
     if not checks.is_array(x):
         if asked:
             raise ValueError(
-                f"TorusAutoencoder.fit: start='circles' needs an array. Received: {type(x).__name__}. Call "
-                f"start_at_circles(model, x) with some of the samples before, and give start=None."
+                f"{owner}: init='circles' needs an array. Received: {type(x).__name__}. Call "
+                f"initialize_at_circles(model, x) with some of the samples before, and give init='random'."
             )
         return
-    known = model._known_angles(len(x), targets)
+    known = None if circles is not None else known_angles(model.adapter.supervision, space, len(x), rows.targets)
     # Supervision says which circles they are and in which direction they go; found ones may go the other way, and
     # training seldom changes a direction.
     if not asked and (
         not model.encoder.trainable_variables
-        or (model.supervision and known is None)
+        or (model.adapter.supervision and known is None)
         or len(x) < (_LEAST_ROWS if known is None else _LEAST_LABELLED_ROWS)
     ):
         return
@@ -209,22 +219,39 @@ def start_of_fit(model: Any, x: Any, targets: Mapping[str, Any], verbose: Any, c
             sys.stdout.write(words)
             sys.stdout.flush()
 
-    x, y = checks.host_array(x), checks.host_array(targets["reconstruction"])
-    say("start: ")
+    x, y = checks.host_array(x), checks.host_array(rows.targets["reconstruction"])
+    say("initialization: ")
     if distribution.num_replicas() > 1 or keras.distribution.distribution() is not None:
-        said = "not done on several devices. Call start_at_circles on one, before."
+        said = "not done on several devices. Call initialize_at_circles on one, before."
+    elif circles is not None:
+        say("training both networks to the given angles ... ")
+        initialize_at_circles(model, x, y, circles)
+        said = "done"
     elif known is not None:
         num = int((~np.isnan(known)).any(axis=1).sum())
         say(f"training both networks to the known angles of {num} samples ... ")
-        start_at_circles(model, x, y, known)
+        initialize_at_circles(model, x, y, known)
         said = "done"
     else:
         say("looking for circles ... ")
-        said = _found_and_done(model, x, y, asked)
+        said = _at_found_circles(model, x, y, asked)
     say(f"{said}\n")
 
 
-def _found_and_done(model: Any, x: np.ndarray, y: np.ndarray, asked: bool) -> str:
+def known_angles(
+    supervision: Mapping[str, Supervision], space: Space, num: int, targets: Mapping[str, Any]
+) -> np.ndarray | None:
+    """True angles of samples as supervision has them, `(num, num_angles)`, NaN where unknown, or `None`."""
+    angles = np.full((num, space.num_angles), np.nan)
+    # Differences leave the zero of a circle free: anchors of the same one come last and count.
+    for name, each in sorted(supervision.items(), key=lambda item: item[1].fixes_zero):
+        values = each.known_angles(targets[name], num) if each.weight and name in targets else None
+        if values is not None:
+            angles[:, each.circles] = values
+    return None if np.isnan(angles).all() else angles
+
+
+def _at_found_circles(model: Any, x: np.ndarray, y: np.ndarray, asked: bool) -> str:
     begin = time.time()
     try:
         circles = find_circles(x)
@@ -234,7 +261,7 @@ def _found_and_done(model: Any, x: np.ndarray, y: np.ndarray, asked: bool) -> st
         return f"circles were not looked for ({error})"
     said = [str(circles)]
     if circles.num_circles:
-        start_at_circles(model, x, y, circles.angles)
+        initialize_at_circles(model, x, y, circles)
         more = model.latent.space.num_angles - circles.num_circles
         if more < 0:
             said.append(f"Only the first {circles.num_circles + more} are used: the model has no more angles.")

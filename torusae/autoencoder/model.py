@@ -1,27 +1,33 @@
 """`TorusAutoencoder`: encoder, latent space, decoder and heads as one Keras model."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from torusae import distribution
-from torusae._internal import backend, batches, checks
-from torusae.autoencoder._edits import Edits
-from torusae.autoencoder._training import RAW, Means, weight_of
-from torusae.autoencoder.initialization import checked_start
-from torusae.densities import densities_of
-from torusae.layers.balance import as_float32
-from torusae.layers.head import Head
-from torusae.layers.latent import Latent, TorusLatent
+from torusae._internal import batches, checks, keras_repairs
+from torusae.autoencoder import parts, use
+from torusae.autoencoder.adapter import Adapter
+from torusae.autoencoder.callbacks import measuring, noted_errors, with_logger
+from torusae.autoencoder.fitted import Fitted
+from torusae.autoencoder.initialization import checked_init, initialize
+from torusae.autoencoder.objective import RAW, Means, Objective
+from torusae.layers import Head, Latent, TorusLatent
 from torusae.losses import replica_mean
 from torusae.networks import autoencoder_networks
 from torusae.spaces import Space
+from torusae.supervision import Supervision
+
+_LOGGED_ROWS = 512  # of the validation samples, for the latent statistics
+_TAKEN = ("reconstruction", "point", "loss")  # names that the model uses itself
 
 
 @keras.saving.register_keras_serializable(package="torusae")
-class TorusAutoencoder(Edits):
+class TorusAutoencoder(keras.Model):
     """The Toroidal AutoEncoder: an autoencoder whose latent coordinates are angles spread evenly over a torus.
 
     `fit(x)` trains it to reproduce `x`; `fit(x, {"digit": labels})` trains its heads too. Called on a batch, the model
@@ -37,14 +43,13 @@ class TorusAutoencoder(Edits):
 
     Args:
         encoder: Keras model from a sample to features `(batch, num_features)`. Its input shape must be known.
-        decoder: Keras model from `(batch, decoder_input_size)` to a sample. For a torus these are `2 * dim` values.
+        decoder: Keras model from a decoder input `(batch, decoder_input_size)` to a sample. That of a torus has
+            `2 * dim` values.
         latent: A `Latent` layer such as `TorusLatent(3)`, or an integer `dim` for `TorusLatent(dim)`.
         heads: Dict from a name to a `Head`, which reads the points. Defaults to `None`.
-        start: Whether the first `fit` begins with `start_at_circles`: `"auto"`, where supervision has values of
-            samples, or without supervision, where an array shows circles and ripser is installed; `"circles"`, or an
-            error; `None`, never. Defaults to `"auto"`.
-        density: What `fit` fits to the points of an array of 300 or more samples, see `fit_density`: one of the space's
-            `densities`, `None` for nothing, or `"auto"`: the space's first if it is a flow. Defaults to `"auto"`.
+        init: What the first `fit` begins with: `"auto"`, `initialize_at_circles` where supervision has values of
+            samples, or without supervision where an array shows circles and ripser is installed; `"circles"`, the same
+            or an error; `"random"`, the random weights. Defaults to `"auto"`.
         **kwargs: Passed to `keras.Model` (`name`).
 
     Raises:
@@ -70,47 +75,35 @@ class TorusAutoencoder(Edits):
         decoder: keras.Model,
         latent: Latent | int,
         heads: Mapping[str, Head] | None = None,
-        start: str | None = "auto",
-        density: str | None = "auto",
+        init: str = "auto",
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        owner = type(self).__name__
         if isinstance(latent, int) and not isinstance(latent, bool):
             latent = TorusLatent(latent)
         if not isinstance(latent, Latent):
-            raise TypeError(
-                f"TorusAutoencoder: `latent` must be a layer such as TorusLatent(3). Received: latent={latent!r}."
-            )
+            raise TypeError(f"{owner}: `latent` must be a layer such as TorusLatent(3). Received: latent={latent!r}.")
         for name, network in (("encoder", encoder), ("decoder", decoder)):
             if not isinstance(network, keras.layers.Layer):
                 raise TypeError(
-                    f"TorusAutoencoder: `{name}` must be a Keras model. Received: {name}={network!r}. "
+                    f"{owner}: `{name}` must be a Keras model. Received: {name}={network!r}. "
                     f"torusae.autoencoder_networks(shape, decoder_input_size) makes both."
                 )
-        self.start = checked_start("TorusAutoencoder", start, latent.space)
+        self.init = checked_init(owner, init, latent.space)
+        self.sample_shape = parts.build_and_check(owner, encoder, latent, decoder)
         self.encoder = encoder
         self.latent = latent
         self.decoder = decoder
-        if heads is not None and not isinstance(heads, Mapping):
-            raise TypeError(f"TorusAutoencoder: `heads` must be a dict from names to Heads. Received: heads={heads!r}.")
-        self.heads = dict(heads or {})
-        if density is not None:
-            checks.option("TorusAutoencoder", "density", density, ["auto", *densities_of(latent.space)])
-        self._density_choice = density
+        self.heads = _built_heads(owner, heads, latent.space)
+        self.adapter = Adapter(owner, self.sample_shape, parts.output_range(decoder), self.heads, latent.space)
+        self.fitted = Fitted(owner, latent.space)
+        self.objective: Objective | None = None
+        self.supervision_seed: keras.random.SeedGenerator | None = None
+        self.was_trained = False  # or loaded: then `fit` does not initialize
+        self.means = Means()
+        self._log(Objective("mse", self.heads, {}, latent.space, None).names)
         self.latent.records = True
-        self.sample_shape = _build_and_check(encoder, latent, decoder, self.heads)
-        names = ["reconstruction"]
-        for name, head in self.heads.items():
-            names += [f"{name}_loss", f"{name}_{head.score_name}"]
-        logged = ["loss", *names, *(term.name for term in latent.terms)]
-        twice = [name for name in logged if logged.count(name) > 1]
-        if twice:
-            raise ValueError(
-                f"TorusAutoencoder: losses and heads must have different names in the logs. Received: {twice[0]!r} "
-                f"more than once among {logged}. Rename it, for example Term(loss, name=...)."
-            )
-        self.means = Means(names)
-        self.reconstruction_loss: Any = None
         self.built = True
 
     @classmethod
@@ -119,8 +112,7 @@ class TorusAutoencoder(Edits):
         input_shape: Sequence[int],
         dim: int | str | Space = 3,
         heads: Mapping[str, Head] | None = None,
-        start: str | None = "auto",
-        density: str | None = "auto",
+        init: str = "auto",
         **latent_arguments: Any,
     ) -> "TorusAutoencoder":
         """A model for samples of a shape, not compiled: convolutions for images in [0, 1], dense layers for vectors.
@@ -130,8 +122,7 @@ class TorusAutoencoder(Edits):
             dim: Integer, number of circles, or a `Space` such as `Torus(3) * Gaussian(4)`, or a text for
                 `spaces.parse` such as `"T3 x R4"`. Defaults to `3`.
             heads: As in the constructor. Defaults to `None`.
-            start: As in the constructor. Defaults to `"auto"`.
-            density: As in the constructor. Defaults to `"auto"`.
+            init: As in the constructor. Defaults to `"auto"`.
             **latent_arguments: Passed to `TorusLatent` or `Latent` (`losses`, `loss_weights`).
 
         Example:
@@ -140,126 +131,531 @@ class TorusAutoencoder(Edits):
         >>> torusae.TorusAutoencoder.from_shape((28, 28, 1), dim=3).latent.dim
         3
         """
-        if isinstance(dim, (str, Space)):
-            latent = Latent(dim, **latent_arguments)
-        else:
-            latent = TorusLatent(dim, **latent_arguments)
-        return cls(*autoencoder_networks(input_shape, latent.space.decoder_input_size), latent, heads, start, density)
+        latent = (Latent if isinstance(dim, (str, Space)) else TorusLatent)(dim, **latent_arguments)
+        return cls(*autoencoder_networks(input_shape, latent.space.decoder_input_size), latent, heads, init)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        old = getattr(self, name, None) if name in ("encoder", "latent", "decoder") else None
+        super().__setattr__(name, value)
+        if isinstance(old, keras.layers.Layer) and old is not value:
+            keras_repairs.forget_layer(self, old)
+            for model in ("encoder_model", "decoder_model"):
+                self.__dict__.pop(model, None)
+
+    def __dir__(self):
+        # Keras saves what dir() lists: the plain models would be made, and the latent layer saved under one of them.
+        return [name for name in super().__dir__() if name not in ("encoder_model", "decoder_model")]
+
+    @property
+    def space(self) -> Space:
+        """The latent space."""
+        return self.latent.space
+
+    @property
+    def supervision(self) -> Mapping[str, Supervision]:
+        """The supervision that `compile` was given, by name."""
+        return self.adapter.supervision
+
+    @functools.cached_property
+    def encoder_model(self) -> keras.Model:
+        """A Functional Keras model from a sample to a dict of its `"point"` and, if any, its `"angles"` in radians."""
+        return parts.encoder_model(self.sample_shape, self.encoder, self.latent)
+
+    @functools.cached_property
+    def decoder_model(self) -> keras.Model:
+        """A Functional Keras model from a point to a sample."""
+        return parts.decoder_model(self.latent, self.decoder)
+
+    @property
+    def density(self) -> Any:
+        """The density that `fit_density` fitted to points of these weights, or `None`."""
+        return self.fitted.get("density")
+
+    @density.setter
+    def density(self, density: Any) -> None:
+        self.fitted.set("density", density)
 
     def call(self, x, training=None):
         if isinstance(x, Mapping):  # Keras passes the first batch before any step, with its padding
             x, *_ = batches.without_padding((x,))
-        self._check_samples("TorusAutoencoder", "x", x)
+        self.adapter.check_samples(self.adapter.owner, "x", x)
         # Keras tells them `training`: given by name, it would cost half as much as the layer.
-        code, point = self.latent(self.encoder(x), return_point=True)
-        outputs = {"reconstruction": self.decoder(code), "point": point}
+        decoder_input, point = self.latent(self.encoder(x), return_point=True)
+        outputs = {"reconstruction": self.decoder(decoder_input), "point": point}
         if self.heads:
-            read = self.latent.space.head_input(point)
+            read = self.space.head_input(point)
             for name, head in self.heads.items():
                 outputs[name + RAW] = head(read)
                 outputs[name] = head.predictions(outputs[name + RAW])
         return outputs
 
-    def compile(self, optimizer: Any = "adam", loss: Any = "mse", metrics: Any = None, **kwargs: Any) -> None:
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        loss: Any = "mse",
+        metrics: Any = None,
+        *,
+        supervision: Mapping[str, Supervision] | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Configures the model for training, as `keras.Model.compile` does.
 
         Args:
             optimizer: Keras optimizer or its name. Defaults to `"adam"`.
             loss: The reconstruction loss: a name, a function or a `keras.losses.Loss`. Defaults to `"mse"`.
             metrics: Metrics of the reconstruction, or a dict from an output's name to its metrics. Defaults to `None`.
-            **kwargs: `supervision`, a dict from a name to an object of `torusae.supervision`, for example
-                `{"hour": Relative(circle=0, period=24)}`; its data come in `fit(x, {"hour": ...})`. Others are passed
-                to `keras.Model.compile`. Not `loss_weights`: heads, supervision and latent terms have weights.
+            supervision: Dict from a name to an object of `torusae.supervision`, for example
+                `{"hour": Relative(circle=0, period=24)}`; its data come in `fit(x, {"hour": ...})`. Defaults to `None`.
+            **kwargs: Passed to `keras.Model.compile`. Not `loss_weights`: heads, supervision and latent terms have
+                weights.
+
+        Raises:
+            TypeError: If `supervision` is no dict of `Supervision` objects.
+            ValueError: If `loss` is not one loss, a name is taken or unknown, or `loss_weights` are given.
         """
+        owner = self.adapter.owner
         if isinstance(loss, (Mapping, list, tuple)) or loss is None:
             raise ValueError(
-                f"TorusAutoencoder: `loss` must be one reconstruction loss such as 'mse'. Received: loss={loss!r}. "
+                f"{owner}: `loss` must be one reconstruction loss such as 'mse'. Received: loss={loss!r}. "
                 f"Heads have their own: Head('classification', 10, weight=0.1)."
             )
         if kwargs.get("loss_weights") is not None:
             raise ValueError(
-                f"TorusAutoencoder: `loss_weights` is not used here. Received: {kwargs['loss_weights']!r}. Give "
+                f"{owner}: `loss_weights` is not used here. Received: {kwargs['loss_weights']!r}. Give "
                 f"weights to the latent layer, TorusLatent(3, loss_weights={{'spring': 1.0}}), and to heads, "
                 f"Head('classification', 10, weight=0.1)."
             )
-        self._loss_argument = loss
-        self.reconstruction_loss = keras.losses.get(loss)
-        if not isinstance(self.reconstruction_loss, keras.losses.Loss):
-            self.reconstruction_loss = _FunctionLoss(self.reconstruction_loss)
-        self.metric_outputs = list(metrics) if isinstance(metrics, Mapping) else None
-        for name in self.metric_outputs or ():
-            checks.option("TorusAutoencoder", "metrics", name, ["reconstruction", *self.heads])
+        supervision = _checked_supervision(owner, supervision, self.heads, self.space)
+        if any(each.needs_seed for each in supervision.values()) and self.supervision_seed is None:
+            self.supervision_seed = keras.random.SeedGenerator()
+        objective = Objective(loss, self.heads, supervision, self.space, self.supervision_seed)
+        names = list(metrics) if isinstance(metrics, Mapping) else None
+        for name in names or ():
+            checks.option(owner, "metrics", name, ["reconstruction", *self.heads])
+        self._log(objective.names)
+        self.objective, self.metric_outputs, self.adapter.supervision = objective, names, supervision
         # Without a loss of its own, Keras leaves all of it to compute_loss.
         super().compile(optimizer=optimizer, loss=None, metrics=metrics, **kwargs)
 
+    def _log(self, names: list[str]) -> None:
+        """Logs means of these names, after checking that each has one meaning."""
+        logged = ["loss", *names, *(term.name for term in self.latent.terms)]
+        twice = sorted({name for name in logged if logged.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"{self.adapter.owner}: losses, heads and supervision must have different names in the logs. "
+                f"Received: {twice[0]!r} more than once among {logged}. Rename it, for example Term(loss, name=...)."
+            )
+        self.means.rename(names)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The total loss of a batch. Also adds each part to its mean."""
-        if self.reconstruction_loss is None:
-            raise ValueError("TorusAutoencoder: call compile(optimizer, loss) before training or evaluating.")
-        targets, added = self._targets(x, y), list(self.losses)
-        size = ops.cast(ops.shape(y_pred["point"])[0], "float32")
-        pair = targets["reconstruction"], y_pred["reconstruction"]
-        reconstruction = _reconstruction(self.reconstruction_loss, *pair, weight_of("reconstruction", sample_weight))
-        total = distribution.share(reconstruction, size)
-        values, weights, relative = [reconstruction], [size], 0.0
-        for name, head in self.heads.items():
-            if name in targets:
-                labels, sample_weights = targets[name], weight_of(name, sample_weight)
-                loss, score, count = head.loss_and_score(labels, y_pred[name + RAW], sample_weights)
-                values += [loss, score]
-                weights += [count, count]
-                relative = relative + head.weight * distribution.share(loss, count)
-            elif training:
-                raise ValueError(self._no_labels("TorusAutoencoder", name, y))
-            else:
-                values += [ops.zeros(()), ops.zeros(())]
-                weights += [ops.zeros(()), ops.zeros(())]
-        if self.supervision:
-            more = self._supervised_losses(x, targets, y_pred["point"], training)
-            values, weights, relative = values + more[0], weights + more[1], relative + more[2]
-        self.means.update_state(values, weights)
-        if self.heads or self.supervision:
-            total = total + ops.abs(distribution.mean(total)) * relative
+        if self.objective is None:
+            raise ValueError(f"{self.adapter.owner}: call compile(optimizer, loss) before training or evaluating.")
+        added = list(self.losses)
+        rows = self.adapter.step(x, y, sample_weight)
+        if training and (missing := [name for name in self.heads if name not in rows.targets]):
+            raise self.adapter.no_labels(self.adapter.owner, missing[0], y)
+
+        def encode(samples):
+            # Not through the layer: its terms act on the samples of the batch alone.
+            return self.space.point(self.latent.projection(self.encoder(samples, training=training)))
+
+        total, values, counts = self.objective(rows, y_pred, encode)
+        self.means.update_state(values, counts)
         for extra in added:  # of the user's own layers, and terms that are not relative
             total = total + ops.cast(ops.sum(extra), "float32")
         return replica_mean(distribution.agree(total))
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Updates the metrics given to `compile` and returns all results. A head without labels has none."""
-        targets = self._targets(x, y)
-        names = self.metric_outputs
+        rows, names = self.adapter.step(x, y, sample_weight), self.metric_outputs
         if names is None:
-            weights = weight_of("reconstruction", sample_weight)
-            results = super().compute_metrics(x, targets["reconstruction"], y_pred["reconstruction"], weights)
+            pair = rows.targets["reconstruction"], y_pred["reconstruction"]
+            results = super().compute_metrics(x, *pair, rows.weight_of("reconstruction"))
         else:
             for name in names:
-                if name not in targets:
-                    raise ValueError(f"{self._no_labels('TorusAutoencoder', name, y)} Its metrics need them.")
-            weights = None if sample_weight is None else {name: weight_of(name, sample_weight) for name in names}
-            chosen = ({name: values[name] for name in names} for values in (targets, y_pred))
+                if name not in rows.targets:
+                    raise ValueError(f"{self.adapter.no_labels(self.adapter.owner, name, y)} Its metrics need them.")
+            weights = None if sample_weight is None else {name: rows.weight_of(name) for name in names}
+            chosen = ({name: values[name] for name in names} for values in (rows.targets, y_pred))
             results = super().compute_metrics(x, *chosen, weights)
-        left_out = {
-            f"{name}_{part}"
-            for name in {*self.heads, *self._names_of_data()} - set(targets)
-            for part in ("loss", self.heads[name].score_name if name in self.heads else "error")
-        }
+        scores = {name: head.score_name for name, head in self.heads.items()}
+        scores |= {name: "error" for name, each in self.supervision.items() if each.needs_data}
+        left_out = {f"{name}_{part}" for name in scores.keys() - rows.targets.keys() for part in ("loss", scores[name])}
         return {name: value for name, value in results.items() if name not in left_out}
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        circles=None,
+        **kwargs,
+    ):
+        """Trains the model, as `keras.Model.fit` does, after checking the data. Other arguments are those of Keras.
+
+        The history holds `loss`, `reconstruction`, each head's loss and score, each supervision's loss and error, and
+        at the end of each epoch the latent terms and statistics (see `LatentLogger`); with validation data all of them
+        also with the prefix `val_`.
+
+        What was fitted to the points before, a density, is forgotten: it belongs to other weights. So it is by
+        `train_on_batch`, `load_weights` and `set_weights`. A custom training loop must call `fit_density` again.
+
+        Args:
+            x: Floating-point samples: an array or tensor, a data frame of numbers, or a `tf.data.Dataset`,
+                `keras.utils.PyDataset`, torch `DataLoader` or generator that yields `(x,)` or `(x, labels)`. Shapes and
+                names of streams are checked as they come, values are not: `keras.callbacks.TerminateOnNaN` stops at the
+                first bad batch. An error has a note with the step.
+            y: Dict from a head's name to its labels, and from a supervision's name to its data: see `Relative` and
+                `Anchor`. A `"reconstruction"` entry (or an array of the samples' shape) replaces `x` as the target of
+                the reconstruction. Defaults to `None`.
+            batch_size: Integer. Defaults to `None`, Keras' 32. Give 128 or more, for the latent losses.
+            callbacks: `keras.callbacks.BackupAndRestore(..., double_checkpoint=True)` resumes a run that was killed,
+                even while it wrote; one epoch may then be trained twice. Defaults to `None`.
+            validation_data: `(x_val, labels)` or an array `x_val`. A head without labels in it is left out of the
+                validation's logs. Defaults to `None`.
+            class_weight: Not supported: give `sample_weight`. Defaults to `None`.
+            sample_weight: Float array `(num,)`, weights of the samples in the losses of the reconstruction and the
+                heads, or a dict of such arrays with the keys of `y`. Latent losses take none. Defaults to `None`.
+            circles: `Circles` that `find_circles(x)` found, or angles `(num, num_circles)`, radians: the model is
+                initialized at them, without a search. Defaults to `None`, as `init` says.
+
+        Raises:
+            TypeError: If `x` is a list or does not hold floating-point numbers.
+            ValueError: If data do not fit the model or hold NaN or infinity, or labels are missing or of no head.
+        """
+        owner = self.adapter.named("fit")
+        if class_weight is not None:
+            raise ValueError(
+                f"{owner}: `class_weight` is not supported, since a model can have several heads. "
+                f"Received: class_weight={class_weight!r}. Give sample_weight."
+            )
+        fraction = 0.0 if validation_data is not None else validation_split
+        rows, validation = self.adapter.check_and_split("fit", x, y, sample_weight, fraction)
+        if validation is not None:
+            circles, validation_split = (
+                batches.rows_of(getattr(circles, "angles", circles), slice(len(rows.sample))),
+                0.0,
+            )
+        elif checks.is_array(validation_data) or isinstance(validation_data, (tuple, list)):
+            given = (validation_data,) if checks.is_array(validation_data) else validation_data
+            validation = self.adapter.check("fit, validation_data", *(*given, None, None)[:3])
+        logged = None
+        if validation is not None:
+            size = kwargs.get("validation_batch_size") or batch_size
+            validation_data = self.adapter.batches(validation, size) or validation.for_keras()
+            logged = validation.sample[:_LOGGED_ROWS] if checks.is_array(validation.sample) else None
+        self.fitted.clear()
+        if epochs and (circles is not None or not (self.was_trained or kwargs.get("initial_epoch", 0))):
+            initialize(self, rows, circles, verbose, callbacks)
+        self.was_trained = self.was_trained or bool(epochs)
+        stream = self.adapter.batches(rows, batch_size, shuffle)
+        if stream is not None:
+            x, y, sample_weight, batch_size = stream, None, None, None
+        else:
+            x, y, sample_weight = rows.for_keras()
+        callbacks = with_logger(callbacks)
+        keras_repairs.repair_backups(callbacks)
+        with noted_errors(owner, rows.sample, callbacks), measuring(callbacks, logged):
+            return super().fit(
+                x,
+                y,
+                batch_size,
+                epochs,
+                verbose,
+                callbacks,
+                validation_split,
+                validation_data,
+                shuffle,
+                sample_weight=sample_weight,
+                **kwargs,
+            )
+
+    def train_on_batch(self, *args, **kwargs):
+        """One step of training, as `keras.Model.train_on_batch` does. What was fitted to points is forgotten."""
+        self.fitted.clear()
+        return super().train_on_batch(*args, **kwargs)
+
+    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
+        """Returns the loss and every metric, as `keras.Model.evaluate` does, after checking the data."""
+        rows = self.adapter.check("evaluate", x, y, sample_weight)
+        stream = self.adapter.batches(rows, batch_size)
+        if stream is not None:
+            return super().evaluate(stream, verbose=verbose, **kwargs)
+        x, y, sample_weight = rows.for_keras()
+        return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+
+    def predict(self, x, batch_size=None, verbose="auto", **kwargs):
+        """Returns a dict of every output as NumPy arrays, as `keras.Model.predict` does, after checking the data."""
+        rows = self.adapter.check("predict", x)
+        outputs = batches.predict(super().predict, rows.sample, batch_size, verbose, **kwargs)
+        return {name: value for name, value in outputs.items() if not name.endswith(RAW)}
+
+    def train_step(self, *state_and_data):
+        """One step of training, without padding rows."""
+        *state, batch = state_and_data
+        return super().train_step(*state, batches.without_padding(batch))
+
+    def test_step(self, *state_and_data):
+        """One step of evaluation, without padding rows."""
+        *state, batch = state_and_data
+        return super().test_step(*state, batches.without_padding(batch))
+
+    # What is done with a trained model: see `use`.
+
+    def encode(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
+        """Points of samples, `(num, point_size)`. For a torus, `to_polar(points)` gives radii and angles."""
+        return use.encode(self, x, batch_size, verbose)
+
+    def angles(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", uniform: bool = False) -> np.ndarray:
+        """Angles of samples, `(num, num_angles)`, radians, `[-π, π)`.
+
+        With `uniform=True` they are mapped by the fitted flow, the probability integral transform: data like those of
+        `fit_density(x, "flow")` then have uniform and independent angles. Decoder and heads read angles that are not
+        mapped.
+        """
+        return use.angles(self, x, batch_size, verbose, uniform)
+
+    def decode(
+        self, points: Any = None, batch_size: int | None = None, verbose: Any = "auto", angles: Any = None
+    ) -> np.ndarray:
+        """Samples `(num, *sample_shape)` of points, or of angles.
+
+        Args:
+            points: Float array `(num, point_size)`, what `encode` returns. Defaults to `None`: give `angles`.
+            angles: Float array `(num, num_angles)`, radians. Alone, radii are 1 and other coordinates those of raw
+                values of zero; with points, all else comes from these. Defaults to `None`.
+
+        Example:
+
+        >>> import numpy as np, torusae
+        >>> model = torusae.TorusAutoencoder.from_shape((4,), dim=2)
+        >>> model.decode(angles=np.zeros((3, 2)), verbose=0).shape
+        (3, 4)
+        """
+        return use.decode(self, points, batch_size, verbose, angles)
+
+    def reconstruct(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
+        """`decode(encode(x))`."""
+        return use.reconstruct(self, x, batch_size, verbose)
+
+    def sample(
+        self,
+        num_samples: int,
+        seed: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        density: str | None = None,
+    ) -> np.ndarray:
+        """Decodes points drawn from the fitted density, or from the latent space's prior.
+
+        Args:
+            num_samples: Integer.
+            seed: Integer or `keras.random.SeedGenerator`, for the same samples on one backend. Defaults to `None`.
+            density: `"prior"` or `"fitted"`. Defaults to `None`: the model's `density` if there is one, else the prior.
+                Samples of the prior look like data only where the data fill the space: else call `fit_density(x)`.
+
+        Returns:
+            NumPy array `(num_samples, *sample_shape)`.
+        """
+        return use.sample(self, num_samples, seed, batch_size, verbose, density)
+
+    def fit_density(
+        self, x: Any, density: Any = None, seed: int | None = None, batch_size: int | None = None, verbose: Any = "auto"
+    ) -> Any:
+        """Fits a density to the points of samples, for `sample`, and returns it. It is saved with the weights.
+
+        Samples of the prior look like data only where the data fill the space. A `"flow"` also makes angles uniform,
+        `angles(x, uniform=True)` and `morph(..., uniform=True)`. Further training forgets it. Ctrl-C while a flow
+        is fitted leaves the model with the best map so far.
+
+        Args:
+            x: Samples, best the training data.
+            density: A name among the space's `densities`, for a torus `"flow"`, `"mixture"` or `"neighbors"`; or an
+                object with `fit(points)` and `sample(num_samples, seed)`, such as `VonMisesMixture(20)`. Defaults to
+                `None`, the space's first.
+            seed: Integer, seed of the density where `density` is a name. Defaults to `None`, a random seed.
+
+        Example:
+
+        >>> import numpy as np, torusae
+        >>> model = torusae.TorusAutoencoder.from_shape((4,), dim=2)
+        >>> x = np.random.default_rng(0).normal(size=(100, 4)).astype("float32")
+        >>> model.fit_density(x, torusae.densities.VonMisesMixture(3, seed=0), verbose=0)
+        VonMisesMixture(3 components, dim 2)
+        """
+        return use.fit_density(self, x, density, seed, batch_size, verbose)
+
+    def morph(
+        self,
+        start: Any,
+        end: Any,
+        windings: Any = None,
+        num_steps: int = 12,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        uniform: bool = False,
+    ) -> np.ndarray:
+        """Morphs one sample into another along several paths of the latent space.
+
+        Args:
+            start: One sample, `sample_shape`.
+            end: One sample, `sample_shape`.
+            windings: Integer array `(num_paths, num_windings)`, one row per path. Defaults to `None`, the space's own,
+                the shortest path first. A torus takes each circle the short or the long way: see `two_way_windings`. A
+                Gaussian space takes the straight line, and has three other ways: see `Gaussian`.
+            num_steps: Integer, at least 2, samples along each path. Defaults to `12`.
+            uniform: Boolean, whether paths are straight in the uniform angles of the fitted flow, and windings count
+                their turns. Defaults to `False`.
+
+        Returns:
+            NumPy array `(num_paths, num_steps, *sample_shape)`. The ends are the reconstructions of both samples.
+        """
+        return use.morph(self, start, end, windings, num_steps, batch_size, verbose, uniform)
+
+    def analogy(self, a: Any, b: Any, c: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
+        """Samples d of which is said: a is to b as c is to d.
+
+        Formula: the symmetry of the space that takes the point of a to that of b takes the point of c to that of d.
+        On a torus angles add, `φ_d = φ_c + (φ_b - φ_a)`, and radii multiply, `r_d = r_c r_b / r_a`. In a Gaussian space
+        points add, `d = c + (b - a)`. On a sphere the smallest turn from a to b turns c; rotations multiply,
+        `D = B Aᵀ C`. An interval, a Möbius band and a Klein bottle have no such symmetries, nor has a product with one
+        of them.
+
+        Args:
+            a: Samples `(num, *sample_shape)`, or `(1, *sample_shape)` for all rows.
+            b: As `a`.
+            c: As `a`.
+
+        Returns:
+            NumPy array `(num, *sample_shape)`.
+
+        Raises:
+            ValueError: If the space has no analogies, or the numbers of samples do not fit.
+
+        Example:
+
+        >>> import numpy as np, torusae
+        >>> model = torusae.TorusAutoencoder.from_shape((4,), dim=2)
+        >>> a, b, c = np.random.default_rng(0).normal(size=(3, 10, 4)).astype("float32")
+        >>> model.analogy(a, b, c, verbose=0).shape
+        (10, 4)
+        >>> np.allclose(model.analogy(a, a, c, verbose=0), model.reconstruct(c, verbose=0), atol=1e-5)
+        True
+
+        Reference:
+            Reed et al. (2015), Deep Visual Analogy-Making; Radford et al. (2016), arXiv:1511.06434. They add features.
+        """
+        return use.analogy(self, a, b, c, batch_size, verbose)
+
+    def rotate(
+        self, x: Any, angles: Mapping[int, Any], batch_size: int | None = None, verbose: Any = "auto"
+    ) -> np.ndarray:
+        """Reconstructions of samples with some circles rotated, and all other coordinates as they are.
+
+        Args:
+            x: Samples `(num, *sample_shape)`.
+            angles: Dict from the number of a circle, its column in `angles(x)`, to the angle to add, radians: a number,
+                or an array `(num,)` with one for each sample.
+
+        Returns:
+            NumPy array `(num, *sample_shape)`. A whole turn changes nothing, but on a Möbius band and a Klein bottle it
+            turns the other coordinate over.
+
+        Raises:
+            TypeError: If `angles` is no dict, or its keys are no integers.
+            ValueError: If the space has no such circle, or angles are of another shape or look like degrees.
+
+        Example:
+
+        >>> import numpy as np, torusae
+        >>> model = torusae.TorusAutoencoder.from_shape((4,), dim=2)
+        >>> x = np.random.default_rng(0).normal(size=(10, 4)).astype("float32")
+        >>> rotated = model.rotate(x, {1: np.pi / 2}, verbose=0)
+        >>> np.allclose(model.rotate(x, {1: 2 * np.pi}, verbose=0), model.reconstruct(x, verbose=0), atol=1e-5)
+        True
+        """
+        return use.rotate(self, x, angles, batch_size, verbose)
+
+    def remove(self, x: Any, circle: int, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
+        """Samples without what depends on one circle, such as cells without the cell cycle.
+
+        Formula: `x - x̂(θ) + mean over θ' of x̂(θ')`, where `x̂(θ')` is the reconstruction with the circle's angle at
+        `θ'` and all else as it is. What the reconstruction leaves out of x stays, noise for example, and so does the
+        circle's radius. Without what is left out: `remove(x, circle) - x + reconstruct(x)`.
+
+        Args:
+            x: Array of samples `(num, *sample_shape)`.
+            circle: Integer, the number of a circle, its column in `angles(x)`.
+
+        Returns:
+            NumPy float32 array `(num, *sample_shape)`. All samples are decoded 32 times.
+
+        Raises:
+            TypeError: If `circle` is no integer.
+            ValueError: If the space has no such circle.
+
+        Example:
+
+        >>> import numpy as np, torusae
+        >>> model = torusae.TorusAutoencoder.from_shape((4,), dim=2)
+        >>> x = np.random.default_rng(0).normal(size=(10, 4)).astype("float32")
+        >>> model.remove(x, 0, verbose=0).shape
+        (10, 4)
+
+        Reference:
+            Liang et al. (2020), Latent periodic process inference from single-cell RNA-seq data (Cyclum), subtract the
+            waves of a linear decoder. With one, this is the same. The mean is a torusae choice for other decoders.
+        """
+        return use.remove(self, x, circle, batch_size, verbose)
+
+    # Files.
+
+    def load_weights(self, *args, **kwargs):
+        """Loads weights, as `keras.Model.load_weights` does, with the density that the file holds, or none."""
+        self.fitted.clear()
+        super().load_weights(*args, **kwargs)
+
+    def set_weights(self, weights):
+        """Sets weights, as `keras.Model.set_weights` does. What was fitted to points is forgotten."""
+        self.fitted.clear()
+        super().set_weights(weights)
+
+    def save_own_variables(self, store):
+        """Saves what was fitted to points."""
+        self.fitted.save(store)
+
+    def load_own_variables(self, store):
+        """Loads what was fitted to points, if the file holds it."""
+        self.fitted.load(store)
+        self.was_trained = True
 
     def get_config(self):
         """Returns the constructor's arguments. A fitted density belongs to the weights, and is saved with them."""
-        parts = {"encoder": self.encoder, "decoder": self.decoder, "latent": self.latent, "heads": self.heads}
-        config = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
-        options = {"trainable": self.trainable, "start": self.start, "density": self._density_choice}
-        return {"name": self.name, **options, **config}
+        held = {"encoder": self.encoder, "decoder": self.decoder, "latent": self.latent, "heads": self.heads}
+        config = {name: keras.saving.serialize_keras_object(part) for name, part in held.items()}
+        more = {"columns": self.adapter.columns} if self.adapter.columns else {}
+        return {"name": self.name, "trainable": self.trainable, "init": self.init, **more, **config}
 
     @classmethod
     def from_config(cls, config):
+        """Returns the model that `get_config` describes."""
         config = dict(config)
         for name in ("encoder", "decoder", "latent", "heads"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
-        trainable = config.pop("trainable", True)
+        trainable, columns = config.pop("trainable", True), config.pop("columns", None)
         model = cls(**config)
         model.trainable = trainable
+        model.adapter.columns = tuple(columns) if columns else None
         return model
 
     def get_compile_config(self):
@@ -267,8 +663,11 @@ class TorusAutoencoder(Edits):
         config = super().get_compile_config()
         if not config:
             return config
-        config["loss"] = keras.saving.serialize_keras_object(self._loss_argument)
-        config["optimizer"] = backend.portable(config["optimizer"])
+        config["loss"] = keras.saving.serialize_keras_object(self.objective.argument)
+        config["optimizer"] = keras_repairs.portable_optimizer(config["optimizer"])
+        if self.supervision:
+            named = self.supervision.items()
+            config["supervision"] = {name: keras.saving.serialize_keras_object(each) for name, each in named}
         config.pop("jit_compile", None)  # a choice of the backend that saved the file, not of the model
         config.pop("loss_weights", None)
         return config
@@ -279,64 +678,37 @@ class TorusAutoencoder(Edits):
         self.optimizer.build(self.trainable_variables)
 
 
-def _reconstruction(loss: keras.losses.Loss, target: Any, output: Any, sample_weight: Any) -> Any:
-    """The reconstruction loss of a batch, a scalar tensor."""
-    if sample_weight is not None:
-        # A loss of images has a value for each pixel, and Keras multiplies their last axis by the samples' weights.
-        rank = len(loss.call(target, output).shape)
-        sample_weight = ops.reshape(sample_weight, (-1,) + (1,) * max(rank - 1, 0))
-    value = as_float32(loss(target, output, sample_weight))
-    # Keras divides a loss among the replicas of TensorFlow. Here `compute_loss` does it once, at its end.
-    return value if distribution.num_replicas() == 1 else value / replica_mean(ops.ones_like(value))
-
-
-def _build_and_check(encoder: Any, latent: Latent, decoder: Any, heads: dict[str, Head]) -> tuple[int, ...]:
-    """Builds what is not built, checks that the parts fit together, and returns the shape of a sample."""
-    owner = "TorusAutoencoder"
-    shape = getattr(encoder, "input_shape", None) if encoder.built else None
-    if not isinstance(shape, tuple) or None in shape[1:]:
-        raise ValueError(
-            f"{owner}: `encoder` must have a known input shape, that of one sample. Received: {encoder!r} with "
-            f"input shape {shape}. Begin it with keras.Input(shape), every size given."
-        )
-    sample_shape = tuple(shape[1:])
-    space = latent.space
-    features = encoder.output_shape
-    if len(features) != 2 or features[1] is None:
-        raise ValueError(
-            f"{owner}: `encoder` must return features of shape (batch, num_features). "
-            f"Received: encoder.output_shape={features}. End it with Flatten() or a Dense layer."
-        )
-    if not latent.built:
-        latent.build(features)
-    if decoder.built and hasattr(decoder, "input_shape") and decoder.input_shape[1:] != (space.decoder_input_size,):
-        raise ValueError(
-            f"{owner}: `decoder` must read inputs of shape (batch, {space.decoder_input_size}). "
-            f"Received: decoder.input_shape={decoder.input_shape}. Give it keras.Input(({space.decoder_input_size},))."
-        )
-    output = decoder(keras.KerasTensor((None, space.decoder_input_size), dtype="float32"))
-    if tuple(output.shape[1:]) != sample_shape:
-        raise ValueError(
-            f"{owner}: `decoder` must return samples of the encoder's input shape {sample_shape}. "
-            f"Received: decoder output shape {tuple(output.shape[1:])}. "
-            f"torusae.autoencoder_networks({sample_shape}, {space.decoder_input_size}) makes a pair that fits."
-        )
-    for name, head in heads.items():
+def _built_heads(owner: str, heads: Mapping[str, Head] | None, space: Space) -> dict[str, Head]:
+    """The heads, checked and built."""
+    if heads is not None and not isinstance(heads, Mapping):
+        raise TypeError(f"{owner}: `heads` must be a dict from names to Heads. Received: heads={heads!r}.")
+    for name, head in (heads or {}).items():
         if not isinstance(head, Head):
             raise TypeError(f"{owner}: heads[{name!r}] must be a torusae Head. Received: {head!r}.")
-        if name in ("reconstruction", "point", "loss"):
+        if name in _TAKEN:
             raise ValueError(f"{owner}: `heads` can't have the name {name!r}, which the model uses itself.")
         head(keras.KerasTensor((None, space.head_input_size), dtype="float32"))
-    return sample_shape
+    return dict(heads or {})
 
 
-@keras.saving.register_keras_serializable(package="torusae")
-class _FunctionLoss(keras.losses.Loss):
-    """A loss function of the user's, averaged over the batch as Keras does."""
-
-    def __init__(self, function):
-        super().__init__(name="reconstruction")
-        self.function = function
-
-    def call(self, y_true, y_pred):
-        return self.function(y_true, y_pred)
+def _checked_supervision(
+    owner: str, supervision: Mapping[str, Supervision] | None, heads: Mapping[str, Head], space: Space
+) -> dict[str, Supervision]:
+    """The supervision given to `compile`, checked."""
+    if supervision is not None and not isinstance(supervision, Mapping):
+        raise TypeError(
+            f"{owner}: `supervision` must be a dict from names to Relative, Anchor or Action objects. "
+            f"Received: supervision={supervision!r}."
+        )
+    for name, each in (supervision or {}).items():
+        if not isinstance(each, Supervision):
+            raise TypeError(
+                f"{owner}, supervision[{name!r}]: must be a Relative, an Anchor or an Action. Received: {each!r}."
+            )
+        if name in _TAKEN or name in heads:
+            raise ValueError(
+                f"{owner}, supervision[{name!r}]: another name is needed. Received: {name!r}, the name of an output "
+                f"or of a head."
+            )
+        each.check_space(f"{owner}, supervision[{name!r}]", space)
+    return dict(supervision or {})

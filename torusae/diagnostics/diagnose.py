@@ -35,8 +35,7 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: 
     circles. On other spaces: statistics that are far from those of the prior.
 
     Where the model has a fitted flow, the uniformity of the mapped angles is measured too: the statistic
-    `"uniform_kuiper"` for single circles, and a note with the largest one along pairs of circles. The note also says if
-    the weights changed after the flow was fitted.
+    `"uniform_kuiper"` for single circles, and a note with the largest one along pairs of circles.
 
     Points of at least 500 samples are also compared with the samples, at most 4000 random ones, each joined to its 12
     nearest neighbours after principal components. A note says all, beside the values of shuffled points:
@@ -117,7 +116,7 @@ def _with_map(diagnosis: Diagnosis, model: Any) -> Diagnosis:
     chance = KUIPER_CHANCE / math.sqrt(len(angles))
     circles = metrics.kuiper_statistic(angles)
     pairs = metrics.direction_kuiper(angles)[1].max()
-    note = ("The weights changed after the flow was fitted. " if model.density_is_stale else "") + (
+    note = (
         f"Through {type(flow).__name__} the largest Kuiper statistic is {circles.max():.3f} for circles and "
         f"{pairs:.3f} along pairs (uniform: {chance:.3f})."
     )
@@ -217,7 +216,7 @@ def _of_windings(windings: np.ndarray, turns: np.ndarray, space: Space) -> list[
 
 
 def _advice(space: Space) -> str:
-    start = ' with start="circles", with fewer circles, or' if space.num_angles else ""
+    start = ' with init="circles", with fewer circles, or' if space.num_angles else ""
     return f"Train a new model{start} from another seed."
 
 

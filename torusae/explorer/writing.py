@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks, files
-from torusae.autoencoder._codec import Codec
+from torusae.autoencoder import TorusAutoencoder
 from torusae.explorer._layers import TO_CHANNELS_LAST, Description, UnknownLayer
 from torusae.explorer._samples import Samples, base64_text, floats
 from torusae.plots._style import choose_rows
@@ -78,7 +78,7 @@ def explore(
     >>> torusae.explore(model, "torus.html").name
     'torus.html'
     """
-    if not isinstance(model, Codec):
+    if not isinstance(model, TorusAutoencoder):
         raise TypeError(f"{_OWNER}: `model` must be a TorusAutoencoder. Received: model={model!r}.")
     target = files.target(_OWNER, path, (".html", ".htm"), "no browser", overwrite)
     space = model.latent.space
@@ -97,7 +97,7 @@ def explore(
         "circles": circles,
         "numbers": [{"column": column, "low": -_NUMBERS_RANGE, "high": _NUMBERS_RANGE} for column in numbers],
     }
-    if model.output_range is None:
+    if model.adapter.output_range is None:
         prior = ops.convert_to_numpy(space.sample(256, seed=0))
         decoded = model.decode(prior, batch_size, verbose=0)
         checks.finite_array(_OWNER, "decoded samples", decoded)
@@ -164,7 +164,7 @@ def _columns(space: Space) -> tuple[list[list[int]], list[int]]:
     return circles, numbers
 
 
-def _checked_data(model: Codec, data: Any, labels: Any, num_points: int) -> tuple[Any, dict[str, Any]]:
+def _checked_data(model: TorusAutoencoder, data: Any, labels: Any, num_points: int) -> tuple[Any, dict[str, Any]]:
     """At most `num_points` samples in random order, and what their labels tell the page."""
     if data is None:
         if labels is not None:
@@ -175,7 +175,7 @@ def _checked_data(model: Codec, data: Any, labels: Any, num_points: int) -> tupl
             f"{_OWNER}: `data` must be an array of samples. Received: {type(data).__name__}. Use numpy.asarray(data), "
             f"or torusae.data.sample_rows(data, {num_points}) for a stream."
         )
-    model._check_samples(_OWNER, "data", data)
+    model.adapter.check_samples(_OWNER, "data", data)
     if not len(data):
         raise ValueError(f"{_OWNER}: `data` must hold at least one sample. Received: data.shape={tuple(data.shape)}.")
     count = len(data)
@@ -207,7 +207,7 @@ def _marks(labels: np.ndarray) -> dict[str, Any]:
     return {"classes": base64_text(index.reshape(-1).astype("uint8")), "names": texts, "unknown": bool(unknown)}
 
 
-def _network(model: Codec, samples: Samples) -> dict[str, Any]:
+def _network(model: TorusAutoencoder, samples: Samples) -> dict[str, Any]:
     """The decoder's operations, their arrays one after the other, and the shapes of these."""
     network = Description(model.decoder, model.latent.space.decoder_input_size)
     if samples.channels_first:
@@ -218,7 +218,7 @@ def _network(model: Codec, samples: Samples) -> dict[str, Any]:
     return {"operations": network.operations, "shapes": shapes, "arrays": floats(joined, joined.size > _FEW_WEIGHTS)}
 
 
-def _atlas(model: Codec, samples: Samples, circles: list, batch_size: int | None) -> dict[str, Any]:
+def _atlas(model: TorusAutoencoder, samples: Samples, circles: list, batch_size: int | None) -> dict[str, Any]:
     """Samples at even angles of the first one or two circles, rows along the second. Other angles and numbers are 0."""
     used = circles[:2]
     steps = _ATLAS_STEPS[len(used)]

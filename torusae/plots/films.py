@@ -54,7 +54,7 @@ class Film(keras.callbacks.Callback):
 
     >>> import numpy as np, torusae, torusae.plots
     >>> x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
-    >>> model = torusae.TorusAutoencoder.from_shape((4,), dim=1, start=None)
+    >>> model = torusae.TorusAutoencoder.from_shape((4,), dim=1, init="random")
     >>> model.compile("adam", "mse")
     >>> film = torusae.plots.Film("training.gif", x)
     >>> history = model.fit(x, epochs=2, verbose=0, callbacks=[film])

@@ -170,7 +170,7 @@ class Space(metaclass=_Contract):
         raise ValueError(f"{self!r} has no angles. Received: a request for angles. Read the points instead.")
 
     def with_angles(self, point: Tensor, angles: Tensor) -> Tensor:
-        """Points like `point` whose first angles are `angles`, `(batch, count)`: see `start_at_circles`."""
+        """Points like `point` whose first angles are `angles`, `(batch, count)`: see `initialize_at_circles`."""
         raise ValueError(f"{self!r} has no angles that can be set. Received: a request for points at angles.")
 
     @abc.abstractmethod

@@ -1,0 +1,47 @@
+"""Repairs of Keras, each with what makes it needed. Measured with Keras 3.15.1."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+
+
+def repair_backups(callbacks: Any) -> None:
+    """Replaces the number of the epoch that a killed run wrote in part.
+
+    `BackupAndRestore(double_checkpoint=True)` restores weights from its copy, and not this file.
+    """
+    for callback in getattr(callbacks, "callbacks", callbacks):
+        if not isinstance(callback, keras.callbacks.BackupAndRestore):
+            continue
+        path = Path(callback.backup_dir, "training_metadata.json")
+        copy = Path(f"{path}.bkp")
+        try:
+            json.loads(path.read_text())
+        except FileNotFoundError:
+            continue
+        except ValueError:
+            path.unlink()
+            if copy.exists():
+                shutil.copy(copy, path)
+
+
+def forget_layer(model: keras.Model, layer: Any) -> None:
+    """Ends the tracking of a layer whose attribute was replaced: Keras goes on training and saving it.
+
+    It forgets a layer that leaves a list.
+    """
+    model.replaced = [layer]
+    model.replaced.clear()
+
+
+def portable_optimizer(config: Any) -> Any:
+    """An optimizer's config without its backend: Keras names the torch optimizers by a class that only torch has."""
+    if isinstance(config, dict):
+        config = {key: portable_optimizer(value) for key, value in config.items()}
+        name = config.get("class_name", "")
+        if str(config.get("module", "")).startswith("keras.") and hasattr(keras.optimizers, str(name)):
+            config.update(module="keras.optimizers", registered_name=None)
+    return config

@@ -1,0 +1,296 @@
+"""What comes into a model: converted and checked once, and passed on as row-aligned parts with names."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from torusae import distribution
+from torusae._internal import batches, checks
+from torusae._internal.checks import Tensor
+from torusae.layers import Head
+from torusae.spaces import Space
+from torusae.supervision import Supervision
+
+_RANGE_TOLERANCE = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Parts of data with one row a sample: arrays on their way to Keras, tensors in a step.
+
+    Attributes:
+        sample: Samples `(num, *sample_shape)`, or a stream of batches.
+        targets: Dict from `"reconstruction"`, a head's or a supervision's name to what it is compared with; of a
+            stream, which brings its own, what was given beside it.
+        weight: Weights of the samples `(num,)`, a dict of them with the keys of `targets`, or `None`.
+        pairs: Dict from the name of a target to the `PairSource` that it became, or `None`.
+        known: Mask of the cells of the samples that are known, or `None`, all.
+        group: Integers `(num,)`, the group of each sample, or `None`.
+    """
+
+    sample: Any
+    targets: Any = None
+    weight: Any = None
+    pairs: Any = None
+    known: Any = None
+    group: Any = None
+
+    def __getitem__(self, rows: slice) -> "Rows":
+        """Some of the rows, of every part."""
+        parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return Rows(**{name: batches.rows_of(part, rows) for name, part in parts.items()})
+
+    def weight_of(self, name: str) -> Any:
+        """The weights of the samples in one target's loss."""
+        return self.weight.get(name) if isinstance(self.weight, Mapping) else self.weight
+
+    def for_keras(self) -> tuple[Any, Any, Any]:
+        """Samples, targets and weights as Keras' `fit` takes them."""
+        if not isinstance(self.targets, Mapping):
+            return self.sample, self.targets, self.weight
+        targets = dict(self.targets)
+        # Keras would compare and copy what it has as samples already. But it drops weights of outputs without targets.
+        if targets["reconstruction"] is self.sample and (self.weight is None or isinstance(self.weight, Mapping)):
+            del targets["reconstruction"]
+        return self.sample, targets or None, self.weight
+
+
+class Adapter:
+    """Checks data against what a model takes, and names their parts.
+
+    Args:
+        owner: String, the model's class, for messages.
+        sample_shape: Tuple of integers, the shape of one sample.
+        output_range: Pair of floats, the least and the largest value that a reconstruction can have, or `None`.
+        heads: Dict from a name to a `Head`.
+        space: The latent `Space`.
+
+    Attributes:
+        supervision: Dict from a name to a `Supervision`. `compile` sets it.
+        columns: Tuple of the columns' names of the data frame that the model was trained on, or `None`.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        sample_shape: tuple[int, ...],
+        output_range: tuple[float, float] | None,
+        heads: Mapping[str, Head],
+        space: Space,
+    ):
+        self.owner = owner
+        self.sample_shape = sample_shape
+        self.output_range = output_range
+        self.heads = heads
+        self.space = space
+        self.supervision: Mapping[str, Supervision] = {}
+        self.columns: tuple[str, ...] | None = None
+
+    def named(self, method: str) -> str:
+        """A method's name for messages."""
+        return f"{self.owner}.{method}"
+
+    # In a step: names, shapes and types, which are known while the step compiles.
+
+    def step(self, x: Any, y: Any, sample_weight: Any = None) -> Rows:
+        """The parts of one batch."""
+        return Rows(x, self._targets(self.owner, x, y), sample_weight)
+
+    def _targets(self, owner: str, x: Any, y: Any) -> dict[str, Tensor]:
+        """What each output is compared with. Without a target of its own, the reconstruction is compared with x."""
+        if y is None:
+            return {"reconstruction": x}
+        if not isinstance(y, Mapping):
+            shape = tuple(y.shape) if hasattr(y, "shape") else None
+            if shape is None or not checks.shapes_agree(shape[1:], self.sample_shape):
+                heads = list(self.heads)
+                raise ValueError(
+                    f"{owner}: `y` must be a dict of labels by head, or targets of the reconstruction with "
+                    f"shape {self._batch_shape()}. Received: "
+                    + (f"y of type {type(y).__name__}. " if shape is None else f"y.shape={shape}. ")
+                    + (f"Use y={{{heads[0]!r}: labels}}." if heads else "This model has no heads for labels.")
+                )
+            y = {"reconstruction": y}
+        for name, values in y.items():
+            checks.option(owner, "y", name, ["reconstruction", *self.heads, *self.supervision])
+            if name not in self.supervision and not hasattr(values, "shape"):
+                raise TypeError(
+                    f"{owner}: y[{name!r}] must be an array or a tensor. Received: {type(values).__name__}. "
+                    f"Use numpy.asarray(values)."
+                )
+        if "reconstruction" in y:
+            self.check_samples(owner, "y['reconstruction']", y["reconstruction"])
+        return {"reconstruction": x, **y}
+
+    def check_samples(self, owner: str, name: str, samples: Any) -> None:
+        """Checks the shape and the dtype of samples: arrays, or tensors while a step compiles."""
+        shape = tuple(samples.shape)
+        if not checks.shapes_agree(shape[1:], self.sample_shape):
+            fix = "Use x[..., None]." if (*shape[1:], 1) == self.sample_shape else "Reshape it first."
+            if shape == self.sample_shape:
+                fix = "For a single sample use x[None]."
+            raise ValueError(f"{owner}: `{name}` must have shape {self._batch_shape()}. Received: shape={shape}. {fix}")
+        dtype = str(samples.dtype)
+        # Integers would train without a word: images of 0 to 255 against outputs between 0 and 1.
+        if "float" not in dtype:
+            raise TypeError(
+                f"{owner}: `{name}` must be floating-point numbers. Received: dtype={dtype}. "
+                f"For images of 0 to 255 use x.astype('float32') / 255."
+            )
+
+    def _batch_shape(self) -> str:
+        return f"(batch, {', '.join(map(str, self.sample_shape))})"
+
+    def no_labels(self, owner: str, name: str, y: Any) -> ValueError:
+        """The error for a head without labels."""
+        return ValueError(
+            f"{owner}: `y` must hold labels for the head {name!r}. Received: {sorted(y) if y else y}. "
+            f"Mark missing labels with {self.heads[name].missing_label}."
+        )
+
+    # At the door: values too, before anything is computed.
+
+    def check(self, method: str, x: Any, y: Any = None, sample_weight: Any = None, trains: bool = False) -> Rows:
+        """The parts of a data set. Arrays are checked whole; a stream's batches are checked in the steps.
+
+        With `trains`, every head and supervision must have its data, and the decoder must reach every target.
+        """
+        return self._with_pairs(method, self._checked(method, x, y, sample_weight, trains))
+
+    def check_and_split(
+        self, method: str, x: Any, y: Any, sample_weight: Any, fraction: float
+    ) -> tuple[Rows, Rows | None]:
+        """As `check` of training data: the rows to train on, and the last ones, a fraction, to validate on.
+
+        A stream can't be split.
+        """
+        rows = self._checked(method, x, y, sample_weight, trains=True)
+        if not fraction or not checks.is_array(rows.sample):
+            return self._with_pairs(method, rows), None
+        owner, num = self.named(method), len(rows.sample)
+        for name, each in self.supervision.items():
+            if name in rows.targets and not each.can_be_split(rows.targets[name]):
+                raise ValueError(
+                    f"{owner}: `validation_split` can't divide pairs. Received: pairs in y[{name!r}]. Give "
+                    f"validation_data."
+                )
+        first = math.floor(num * (1 - fraction))
+        if not 0 < first < num:
+            raise ValueError(
+                f"{owner}: `validation_split` must leave rows on both sides. Received: validation_split={fraction} of "
+                f"{num} rows."
+            )
+        return self._with_pairs(method, rows[:first]), self._with_pairs(method, rows[first:])
+
+    def _checked(self, method: str, x: Any, y: Any, sample_weight: Any, trains: bool) -> Rows:
+        owner = self.named(method)
+        x = self._array(owner, "x", x, trains)
+        if not checks.is_array(x):
+            return Rows(x, y, sample_weight)
+        self.check_samples(owner, "x", x)
+        targets = self._targets(owner, x, y)
+        host = checks.host_array(x)
+        checks.finite_array(owner, "x", host)
+        name, target = "x", host
+        if targets["reconstruction"] is not x:
+            name, target = "y['reconstruction']", checks.host_array(targets["reconstruction"])
+            checks.finite_array(owner, name, target)
+        if trains:
+            self._check_range(owner, name, target)
+        for name, head in self.heads.items():
+            if name in targets:
+                head.check_labels(targets[name], len(x), owner, f"y[{name!r}]")
+            elif trains:
+                raise self.no_labels(owner, name, y)
+        for name, each in self.supervision.items():
+            if name in targets:
+                if not each.needs_data:
+                    raise ValueError(
+                        f"{owner}: {type(each).__name__} {name!r} takes no data. Received: y[{name!r}]. Leave it out."
+                    )
+                if not each.draws_pairs:
+                    targets[name] = each.prepared(owner, f"y[{name!r}]", targets[name], host, self.space)
+            elif trains and each.needs_data:
+                raise ValueError(
+                    f"{owner}: `y` must hold data for the supervision {name!r}, {each!r}. "
+                    f"Received: {sorted(set(targets) - {'reconstruction'})}. Mark missing values with NaN, or compile "
+                    f"without it."
+                )
+        return Rows(x, targets, sample_weight)
+
+    def _with_pairs(self, method: str, rows: Rows) -> Rows:
+        """The rows, with targets that are pairs, or values that become pairs, as sources of them."""
+        if not checks.is_array(rows.sample):
+            return rows
+        owner, x = self.named(method), checks.host_array(rows.sample)
+        pairs = {
+            name: each.prepared(owner, f"y[{name!r}]", rows.targets[name], x, self.space)
+            for name, each in self.supervision.items()
+            if each.draws_pairs and name in rows.targets
+        }
+        return dataclasses.replace(rows, pairs=pairs)
+
+    def check_rows(self, method: str, name: str, x: Any) -> np.ndarray:
+        """An array of samples, checked: where a stream is an error."""
+        owner = self.named(method)
+        x = self._array(owner, name, x)
+        if not checks.is_array(x):
+            raise TypeError(f"{owner}: `{name}` must be an array of samples. Received: {type(x).__name__}.")
+        self.check_samples(owner, name, x)
+        x = checks.host_array(x)
+        checks.finite_array(owner, name, x)
+        return x
+
+    def _array(self, owner: str, name: str, x: Any, trains: bool = False) -> Any:
+        """A data frame as an array; an array or a stream as it is. Training keeps the names of a frame's columns."""
+        if isinstance(x, (list, tuple)):
+            raise TypeError(f"{owner}: `{name}` must be one array, not a {type(x).__name__}. Use numpy.asarray(x).")
+        if isinstance(x, (str, bytes, Mapping)) or not any(hasattr(x, name) for name in ("__iter__", "__getitem__")):
+            raise TypeError(f"{owner}: `{name}` must be an array or a stream of batches. Received: {type(x).__name__}.")
+        if not (hasattr(x, "columns") and hasattr(x, "to_numpy")):
+            return x
+        columns = tuple(map(str, x.columns))
+        if not trains and self.columns not in (None, columns):
+            raise ValueError(
+                f"{owner}: `{name}` must have the columns of the training, in their order: {list(self.columns or ())}. "
+                f"Received: {list(columns)}."
+            )
+        array = x.to_numpy()
+        if array.dtype.kind not in "iuf":
+            raise TypeError(
+                f"{owner}: `{name}` must have columns of numbers. Received: dtype={array.dtype} of all together."
+            )
+        if trains:
+            self.columns = columns
+        return array.astype("float32")
+
+    def _check_range(self, owner: str, name: str, target: np.ndarray) -> None:
+        """Checks that the decoder can produce a target: a sigmoid can't reach pixels of 0 to 255."""
+        if self.output_range is None or not target.size:
+            return
+        least, largest = self.output_range
+        found = float(target.min()), float(target.max())
+        if found[0] < least - _RANGE_TOLERANCE or found[1] > largest + _RANGE_TOLERANCE:
+            fix = f"Use {name} / 255." if found[0] >= 0 and 2 < found[1] <= 255 else "Scale the data, or give a decoder"
+            fix += "" if fix.endswith(".") else " with a linear output: conv_decoder(..., activation=None)."
+            raise ValueError(
+                f"{owner}: `{name}` must lie in [{least:g}, {largest:g}], the range of the decoder's output. "
+                f"Received: values from {found[0]:g} to {found[1]:g}. {fix}"
+            )
+
+    # On the way to Keras.
+
+    def batches(self, rows: Rows, batch_size: int | None, shuffle: bool = False) -> keras.utils.PyDataset | None:
+        """The rows in batches, where Keras can't take them as they are; else `None`."""
+        arrays = rows.for_keras()
+        if not rows.pairs:
+            return batches.padded_batches(arrays, batch_size, shuffle)
+        x, y, sample_weight = arrays
+        given = [x, {name: values for name, values in y.items() if name not in rows.pairs}]
+        given += [] if sample_weight is None else [sample_weight]
+        given, num_parts = keras.tree.map_structure(checks.host_array, given), distribution.num_parts()
+        return batches.PaddedBatches(tuple(given), batch_size or 32, num_parts, shuffle, num_parts > 1, rows.pairs)

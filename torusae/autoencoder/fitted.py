@@ -1,0 +1,92 @@
+"""What is fitted beside a trained model, such as a density: saved with the weights, forgotten when these change."""
+
+import json
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+
+from torusae.spaces import Space
+
+
+class Fitted:
+    """Parts that were fitted to what a model makes of data, by name.
+
+    A part is an object with `sample(num_samples, seed)`, points of the model's space. To be saved it is registered with
+    Keras and has `get_config()`, `state()`, a dict of arrays, and `set_state(arrays)`.
+
+    Args:
+        owner: String, the model's class, for messages.
+        space: The latent `Space` of the model.
+    """
+
+    def __init__(self, owner: str, space: Space):
+        self.owner = owner
+        self.space = space
+        self.parts: dict[str, Any] = {}
+
+    def get(self, name: str) -> Any:
+        """The part, or `None`."""
+        return self.parts.get(name)
+
+    def set(self, name: str, part: Any) -> None:
+        """Keeps a fitted part in place of the one before; `None` takes it away.
+
+        Raises:
+            ValueError: If it is of another space.
+        """
+        if part is None:
+            self.parts.pop(name, None)
+            return
+        columns, space = np.shape(part.sample(1, 0))[1], getattr(part, "space", self.space)
+        if columns != self.space.point_size or repr(space) != repr(self.space):
+            raise ValueError(
+                f"{self.owner}.{name}: must be of the model's space, {self.space!r}, with points of "
+                f"{self.space.point_size} values. Received: {part!r}, with {columns}. Call fit_{name}(x)."
+            )
+        self.parts[name] = part
+
+    def clear(self) -> None:
+        """Forgets all parts: the weights are others now."""
+        self.parts.clear()
+
+    def save(self, store: Any) -> None:
+        """Writes the parts to a store of Keras, a mapping from names to arrays. Warns of one that can't be saved."""
+        for name, part in self.parts.items():
+            try:
+                config = keras.saving.serialize_keras_object(part)
+                keras.saving.deserialize_keras_object(config)
+                state = part.state()
+            except Exception as error:  # whatever a user's own class raises: the model itself must be saved
+                warnings.warn(
+                    f"{self.owner}: the {name} {part!r} is not saved with the model ({error}). Register its class "
+                    f"with keras.saving.register_keras_serializable, and give it get_config(), state() and "
+                    f"set_state(arrays).",
+                    stacklevel=2,
+                )
+                continue
+            described = {"space": repr(self.space), "config": config}
+            store[name] = np.frombuffer(json.dumps(described).encode(), dtype="uint8")
+            for array, values in state.items():
+                store[f"{name}:{array}"] = values
+
+    def load(self, store: Any) -> None:
+        """Replaces the parts by those of a store.
+
+        Raises:
+            ValueError: If one is of another space.
+        """
+        self.clear()
+        state = {key: np.asarray(store[key]) for key in store.keys()}
+        for name in [key for key in state if ":" not in key]:
+            described = json.loads(state[name].tobytes().decode())
+            if described["space"] != repr(self.space):
+                raise ValueError(
+                    f"{self.owner}: the file's {name} must be of the model's space, {self.space!r}. "
+                    f"Received: one of {described['space']}."
+                )
+            part = keras.saving.deserialize_keras_object(described["config"])
+            prefix = f"{name}:"
+            part.set_state({key.removeprefix(prefix): array for key, array in state.items() if key.startswith(prefix)})
+            self.set(name, part)

@@ -1,0 +1,138 @@
+"""The loss of a batch: the reconstruction's, and those of heads and supervision relative to it."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from torusae import distribution
+from torusae._internal import backend
+from torusae._internal.checks import Tensor
+from torusae.autoencoder.adapter import Rows
+from torusae.layers import Head
+from torusae.layers.balance import as_float32
+from torusae.losses import replica_mean
+from torusae.spaces import Space
+from torusae.supervision import Supervision
+from torusae.supervision.base import Step
+
+RAW = "_outputs"
+"""The ending of the names of a head's raw outputs, such as logits, among the outputs of a model."""
+
+
+class Objective:
+    """`R + |R| Σ w L`, with the reconstruction loss `R`, and the loss `L` and weight `w` of heads and supervision.
+
+    The factor `|R|` is held constant for the gradient. Over several replicas it is the loss of all their rows.
+
+    Args:
+        reconstruction: Name, function or `keras.losses.Loss`.
+        heads: Dict from a name to a `Head`.
+        supervision: Dict from a name to a `Supervision`.
+        space: The latent `Space`.
+        seed: `keras.random.SeedGenerator` of the amounts of actions, or `None` without any.
+    """
+
+    def __init__(
+        self,
+        reconstruction: Any,
+        heads: Mapping[str, Head],
+        supervision: Mapping[str, Supervision],
+        space: Space,
+        seed: keras.random.SeedGenerator | None,
+    ):
+        self.argument = reconstruction
+        loss = keras.losses.get(reconstruction)
+        self.reconstruction = loss if isinstance(loss, keras.losses.Loss) else _FunctionLoss(loss)
+        self.heads = heads
+        self.supervision = supervision
+        self.space = space
+        self.seed = seed
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the means that `__call__` returns, in their order."""
+        pairs = [(name, head.score_name) for name, head in self.heads.items()]
+        pairs += [(name, "error") for name in self.supervision]
+        return ["reconstruction", *(f"{name}_{part}" for name, score in pairs for part in ("loss", score))]
+
+    def __call__(
+        self, rows: Rows, outputs: Mapping[str, Tensor], encode: Callable[[Tensor], Tensor]
+    ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """The loss of a batch, a scalar, and the means that are logged with the number of rows behind each.
+
+        Args:
+            rows: The parts of the batch.
+            outputs: The model's outputs by name.
+            encode: Function from samples to their points, for pairs and for samples that were acted on.
+        """
+        size = ops.cast(ops.shape(outputs["point"])[0], "float32")
+        reconstruction = self._reconstruction(rows, outputs["reconstruction"])
+        total = distribution.share(reconstruction, size)
+        values, counts, relative = [reconstruction], [size], 0.0
+        step = Step(self.space, rows.sample, outputs["point"], encode, self.seed)
+        for name, part in (*self.heads.items(), *self.supervision.items()):
+            if name in self.heads and name in rows.targets:
+                found = part.loss_and_score(rows.targets[name], outputs[name + RAW], rows.weight_of(name))
+            elif name in self.supervision and (name in rows.targets or not part.needs_data):
+                found = part.loss_and_error(rows.targets.get(name), step)
+            else:
+                found = (ops.zeros(()),) * 3
+            loss, score, count = found
+            values += [loss, score]
+            counts += [count, count]
+            relative = relative + part.weight * distribution.share(loss, count)
+        if len(values) > 1:
+            total = total + ops.abs(distribution.mean(total)) * relative
+        return total, values, counts
+
+    def _reconstruction(self, rows: Rows, output: Tensor) -> Tensor:
+        """The reconstruction loss of a batch, a scalar tensor."""
+        target, weight = rows.targets["reconstruction"], rows.weight_of("reconstruction")
+        if weight is not None:
+            # A loss of images has a value for each pixel, and Keras multiplies their last axis by the samples' weights.
+            rank = len(self.reconstruction.call(target, output).shape)
+            weight = ops.reshape(weight, (-1,) + (1,) * max(rank - 1, 0))
+        value = as_float32(self.reconstruction(target, output, weight))
+        # Keras divides a loss among the replicas of TensorFlow. Here the model does it once, at the end.
+        return value if distribution.num_replicas() == 1 else value / replica_mean(ops.ones_like(value))
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class _FunctionLoss(keras.losses.Loss):
+    """A loss function of the user's, averaged over the batch as Keras does."""
+
+    def __init__(self, function):
+        super().__init__(name="reconstruction")
+        self.function = function
+
+    def call(self, y_true, y_pred):
+        return self.function(y_true, y_pred)
+
+
+class Means(keras.metrics.Metric):
+    """Weighted means by name, kept in one variable: one update a step in place of one for each name."""
+
+    def __init__(self):
+        super().__init__(name="means", dtype="float32")
+        self.names: list[str] = []
+
+    def rename(self, names: list[str]) -> None:
+        """Has other names from now on."""
+        changed, self.names = len(names) != len(self.names), names
+        if changed:
+            shape = (2 * len(names),)
+            self.sums = self.add_variable(shape=shape, initializer="zeros", name="sums", aggregation="sum")
+
+    def update_state(self, values, weights):
+        """Adds one value and one weight for each name, two lists of scalar tensors."""
+        products = [value * weight for value, weight in zip(values, weights, strict=True)]
+        self.sums.assign(self.sums.value + backend.direct_ops(values[0]).stack([*products, *weights]))
+
+    def result(self):
+        """Dict from each name to its mean, 0 where nothing was added."""
+        sums = self.sums.value
+        means = sums[: len(self.names)] / backend.direct_ops(sums).clip(sums[len(self.names) :], 1e-12, math.inf)
+        return {name: means[index] for index, name in enumerate(self.names)}

@@ -1,0 +1,70 @@
+"""The encoder and the decoder of a latent space as plain Functional models: to be exported, quantized, looked at."""
+
+from typing import Any
+
+import keras
+
+from torusae.layers.latent import Latent, Read
+
+
+def encoder_model(sample_shape: tuple[int, ...], encoder: keras.Model, latent: Latent) -> keras.Model:
+    """A model from a sample to a dict of its `"point"` and, if there are any, its `"angles"` in radians."""
+    inputs = keras.Input(sample_shape, name="sample")
+    # Not by `return_point`: Keras takes the outputs of a layer's first symbolic call for those of all others.
+    point = Read(latent.space, "point", name="point")(latent.projection(encoder(inputs)))
+    outputs = {"point": point}
+    if latent.space.num_angles:
+        outputs["angles"] = Read(latent.space, "angles", name="angles")(point)
+    return _called(keras.Model(inputs, outputs, name="encoder_model"))
+
+
+def decoder_model(latent: Latent, decoder: keras.Model) -> keras.Model:
+    """A model from a point to a sample."""
+    point = keras.Input((latent.space.point_size,), name="point")
+    decoder_input = Read(latent.space, "decoder_input", name="decoder_input")(point)
+    return _called(keras.Model(point, decoder(decoder_input), name="decoder_model"))
+
+
+def output_range(decoder: Any) -> tuple[float, float] | None:
+    """The range of a decoder's output, where its last layer is a sigmoid; `None` where it is not bounded."""
+    layers = getattr(decoder, "layers", None) or [decoder]
+    return (0.0, 1.0) if getattr(layers[-1], "activation", None) is keras.activations.sigmoid else None
+
+
+def build_and_check(owner: str, encoder: Any, latent: Latent, decoder: Any) -> tuple[int, ...]:
+    """Builds what is not built, checks that the parts fit together, and returns the shape of a sample."""
+    shape = getattr(encoder, "input_shape", None) if encoder.built else None
+    if not isinstance(shape, tuple) or None in shape[1:]:
+        raise ValueError(
+            f"{owner}: `encoder` must have a known input shape, that of one sample. Received: {encoder!r} with "
+            f"input shape {shape}. Begin it with keras.Input(shape), every size given."
+        )
+    sample_shape = tuple(shape[1:])
+    size = latent.space.decoder_input_size
+    features = encoder.output_shape
+    if len(features) != 2 or features[1] is None:
+        raise ValueError(
+            f"{owner}: `encoder` must return features of shape (batch, num_features). "
+            f"Received: encoder.output_shape={features}. End it with Flatten() or a Dense layer."
+        )
+    if not latent.built:
+        latent.build(features)
+    if decoder.built and hasattr(decoder, "input_shape") and decoder.input_shape[1:] != (size,):
+        raise ValueError(
+            f"{owner}: `decoder` must read inputs of shape (batch, {size}). "
+            f"Received: decoder.input_shape={decoder.input_shape}. Give it keras.Input(({size},))."
+        )
+    output = decoder(keras.KerasTensor((None, size), dtype="float32"))
+    if tuple(output.shape[1:]) != sample_shape:
+        raise ValueError(
+            f"{owner}: `decoder` must return samples of the encoder's input shape {sample_shape}. "
+            f"Received: decoder output shape {tuple(output.shape[1:])}. "
+            f"torusae.autoencoder_networks({sample_shape}, {size}) makes a pair that fits."
+        )
+    return sample_shape
+
+
+def _called(model: keras.Model) -> keras.Model:
+    """A Functional model that was called once: Keras exports no other to ONNX."""
+    model(model.inputs)
+    return model
