@@ -15,7 +15,7 @@ BACKENDS = ("torch", "jax", "tensorflow")
 EXTRAS = {
     **{backend: (backend,) for backend in BACKENDS},
     "plots": ("matplotlib",),
-    "circles": ("ripser", "scipy", "scikit-learn"),
+    "circles": ("ripser", "scikit-learn"),
     "sklearn": ("scikit-learn",),
 }
 """The packages of each extra. They stand in pyproject.toml too, which an installed library can't read."""
