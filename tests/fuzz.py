@@ -342,7 +342,6 @@ def targets():
         "short_basis": (topology.short_basis, {"differences": points(3)}, None),
         "geodesic_stress": (metrics.geodesic_stress, {"a": table, "b": like("a")}, None),
         "kolmogorov_smirnov": (metrics.kolmogorov_smirnov, {"values": table}, "angles"),
-        "arc_counts": (metrics.arc_counts, {"angles": table, "num_arcs": size(1, 8)}, "angles"),
         "CircularEmbedding": (
             lambda values, **arguments: torusae.CircularEmbedding(**arguments)(values),
             {
@@ -520,19 +519,14 @@ LOSS_CLASSES = [
 ]
 METRICS = {
     "kuiper_statistic": {},
-    "rayleigh_statistic": {},
-    "watson_statistic": {},
     "intrinsic_dimension": {"max_points": size(10, 100), "seed": size(0)},
     "cell_occupancy": {"cells": size(2, 8)},
     "max_moment": {"order": size(1, 2)},
     "moment_spectrum": {"order": size(1, 2), "interactions": size(None, 1)},
-    "diaphony": {"interactions": size(None, 1), "max_points": size(10, 100)},
     "direction_kuiper": {"order": size(1, 2), "interactions": size(1, 2)},
-    "circular_correlation": {},
 }
 DENSITIES = {
     "VonMisesMixture": lambda: densities.VonMisesMixture(3, seed=0),
-    "TorusKernelDensity": lambda: densities.TorusKernelDensity(seed=0),
     "TorusNeighborDensity": lambda: densities.TorusNeighborDensity(seed=0),
     "TorusFlow": lambda: densities.TorusFlow(num_bins=4, units=4, epochs=1, seed=0),
     "PathDensity": lambda: densities.PathDensity(torusae.Torus(2), seed=0),

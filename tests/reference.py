@@ -115,15 +115,6 @@ def kuiper_statistic(column):
     return above + below
 
 
-def arc_counts(angles, num_arcs):
-    """How many of each column's angles lie in each of equal arcs that start at -π."""
-    counts = np.zeros((angles.shape[1], num_arcs))
-    for row in angles:
-        for i, angle in enumerate(row):
-            counts[i, math.floor((wrap(float(angle)) / TAU + 0.5) * num_arcs)] += 1
-    return counts
-
-
 def cell_occupancy(angles, cells):
     """The share of empty cells, and Σ p log(p / q) over the cells, p the frequency and q = 1 / number of cells."""
     counts = {}

@@ -67,40 +67,12 @@ def test_max_moment_does_not_depend_on_rotations(seed):
     assert metrics.max_moment(angles + rng.uniform(-3, 3, (1, 2)), 2) == pytest.approx(before, abs=1e-5)
 
 
-@pytest.mark.parametrize("interactions", [None, 1, 2])
-def test_diaphony_matches_the_loop(rng, interactions):
-    angles = rng.uniform(-9, 9, (12, 3))
-    expected = math.sqrt(reference.diaphony(angles, interactions or 3))
-    # float32 holds an angle of 9 to 5e-7.
-    assert metrics.diaphony(angles, interactions) == pytest.approx(expected, rel=1e-5)
-
-
-def test_diaphony_of_a_draw_is_near_that_of_all(rng):
-    angles = exact_angles(rng, 3000, 2) * 0.8
-    drawn = metrics.diaphony(angles, max_points=1000, seed=3)
-    assert drawn == metrics.diaphony(angles, max_points=1000, seed=3)
-    assert drawn == pytest.approx(metrics.diaphony(angles), rel=0.2)
-
-
 def test_direction_kuiper_is_kuiper_along_each_direction(rng):
     angles = exact_angles(rng, 40, 3)
     directions, statistics = metrics.direction_kuiper(angles, order=2, interactions=3)
     assert np.array_equal(directions, primitive_directions(3, 2, 3))
     for k, value in list(zip(directions, statistics, strict=True))[::7]:
         assert value == pytest.approx(metrics.kuiper_statistic((angles @ k)[:, None])[0], abs=1e-5)
-
-
-def test_circular_correlation_matches_the_sum_over_pairs(rng):
-    first = rng.vonmises(0, 1, 30)
-    angles = np.stack([first, 0.5 - first + rng.vonmises(0, 5, 30), rng.uniform(-3, 3, 30)], axis=1)
-    expected = np.zeros((3, 3))
-    for i in range(3):
-        for j in range(3):
-            a, b = (np.sin(angles[:, n, None] - angles[None, :, n]) for n in (i, j))
-            expected[i, j] = (a * b).sum() / math.sqrt((a * a).sum() * (b * b).sum())
-    np.testing.assert_allclose(metrics.circular_correlation(angles), expected, atol=1e-6)
-    with pytest.raises(ValueError, match="must hold at least 2 rows"):
-        metrics.circular_correlation(angles[:1])
 
 
 @pytest.mark.parametrize("dim", [1, 2, 5])

@@ -9,7 +9,7 @@ from keras import ops
 
 from torusae import metrics
 from torusae._internal import checks
-from torusae.densities.base import polar
+from torusae._internal.arrays import polar
 from torusae.diagnostics.problems import RARE_KUIPER, SMALL_KUIPER, diagnose_points
 from torusae.diagnostics.results import Diagnosis, Problem, Statistic
 from torusae.metrics.circles import KUIPER_CHANCE

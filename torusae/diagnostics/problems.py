@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from torusae import metrics
-from torusae.densities.base import polar
+from torusae._internal.arrays import polar
 from torusae.diagnostics.results import Diagnosis, Problem
 from torusae.diagnostics.statistics import prior_statistics
-from torusae.metrics.circles import KUIPER_CHANCE, RAYLEIGH_CHANCE
+from torusae.metrics.circles import KUIPER_CHANCE, MOMENT_CHANCE
 from torusae.spaces import Product, Space, Torus
 
 # What a statistic of independent uniform points exceeds once in ten thousand times, in units of 1 / sqrt(num).
@@ -97,7 +97,7 @@ def _of_torus(
         "expected kuiper": KUIPER_CHANCE / math.sqrt(num),
         "directions": k,
         "moments": moduli,
-        "expected moment": RAYLEIGH_CHANCE / math.sqrt(num),
+        "expected moment": MOMENT_CHANCE / math.sqrt(num),
         "largest gap": _largest_gaps(angles),
         "radii mean": radii.mean(axis=0),
         "radii deviation": radii.std(axis=0),

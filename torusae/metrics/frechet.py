@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from torusae._internal.arrays import float_rows
 from torusae._internal.checks import Tensor
-from torusae.metrics._arrays import float_rows
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:

@@ -1,13 +1,13 @@
-"""Measures of several circles together: cells, moments, directions, correlations, dimensions."""
+"""Measures of several circles together: cells, moments, directions, dimensions."""
 
 import math
 
 import numpy as np
 
 from torusae._internal import checks
+from torusae._internal.arrays import angle_rows, random_rows
 from torusae._internal.checks import Tensor
 from torusae.angles import integer_vectors, primitive_directions
-from torusae.metrics._arrays import angle_rows, some_rows
 from torusae.metrics.circles import kuiper_statistic
 
 
@@ -102,45 +102,6 @@ def _spectrum(owner: str, angles: Tensor, order: int, interactions: int | None) 
     return k, np.array([abs(np.exp(1j * (angles @ row)).mean()) for row in k])
 
 
-def diaphony(angles: Tensor, interactions: int | None = None, max_points: int = 20000, seed: int = 0) -> float:
-    """Zinterhof's diaphony of points on the torus over its largest value: the root of `diaphony_loss`, in float64.
-
-    0 means uniform, 1 all points equal. Independent uniform points give `1 / sqrt(num)` as root mean square.
-
-    Args:
-        angles: Float tensor `(num, dim)`, radians.
-        interactions: Integer or `None`, as in `diaphony_loss`. Defaults to `None`.
-        max_points: Integer, at least 2. A random choice of this size replaces a larger number of points. It adds
-            `1 / max_points - 1 / num` to the expected square. The cost grows as its square. Defaults to `20000`.
-        seed: Integer, seed of that choice. Defaults to `0`.
-
-    Example:
-
-    >>> import numpy as np, torusae
-    >>> round(torusae.metrics.diaphony(np.zeros((10, 3))), 6)
-    1.0
-
-    Reference:
-        Zinterhof (1976).
-    """
-    max_points = checks.positive_int("diaphony", "max_points", max_points, least=2)
-    angles = some_rows("diaphony", angle_rows("diaphony", angles), max_points, seed)
-    num, dim = angles.shape
-    most = dim if interactions is None else min(checks.positive_int("diaphony", "interactions", interactions), dim)
-    turns = angles / (2 * math.pi)
-    total = 0.0
-    rows = max(1, (1 << 21) // num)
-    for start in range(0, num, rows):
-        E = [1.0] + [0.0] * most  # elementary symmetric polynomials, as in diaphony_loss
-        for column in turns.T:
-            d = np.abs(column[start : start + rows, None] - column)
-            b = 2 * math.pi**2 * (d * d - d + 1 / 6)
-            E = [1.0] + [E[m] + b * E[m - 1] for m in range(1, most + 1)]
-        total += float(np.sum(sum(E[1:])))
-    largest = sum(math.comb(dim, m) * (math.pi**2 / 3) ** m for m in range(1, most + 1))
-    return math.sqrt(max(total / num**2 / largest, 0.0))
-
-
 def direction_kuiper(angles: Tensor, order: int = 2, interactions: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """Kuiper's statistic of `k·φ` along primitive integer directions `k`. All are 0 on a uniform torus.
 
@@ -175,38 +136,6 @@ def direction_kuiper(angles: Tensor, order: int = 2, interactions: int = 2) -> t
     return directions, np.concatenate([kuiper_statistic(angles @ block.T) for block in blocks])
 
 
-def circular_correlation(angles: Tensor) -> np.ndarray:
-    """Fisher & Lee's T-linear correlation of every pair of circles: 1 if they turn together, -1 if they turn opposite.
-
-    Formula: `Σ_{s<t} sin(α_s - α_t) sin(β_s - β_t) / sqrt(Σ sin²(α_s - α_t) Σ sin²(β_s - β_t))`. It needs no mean
-    direction. Uniform angles have none.
-
-    Args:
-        angles: Float tensor `(num, dim)`, radians, at least 2 rows.
-
-    Returns:
-        Float64 array `(dim, dim)`: 1 on the diagonal, between -1 and 1 elsewhere, about `±1 / num` for independent
-        uniform angles. It is 0 for a circle whose angles are all equal.
-
-    Example:
-
-    >>> import numpy as np, torusae
-    >>> turn = np.linspace(0, 6, 50)
-    >>> torusae.metrics.circular_correlation(np.stack([turn, 1 - turn], axis=1)).round(3).tolist()
-    [[1.0, -1.0], [-1.0, 1.0]]
-
-    Reference:
-        Fisher & Lee (1983), A correlation coefficient for circular data.
-    """
-    angles = angle_rows("circular_correlation", angles, least=2)
-    cos, sin = np.cos(angles), np.sin(angles)
-    # The sum over all pairs as products of sums: 2 (AB - CD) in Fisher & Lee's letters.
-    products = 2 * ((cos.T @ cos) * (sin.T @ sin) - (cos.T @ sin) * (sin.T @ cos))
-    sizes = np.sqrt(np.maximum(np.diag(products), 0))
-    scales = np.outer(sizes, sizes)
-    return np.divide(products, scales, out=np.zeros_like(products), where=scales > 0)
-
-
 def intrinsic_dimension(angles: Tensor, max_points: int = 4000, seed: int = 0) -> float:
     """The number of dimensions that points on the torus fill, from the distances to their two nearest neighbours.
 
@@ -236,6 +165,8 @@ def intrinsic_dimension(angles: Tensor, max_points: int = 4000, seed: int = 0) -
         Facco, d'Errico, Rodriguez & Laio (2017), Estimating the intrinsic dimension of datasets by a minimal
         neighborhood information. Here as the estimate of maximum likelihood.
     """
+    from scipy.spatial import cKDTree
+
     angles = np.unique(angle_rows("intrinsic_dimension", angles), axis=0)
     max_points = checks.positive_int("intrinsic_dimension", "max_points", max_points, least=3)
     if len(angles) < 3:
@@ -243,18 +174,8 @@ def intrinsic_dimension(angles: Tensor, max_points: int = 4000, seed: int = 0) -
             f"intrinsic_dimension: `angles` must hold at least 3 different points. Received: {len(angles)}. "
             f"Give more points."
         )
-    angles = some_rows("intrinsic_dimension", angles, max_points, seed)
-    num = len(angles)
-    total = 0.0
-    block = max(1, (1 << 20) // num)
-    for start in range(0, num, block):
-        rows = np.arange(start, min(start + block, num))
-        squares = np.zeros((len(rows), num))
-        for column in angles.T:
-            arcs = column[rows, None] - column
-            arcs -= 2 * math.pi * np.round(arcs / (2 * math.pi))
-            squares += arcs * arcs
-        squares[rows - start, rows] = np.inf
-        nearest = np.partition(squares, 1, axis=1)[:, :2]
-        total += 0.5 * float(np.log(nearest[:, 1] / nearest[:, 0]).sum())
-    return (num - 1) / total if total else math.inf
+    seed = checks.optional_int("intrinsic_dimension", "seed", seed, least=0, most=None)
+    turned = (angles[random_rows(len(angles), max_points, seed)] + math.pi) % (2 * math.pi)  # what the tree reads
+    distances = cKDTree(turned, boxsize=2 * math.pi).query(turned, k=3)[0]  # the nearest is the point itself
+    total = float(np.log(distances[:, 2] / distances[:, 1]).sum())
+    return (len(turned) - 1) / total if total else math.inf

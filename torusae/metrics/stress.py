@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from torusae._internal.arrays import float_array
 from torusae._internal.checks import Tensor
-from torusae.metrics._arrays import float_array
 
 
 def geodesic_stress(a: Tensor, b: Tensor) -> float:

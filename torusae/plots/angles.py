@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from torusae._internal import checks
+from torusae._internal.arrays import angle_rows
 from torusae._internal.checks import Tensor
-from torusae.metrics._arrays import angle_rows
 from torusae.plots import _style
 
 _MARGIN = 0.5  # radians drawn beyond ±π: enough to see a cluster continue across the edge

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from torusae._internal import checks
+from torusae._internal.arrays import float_array
 from torusae._internal.checks import Tensor
-from torusae.metrics._arrays import float_array
 from torusae.plots import _style
 
 CELL = 0.62  # inches, side of an image

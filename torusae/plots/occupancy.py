@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from torusae._internal import checks
+from torusae._internal.arrays import angle_rows
 from torusae._internal.checks import Tensor
 from torusae.metrics import cell_occupancy
-from torusae.metrics._arrays import angle_rows
 from torusae.plots import _style
 
 _EMPTY_COLOUR = "#f2b8b5"

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from torusae._internal import checks
+from torusae._internal.arrays import float_rows
 from torusae._internal.checks import Tensor
-from torusae.metrics._arrays import float_rows
 from torusae.plots import _style
 
 

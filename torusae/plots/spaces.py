@@ -6,8 +6,8 @@ import math
 import numpy as np
 from keras import ops
 
+from torusae._internal.arrays import angle_rows, float_rows
 from torusae._internal.checks import Tensor
-from torusae.metrics._arrays import angle_rows, float_rows
 from torusae.plots import _style
 from torusae.plots.angles import draw_pair, draw_rose, edge_handles
 from torusae.plots.radii import normal_density

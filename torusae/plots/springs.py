@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from torusae._internal import checks
+from torusae._internal.arrays import float_array
 from torusae._internal.checks import Tensor
 from torusae.losses import spring_loss
-from torusae.metrics._arrays import float_array
 from torusae.plots import _style
 
 _COILS = 7

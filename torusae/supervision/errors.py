@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from torusae._internal import checks
+from torusae._internal.arrays import angle_rows, wrap
 from torusae._internal.checks import Tensor
-from torusae.metrics._arrays import angle_rows, wrapped
 from torusae.topology import Alignment, align
 
 
@@ -55,6 +55,6 @@ def angle_errors(angles: Tensor, reference: Tensor, period: float | None = None)
     angles, reference = angle_rows("angle_errors", angles), angle_rows("angle_errors", reference)
 
     def medians(found):
-        return np.degrees(np.median(np.abs(wrapped(found - reference)), axis=0))
+        return np.degrees(np.median(np.abs(wrap(found - reference)), axis=0))
 
     return AngleErrors(medians(angles[:, : reference.shape[1]]), medians(alignment(angles)), alignment)

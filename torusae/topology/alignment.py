@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from torusae._internal import checks
+from torusae._internal.arrays import angle_rows, float_rows, wrap
 from torusae._internal.checks import Tensor
-from torusae.metrics._arrays import angle_rows, float_rows, wrapped
 
 _BEAM = 100  # partial choices that are followed
 _CANDIDATES = 24  # directions of each angle that are tried
@@ -37,7 +37,7 @@ class Alignment:
             raise ValueError(
                 f"Alignment: `angles` must have {self.matrix.shape[1]} columns. Received: shape={angles.shape}."
             )
-        return wrapped(angles @ self.matrix.T + self.shift)
+        return wrap(angles @ self.matrix.T + self.shift)
 
 
 def align(angles: Tensor, reference: Tensor, max_entry: int = 2) -> Alignment:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from torusae._internal import checks
-from torusae.metrics._arrays import wrapped
+from torusae._internal.arrays import wrap
 from torusae.topology import _graph
 from torusae.topology.alignment import align, short_basis
 
@@ -147,7 +147,7 @@ def find_circles(x: Any, num_landmarks: int | None = None, max_circles: int = 8,
         whole = _graph.Graph(points)
         smooth = _smooth(halves[0].first(count), whole)
         smooth = smooth @ short_basis(_differences(smooth, whole)).T
-        angles = wrapped(_graph.spread(smooth, points, reduced.points))
+        angles = wrap(_graph.spread(smooth, points, reduced.points))
     return Circles(angles, persistence, len(points), (*notes, *reduced.notes))
 
 
@@ -295,4 +295,4 @@ def _smooth(angles: np.ndarray, graph: _graph.Graph) -> np.ndarray:
 
 def _differences(angles: np.ndarray, graph: _graph.Graph) -> np.ndarray:
     """The differences of angles along the edges, `(edges, dim)`."""
-    return wrapped(angles[graph.end] - angles[graph.start])
+    return wrap(angles[graph.end] - angles[graph.start])
