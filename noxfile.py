@@ -100,7 +100,7 @@ def slow(session: nox.Session, backend: str) -> None:
 @nox.session(default=False)
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def minimums(session: nox.Session, backend: str) -> None:
-    """Run the tests with the lowest stated versions of Keras, NumPy, scikit-learn and a backend."""
+    """Run the tests with the lowest stated versions of all packages and a backend."""
     project = PROJECT["project"]
     extras = project["optional-dependencies"]
     stated = [*project["dependencies"], *extras[backend], *extras["sklearn"]]

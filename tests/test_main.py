@@ -9,6 +9,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import scipy
 
 import torusae
 from torusae.__main__ import EXTRAS
@@ -48,7 +49,7 @@ def test_versions_backend_devices_and_missing_extras():
     lines = report(*hidden("ripser", "sklearn"))
     assert lines["torusae"] == torusae.__version__
     assert lines["Python"].startswith(platform.python_version())
-    assert (lines["keras"], lines["numpy"]) == (keras.__version__, np.__version__)
+    assert (lines["keras"], lines["numpy"], lines["scipy"]) == (keras.__version__, np.__version__, scipy.__version__)
     backend = keras.backend.backend()
     assert lines["KERAS_BACKEND"] == backend
     # Some wheels of torch leave their build out of the package's version.

@@ -18,7 +18,7 @@ ONES = np.ones((3, 2), "float32")
     [
         (lambda: torusae.wrap_angles(RAGGED), ValueError, r"wrap_angles: .*rows differ in length"),
         (lambda: losses.sliced_loss(ONES, RAGGED), ValueError, r"sliced_loss: .*rows differ in length"),
-        (lambda: densities.TorusKernelDensity().fit(RAGGED), ValueError, r"TorusKernelDensity.fit: .*differ in length"),
+        (lambda: densities.VonMisesMixture().fit(RAGGED), ValueError, r"VonMisesMixture.fit: .*differ in length"),
         (lambda: plots.plot_samples(RAGGED), ValueError, r"plot_samples: .*rows differ in length"),
         (lambda: autoencoder().decode(RAGGED), ValueError, r"TorusAutoencoder.decode: .*rows differ in length"),
         (lambda: autoencoder().decode([["a"] * 4]), TypeError, r"TorusAutoencoder.decode: .*must be numbers"),

@@ -33,6 +33,7 @@ def main() -> int:
         ("Python", f"{platform.python_version()} on {platform.platform()}"),
         ("keras", _version("keras") or 'not installed. Install it with: pip install "keras>=3.13"'),
         ("numpy", _version("numpy") or 'not installed. Install it with: pip install "numpy>=1.26"'),
+        ("scipy", _version("scipy") or 'not installed. Install it with: pip install "scipy>=1.12"'),
         ("KERAS_BACKEND", os.environ.get("KERAS_BACKEND") or "not set: Keras reads ~/.keras/keras.json, or tensorflow"),
         *_backend_lines(),
     ]

@@ -1,7 +1,5 @@
 """Densities in a model: fitted, sampled, saved in the weights of its file."""
 
-import json
-
 import h5py
 import keras
 import numpy as np
@@ -26,7 +24,7 @@ def data(num=200):
     return np.random.default_rng(2).normal(size=(num, 5)).astype("float32")
 
 
-@pytest.mark.parametrize("name", ["mixture", "kernel", "neighbors", "flow"])
+@pytest.mark.parametrize("name", ["mixture", "neighbors", "flow"])
 def test_a_model_keeps_its_density(name, tmp_path):
     model = tiny_model()
     prior = model.sample(7, seed=0, verbose=0)
@@ -55,17 +53,6 @@ def test_a_model_of_a_product_keeps_its_density(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert repr(loaded.density) == repr(density) == "PathDensity(200 points of Torus(2) * Gaussian(1))"
     np.testing.assert_array_equal(loaded.sample(7, seed=0, verbose=0, density="fitted"), samples)
-
-
-def test_the_largest_kernel_density_adds_little_to_a_file(tmp_path):
-    model = tiny_model(torusae.TorusLatent(3))
-    model.save(tmp_path / "without.keras")
-    model.density = densities.TorusKernelDensity(bandwidth=0.1).fit(torusae.Torus(3).sample(6000, seed=0))
-    model.save(tmp_path / "with.keras")
-    added = (tmp_path / "with.keras").stat().st_size - (tmp_path / "without.keras").stat().st_size
-    assert added < 130_000  # 5000 points of 6 numbers, 4 bytes each
-    assert len(json.dumps(model.get_config())) < 10_000
-    assert keras.saving.load_model(tmp_path / "with.keras").density.points.shape == (5000, 6)
 
 
 def test_a_file_without_a_density_has_no_key_for_it(tmp_path):
@@ -99,7 +86,7 @@ def test_a_density_of_ones_own():
         (
             lambda m: m.fit_density(data(), 3),
             TypeError,
-            r"`density` must be one of \['flow', 'mixture', 'kernel', 'neighbors'\], or an object",
+            r"`density` must be one of \['flow', 'mixture', 'neighbors'\], or an object",
         ),
         (lambda m: m.fit_density(data(), densities.VonMisesMixture), TypeError, "Received: density=<class"),
         (lambda m: m.fit_density(data()[:, :4]), ValueError, "must have shape"),

@@ -3,7 +3,6 @@
 The prior covers the whole space. Data cover a part of it that shrinks with every dimension.
 
 - `VonMisesMixture`: few components on a torus; the best choice for up to about eight circles.
-- `TorusKernelDensity`: one component per point on a torus; follows any shape.
 - `TorusNeighborDensity`: components along the data on a torus; for about eight circles and more.
 - `TorusFlow`: a flow on a torus; also a map that makes angles uniform.
 - `PathDensity`: samples only, on any space.
@@ -15,7 +14,6 @@ ValueError.
 
 from torusae.densities.base import Density
 from torusae.densities.flow import TorusFlow
-from torusae.densities.kernel import TorusKernelDensity
 from torusae.densities.mixture import VonMisesMixture
 from torusae.densities.neighbors import TorusNeighborDensity
 from torusae.densities.of_spaces import densities_of

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks
+from torusae._internal.arrays import blocks, cartesian, polar, random_rows
 
 _BLOCK = 1 << 13  # rows at a time: bounds the memory
 
@@ -69,8 +70,7 @@ class Density:
         """The logarithm of the density at points `(num, point_size)`: float64 `(num,)`, nats."""
         self._check_fitted("log_density")
         points = self._checked("log_density", points)
-        blocks = (points[start : start + _BLOCK] for start in range(0, len(points), _BLOCK))
-        return np.concatenate([self._log_density(block) for block in blocks])
+        return np.concatenate([self._log_density(points[rows]) for rows in blocks(len(points), _BLOCK)])
 
     def log_likelihood(self, points: Any) -> float:
         """The mean of `log_density` over points, best those that `fit` did not see. Larger is better."""
@@ -119,10 +119,8 @@ class Density:
 
     def _fit(self, points: np.ndarray) -> None:
         """Sets the arrays of `_state`. Here: at most `max_points` points, rounded to the float32 that a file holds."""
-        if len(points) > self.max_points:
-            rng = np.random.default_rng(self.seed)
-            points = points[np.sort(rng.choice(len(points), self.max_points, replace=False))]
-        self.points = points.astype("float32").astype("float64")
+        kept = random_rows(len(points), self.max_points, self.seed)
+        self.points = points[kept].astype("float32").astype("float64")
 
     def _prepare(self) -> None:
         """Sets what follows from the arrays of `_state`."""
@@ -177,31 +175,9 @@ def optional_seed(owner: str, seed: Any) -> int | None:
     return checks.optional_int(owner, "seed", seed, least=0, most=None)
 
 
-def polar(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The radii and angles of points of a torus, each `(num, dim)`."""
-    x, y = np.split(points, 2, axis=1)
-    return np.hypot(x, y), np.arctan2(y, x)
-
-
-def cartesian(radii: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """The points of a torus that have these radii and angles."""
-    return np.concatenate([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
-
-
 def directions(points: np.ndarray) -> np.ndarray:
     """The points of a torus with all radii set to 1: all cosines first, then all sines."""
     return cartesian(np.ones(1), polar(points)[1])
-
-
-def shortest_arcs(arcs: np.ndarray) -> np.ndarray:
-    """Differences of angles, wrapped into `[-π, π]`."""
-    return arcs - 2 * np.pi * np.round(arcs / (2 * np.pi))
-
-
-def log_sum_exp(values: np.ndarray) -> np.ndarray:
-    """The logarithm of the sum of exponentials along the last axis."""
-    most = values.max(axis=-1)
-    return most + np.log(np.exp(values - most[:, None]).sum(axis=-1))
 
 
 def _generator(owner: str, seed: Any) -> np.random.Generator:

@@ -9,9 +9,10 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks
+from torusae._internal.arrays import cartesian, polar
 from torusae._internal.checks import Tensor
 from torusae.densities import _splines
-from torusae.densities.base import TorusDensity, cartesian, directions, optional_seed, polar
+from torusae.densities.base import TorusDensity, directions, optional_seed
 
 _HELD_OUT = 0.1
 _LEAST_HELD_OUT = 500  # where they are at most a quarter of the points

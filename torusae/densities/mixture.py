@@ -7,8 +7,8 @@ import keras
 import numpy as np
 
 from torusae._internal import checks
-from torusae.densities._bessel import concentration, log_i0
-from torusae.densities.base import TorusDensity, cartesian, directions, optional_seed, polar
+from torusae._internal.arrays import blocks, cartesian, polar
+from torusae.densities.base import TorusDensity, directions, optional_seed
 
 _LEAST_KAPPA, _LARGEST_KAPPA = 1e-3, 1e3  # from nearly uniform to a deviation of 0.03 radians: no component is a spike
 _LEAST_WEIGHT = 1e-6
@@ -105,11 +105,10 @@ class VonMisesMixture(TorusDensity):
         before = -math.inf
         for _ in range(self.max_iterations):
             shares, sums, likelihood = np.zeros(count), np.zeros((count, rows.shape[1])), 0.0
-            for start in range(0, len(rows), _BLOCK):
-                block = rows[start : start + _BLOCK]
-                share, log_density = self._shares(block)
+            for block in blocks(len(rows), _BLOCK):
+                share, log_density = self._shares(rows[block])
                 shares += share.sum(axis=0)
-                sums += share.T @ block
+                sums += share.T @ rows[block]
                 likelihood += log_density.sum() / len(rows)
             self._update(shares, sums)
             if likelihood - before < self.tolerance:
@@ -139,24 +138,24 @@ class VonMisesMixture(TorusDensity):
         x, y = np.split(sums, 2, axis=1)
         self.means = np.arctan2(y, x)
         lengths = np.hypot(x, y) / np.maximum(shares, 1e-12)[:, None]
-        self.concentrations = concentration(lengths, _LEAST_KAPPA, _LARGEST_KAPPA)
+        self.concentrations = _concentration(lengths)
         weights = np.maximum(shares / shares.sum(), _LEAST_WEIGHT)
         self.weights = weights / weights.sum()
 
     def _shares(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each component's share in each row, `(num, components)`, and the log density, `(num,)`."""
-        constants = np.log(self.weights) - (np.log(2 * np.pi) + log_i0(self.concentrations)).sum(axis=1)
+        from scipy import special
+
+        log_i0 = np.log(special.i0e(self.concentrations)) + self.concentrations  # I0 itself overflows
+        constants = np.log(self.weights) - (np.log(2 * np.pi) + log_i0).sum(axis=1)
         logs = rows @ cartesian(self.concentrations, self.means).T + constants
-        most = logs.max(axis=1)
-        shares = np.exp(logs - most[:, None])
-        total = shares.sum(axis=1)
-        return shares / total[:, None], most + np.log(total)
+        log_density = special.logsumexp(logs, axis=1)
+        return np.exp(logs - log_density[:, None]), log_density
 
     def _fit_radii(self, rows: np.ndarray, radii: np.ndarray) -> None:
         """Sets the means and deviations of radii. Each point counts by its share in a component."""
         shares, sums = np.zeros((len(self.weights), 1)), np.zeros((len(self.weights), rows.shape[1]))
-        for start in range(0, len(rows), _BLOCK):
-            block = slice(start, start + _BLOCK)
+        for block in blocks(len(rows), _BLOCK):
             share = self._shares(rows[block])[0]
             shares += share.sum(axis=0)[:, None]
             sums += share.T @ np.concatenate([radii[block], radii[block] ** 2], axis=1)
@@ -174,3 +173,27 @@ class VonMisesMixture(TorusDensity):
         angles = rng.vonmises(self.means[chosen], self.concentrations[chosen])
         radii = np.abs(rng.normal(self.radius_means[chosen], self.radius_deviations[chosen]))
         return cartesian(radii, angles)
+
+
+def _mean_resultant(kappa: np.ndarray | float) -> np.ndarray:
+    """`I1(κ) / I0(κ)`, the mean resultant length of a von Mises distribution."""
+    from scipy import special
+
+    return special.i1e(kappa) / special.i0e(kappa)
+
+
+def _concentration(length: np.ndarray) -> np.ndarray:
+    """The κ in the allowed range whose mean resultant length is nearest to `length`.
+
+    Best & Fisher (1981) for the starting value. Newton's method refines it.
+    """
+    r = np.clip(length, _mean_resultant(_LEAST_KAPPA), _mean_resultant(_LARGEST_KAPPA))
+    kappa = np.where(
+        r < 0.53,
+        2 * r + r**3 + 5 / 6 * r**5,
+        np.where(r < 0.85, -0.4 + 1.39 * r + 0.43 / (1 - r), 1 / (r**3 - 4 * r**2 + 3 * r)),
+    )
+    for _ in range(4):
+        a = _mean_resultant(kappa)
+        kappa = np.clip(kappa - (a - r) / (1 - a**2 - a / kappa), _LEAST_KAPPA, _LARGEST_KAPPA)
+    return kappa

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 
 from torusae._internal import checks
-from torusae.densities.base import TorusDensity, cartesian, log_sum_exp, optional_seed, polar, shortest_arcs
+from torusae._internal.arrays import blocks, cartesian, polar, wrap
+from torusae.densities.base import TorusDensity, optional_seed
 
 _ACROSS = 0.1  # variance across the data, in parts of the mean variance along all axes
 _LEAST_DEVIATION = 1e-3  # radians, across the data: keeps covariances invertible
@@ -69,12 +70,12 @@ class TorusNeighborDensity(TorusDensity):
         squares = (self.points**2).sum(axis=1)
         k = self.num_neighbors
         neighbors = np.empty((len(chosen), k), dtype="int64")
-        for start in range(0, len(chosen), _BLOCK):
-            rows = chosen[start : start + _BLOCK]
+        for block in blocks(len(chosen), _BLOCK):
+            rows = chosen[block]
             distances = squares - 2 * self.points[rows] @ self.points.T
             distances[np.arange(len(rows)), rows] = np.inf
-            neighbors[start : start + _BLOCK] = np.argpartition(distances, k - 1)[:, :k]
-        arcs = shortest_arcs(self._angles[neighbors] - self._angles[chosen][:, None])
+            neighbors[block] = np.argpartition(distances, k - 1)[:, :k]
+        arcs = wrap(self._angles[neighbors] - self._angles[chosen][:, None])
         return arcs, self._radii[neighbors] - self._radii[chosen][:, None]
 
     def _spread(self, arcs: np.ndarray) -> np.ndarray:
@@ -82,6 +83,8 @@ class TorusNeighborDensity(TorusDensity):
         return np.maximum(_ACROSS * self.scale**2 * (arcs**2).mean(axis=(1, 2)), _LEAST_DEVIATION**2)
 
     def _log_density(self, points):
+        from scipy import special
+
         if self._factors is None:
             arcs = self._steps(np.arange(len(self.points)))[0]
             covariances = self.scale**2 / self.num_neighbors * np.einsum("nka,nkb->nab", arcs, arcs)
@@ -92,9 +95,9 @@ class TorusNeighborDensity(TorusDensity):
         factors, constants = self._factors
         logs = []
         for angles in polar(points)[1]:
-            arcs = shortest_arcs(angles - self._angles)
+            arcs = wrap(angles - self._angles)
             logs.append(constants - (np.einsum("nab,nb->na", factors, arcs) ** 2).sum(axis=1) / 2)
-        return log_sum_exp(np.stack(logs))
+        return special.logsumexp(np.stack(logs), axis=1)
 
     def _sample(self, num_samples, rng):
         chosen = rng.integers(len(self.points), size=num_samples)

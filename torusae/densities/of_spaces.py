@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any
 
 from torusae.densities.flow import TorusFlow
-from torusae.densities.kernel import TorusKernelDensity
 from torusae.densities.mixture import VonMisesMixture
 from torusae.densities.neighbors import TorusNeighborDensity
 from torusae.densities.paths import PathDensity
@@ -16,7 +15,7 @@ from torusae.spaces import Space, Torus
 def densities_of(space: Space) -> dict[str, Callable[..., Any]]:
     """The densities that suit a space: functions of a `seed` that return an unfitted one, by name, the default first.
 
-    On a torus `"flow"`, `"mixture"`, `"kernel"` and `"neighbors"`; on any other space `"neighbors"`, steps along
+    On a torus `"flow"`, `"mixture"` and `"neighbors"`; on any other space `"neighbors"`, steps along
     shortest paths. `densities_of.register(MySpace)` decorates a function for a space of your own.
 
     Args:
@@ -36,6 +35,5 @@ def _(space: Torus):
     return {
         "flow": TorusFlow,
         "mixture": VonMisesMixture,
-        "kernel": TorusKernelDensity,
         "neighbors": TorusNeighborDensity,
     }

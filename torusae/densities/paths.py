@@ -68,8 +68,8 @@ class PathDensity(Density):
     def log_density(self, points):
         """Not available: a step along a path has no density on the whole space."""
         raise NotImplementedError(
-            "PathDensity.log_density: PathDensity can only sample. For log densities on a torus fit a VonMisesMixture, "
-            "a TorusKernelDensity or a TorusNeighborDensity."
+            "PathDensity.log_density: PathDensity can only sample. For log densities on a torus fit a "
+            "VonMisesMixture or a TorusNeighborDensity."
         )
 
     def get_config(self):

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from torusae import metrics
-from torusae.densities.base import polar
+from torusae._internal.arrays import polar
 from torusae.diagnostics.results import Statistic
 from torusae.metrics.circles import KUIPER_CHANCE, SMIRNOV_CHANCE
 from torusae.spaces import (
@@ -87,7 +87,7 @@ def _(space: Gaussian, points):
 def _(space: Interval, points):
     from scipy import stats
 
-    value = stats.ks_1samp(points, stats.uniform(-1, 2).cdf).statistic
+    value = stats.ks_1samp(points, stats.uniform(-1, 2).cdf, method="asymp", axis=0).statistic
     return {"ks": Statistic(value, SMIRNOV_CHANCE / math.sqrt(len(points)))}
 
 

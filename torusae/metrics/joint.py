@@ -174,7 +174,7 @@ def intrinsic_dimension(angles: Tensor, max_points: int = 4000, seed: int = 0) -
             f"intrinsic_dimension: `angles` must hold at least 3 different points. Received: {len(angles)}. "
             f"Give more points."
         )
-    seed = checks.optional_int("intrinsic_dimension", "seed", seed, least=0, most=None)
+    checks.optional_int("intrinsic_dimension", "seed", seed, least=0, most=None)
     turned = (angles[random_rows(len(angles), max_points, seed)] + math.pi) % (2 * math.pi)  # what the tree reads
     distances = cKDTree(turned, boxsize=2 * math.pi).query(turned, k=3)[0]  # the nearest is the point itself
     total = float(np.log(distances[:, 2] / distances[:, 1]).sum())
