@@ -16,10 +16,7 @@ import torusae
 def angles_spread(model, x):
     """The largest Kuiper statistic of the angles that the first latent layer gives."""
     (latent,) = torusae.layers.logger.latent_layers(model)
-    latent.captured = []
-    model(to_tensor(x), training=False)
-    raw = to_numpy(latent.captured[0])
-    latent.captured = None
+    (raw,) = torusae.layers.logger.raw_values(model, [latent], x)
     return float(torusae.metrics.kuiper_statistic(np.arctan2(raw[:, 2:], raw[:, :2])).max())
 
 

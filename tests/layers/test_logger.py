@@ -77,7 +77,7 @@ def test_the_last_512_training_samples_are_measured(rng):
     x = rng.normal(size=(640, WIDTH)).astype("float32")
     latent = torusae.TorusLatent(2, "paper")
     history = fit(latent_model(latent), x, torusae.LatentLogger(x[:300]))
-    assert latent.recent_raw().shape == (512, 4)
+    assert latent.recent.numpy().shape == (512, 4)
     assert_logged(history, latent, x[-512:])
     assert_logged(history, latent, x[:300], "val_")  # several batches of the logger's own
 
@@ -87,10 +87,10 @@ def test_evaluate_and_predict_record_nothing(data):
     latent = torusae.TorusLatent(2, "paper")
     model, logger = latent_model(latent), torusae.LatentLogger()
     fit(model, x, logger)
-    before = latent.recent_raw()
+    before = latent.recent.numpy()
     model.evaluate(x_val, x_val, verbose=0, callbacks=[logger])
     model.predict(x_val, verbose=0)
-    np.testing.assert_array_equal(latent.recent_raw(), before)
+    np.testing.assert_array_equal(latent.recent.numpy(), before)
     assert_logged(logger.results, latent, x)
 
 
@@ -99,14 +99,14 @@ def test_a_model_fitted_before_its_first_logger(data):
     latent = torusae.TorusLatent(2, "paper")
     model = latent_model(latent)
     assert set(fit(model, x_val)) == {"loss"}
-    assert len(latent.recent_raw()) == 0
+    plain = [variable.path for variable in model.variables]
     assert_logged(fit(model, x, torusae.LatentLogger()), latent, x)
-    # Without it again, and with another one, after compiling anew.
+    # Without it again, and with another one, after compiling anew: of each training its own samples.
+    assert [variable.path for variable in model.variables] == plain
     assert set(fit(model, x)) == {"loss"}
     model.compile(keras.optimizers.SGD(0.0), "mse")
     fit(model, x_val)
-    rows = np.concatenate([x, x, x_val, x_val])
-    assert_logged(fit(model, x_val, torusae.LatentLogger()), latent, rows)
+    assert_logged(fit(model, x_val, torusae.LatentLogger()), latent, x_val)
 
 
 def test_one_logger_in_two_models_that_share_a_layer(data):
@@ -115,8 +115,8 @@ def test_one_logger_in_two_models_that_share_a_layer(data):
     first, second = latent_model(latent), latent_model(latent)
     fit(second, x)  # compiled without recording
     assert_logged(fit(first, x, logger), latent, x)
-    assert_logged(fit(second, x_val, logger), latent, np.concatenate([x, x_val]))
-    assert_logged(fit(first, x_val, logger), latent, np.concatenate([x, x_val, x_val]))
+    assert_logged(fit(second, x_val, logger), latent, x_val)
+    assert_logged(fit(first, x_val, logger), latent, x_val)
 
 
 def test_a_second_fit_with_a_logger_does_not_compile_again(data):
@@ -126,6 +126,43 @@ def test_a_second_fit_with_a_logger_does_not_compile_again(data):
     step = model.train_function
     fit(model, x, torusae.LatentLogger())
     assert model.train_function is step
+
+
+class Weights(keras.callbacks.Callback):
+    """What a model counts and keeps as its weights in the middle of a training."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.found = self.model.count_params(), len(self.model.get_weights())
+
+
+def test_rows_are_state_of_a_training_and_no_weights(data):
+    x, _ = data
+    model = latent_model()
+    plain = model.count_params(), len(model.get_weights())
+    during = Weights()
+    fit(model, x, torusae.LatentLogger(), during)
+    assert during.found == plain == (model.count_params(), len(model.get_weights()))
+    lone = torusae.TorusLatent(3)
+    lone.build((None, 8))
+    assert lone.count_params() == 6 * 8 + 6
+
+
+def test_early_stopping_restores_weights_behind_a_logger(data):
+    x, _ = data
+    model = latent_model()
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    stop = keras.callbacks.EarlyStopping("loss", restore_best_weights=True)
+    fit(model, x, torusae.LatentLogger(), stop, epochs=3)
+
+
+def test_a_list_of_callbacks_serves_two_trainings(data):
+    x, x_val = data
+    latent = torusae.TorusLatent(2, "paper")
+    model = latent_model(latent)
+    callbacks = keras.callbacks.CallbackList([torusae.LatentLogger()], add_history=True, model=model)
+    for samples in (x, x_val):
+        history = model.fit(samples, samples, verbose=0, callbacks=callbacks).history
+        assert_logged(history, latent, samples)
 
 
 def test_several_latent_layers_have_prefixes(data):
@@ -265,11 +302,11 @@ def test_recent_samples_are_not_saved(data, tmp_path):
     x, _ = data
     model = latent_model()
     fit(model, x, torusae.LatentLogger())
-    assert len(model.get_layer("torus").recent_raw()) == 40
+    assert len(model.get_layer("torus").recent.numpy()) == 40
     model.save(tmp_path / "model.keras")
     latent = keras.saving.load_model(tmp_path / "model.keras").get_layer("torus")
-    assert len(latent.recent_raw()) == 0
-    assert not latent.records
+    assert not latent.recent.is_attached
+    assert latent.count_params() == latent.projection.count_params()
 
 
 def test_samples_that_are_no_array():

@@ -279,6 +279,12 @@ def replicas() -> Replicas:
     return _ONE_REPLICA
 
 
+def variable_scope(model: Any) -> contextlib.AbstractContextManager:
+    """The scope in which the variables of a model's training step are made: TensorFlow has one for its replicas."""
+    strategy = getattr(model, "distribute_strategy", None)
+    return contextlib.nullcontext() if strategy is None else strategy.scope()
+
+
 def parallel_devices() -> tuple[list[str], Callable[[list[str]], Any]]:
     """The devices of this machine, and a function from some of them to the scope in which models train on them."""
     backend = keras.backend.backend()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +46,25 @@ def portable_optimizer(config: Any) -> Any:
         if str(config.get("module", "")).startswith("keras.") and hasattr(keras.optimizers, str(name)):
             config.update(module="keras.optimizers", registered_name=None)
     return config
+
+
+def all_layers(model: Any) -> list[Any]:
+    """A model or a layer and every layer inside it, however deep, each once.
+
+    `keras.Model.layers` holds the direct ones alone, and a layer that is no model has no such list.
+    """
+    return model._flatten_layers() if isinstance(model, keras.layers.Layer) else []
+
+
+def in_train_step() -> bool:
+    """Whether a Keras trainer's `train_step` is running, up the call stack.
+
+    A subclassed model whose `call` has no `training` argument tells its layers nothing of `fit`: Keras then leaves
+    `training` at `None` in the call context, as in a plain call.
+    """
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "train_step":
+            return True
+        frame = frame.f_back
+    return False

@@ -103,7 +103,6 @@ class TorusAutoencoder(keras.Model):
         self.was_trained = False  # or loaded: then `fit` does not initialize
         self.means = Means()
         self._log(Objective("mse", self.heads, {}, latent.space, None).names)
-        self.latent.records = True
         self.built = True
 
     @classmethod

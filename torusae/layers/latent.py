@@ -1,6 +1,5 @@
 """Layers that put a latent space into any Keras model."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,14 +10,14 @@ from keras import ops
 from torusae import distribution
 from torusae._internal import backend, checks
 from torusae._internal.checks import Tensor
+from torusae._internal.keras_repairs import in_train_step
 from torusae.diagnostics import prior_statistics
 from torusae.layers.balance import add, as_float32, fork, join
 from torusae.layers.closed_form import closed_gradient
 from torusae.layers.periodic import float32_by_default
+from torusae.layers.recent import RecentRows
 from torusae.losses import LatentLoss
 from torusae.spaces import Space, Term, Torus, parse
-
-_RECENT_ROWS = 512  # the most recent training points that a logger measures
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -59,19 +58,6 @@ class Read(keras.layers.Layer):
     @classmethod
     def from_config(cls, config):
         return cls(**{**config, "space": keras.saving.deserialize_keras_object(config["space"])})
-
-
-def _in_train_step() -> bool:
-    """Whether a Keras trainer's `train_step` is running, up the call stack.
-
-    A subclassed model whose `call` has no `training` argument tells its layers nothing of `fit`.
-    """
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code.co_name == "train_step":
-            return True
-        frame = frame.f_back
-    return False
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -144,8 +130,7 @@ class Latent(keras.layers.Layer):
         self.terms = _resolved_terms(owner, space, space.presets[0] if losses is None else losses, loss_weights or {})
         self.projection = keras.layers.Dense(space.raw_size, name="raw", dtype=self.dtype_policy)
         self.seed_generator = keras.random.SeedGenerator() if space.is_stochastic else None
-        self.records = False  # set by a logger, before a training step is compiled
-        self.captured: list[Tensor] | None = None  # a list collects the raw values of every call
+        self.recent = RecentRows(space.raw_size)
 
     def build(self, features_shape):
         if len(features_shape) != 2:
@@ -154,23 +139,14 @@ class Latent(keras.layers.Layer):
                 f"Received: shape={tuple(features_shape)}. Put keras.layers.Flatten() before this layer."
             )
         self.projection.build(features_shape)
-        self.recent = self.add_weight(
-            name="recent",
-            shape=(_RECENT_ROWS, self.space.raw_size),
-            dtype="float32",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
 
     def call(self, features, training=None, return_point=False):
-        trains = training or (training is None and _in_train_step())
+        trains = training or (training is None and in_train_step())
         raw = self.projection(features)
-        if self.captured is not None:
-            self.captured.append(raw)
-        if trains and self.records:
-            rows = ops.concatenate([as_float32(ops.stop_gradient(raw)), self.recent.value])
-            self.recent.assign(rows[:_RECENT_ROWS])
+        if self.recent.collected is not None:
+            self.recent.collected.append(raw)
+        if trains and self.recent.is_attached:
+            self.recent.add(raw)
         active = [term for term in self.terms if term.relative and term.weight] if trains and self.trainable else []
         seed = self.seed_generator if trains else None
         point = self._balanced_point(raw, seed, active) if active else self.space.point(raw, seed)
@@ -220,17 +196,6 @@ class Latent(keras.layers.Layer):
         terms = {name: float(value) for name, value in self.losses_of(raw, point).items()}
         statistics = prior_statistics(self.space, np.asarray(ops.convert_to_numpy(point), dtype="float64"))
         return {**terms, **{name: statistic.largest for name, statistic in statistics.items()}}
-
-    def recent_raw(self) -> np.ndarray:
-        """The raw values of the most recent training samples, at most 512 rows; none without a logger."""
-        rows = ops.convert_to_numpy(self.recent)
-        return rows[np.any(rows != 0, axis=1)]
-
-    def save_own_variables(self, store):
-        """Saves nothing: recent points belong to a run, and files of one set of losses load into another."""
-
-    def load_own_variables(self, store):
-        """Loads nothing: see `save_own_variables`."""
 
     def get_config(self):
         """Returns the constructor's arguments, and the policy of a linear map that was quantized."""

@@ -1,60 +1,44 @@
 """Callbacks: the terms and the statistics of latent layers in the logs and the history of any Keras model."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
-from torusae._internal import checks
+from torusae._internal import backend, checks, keras_repairs
 from torusae.layers.latent import Latent
 
 _ROWS = 128  # of the samples to measure at a time
 
 
-def latent_layers(root: Any) -> list[Latent]:
-    """Every `Latent` inside a model, however deep, each once, in the order of definition."""
-    seen: set[int] = set()
-
-    def walk(value: Any) -> Iterator[Latent]:
-        if isinstance(value, dict):
-            value = list(value.values())
-        if isinstance(value, (list, tuple)):
-            for item in value:
-                yield from walk(item)
-        elif isinstance(value, keras.layers.Layer) and id(value) not in seen:
-            seen.add(id(value))
-            if isinstance(value, Latent):
-                yield value
-            # Keras has no public walk through the layers of a layer; its attributes hold them all.
-            yield from walk(list(vars(value).values()))
-
-    return list(walk(root))
+def latent_layers(model: Any) -> list[Latent]:
+    """Every `Latent` inside a model, however deep, each once."""
+    return [layer for layer in keras_repairs.all_layers(model) if isinstance(layer, Latent)]
 
 
 def raw_values(model: Any, layers: list[Latent], x: Any) -> list[np.ndarray]:
     """The raw values of samples in some latent layers of a model, however deep."""
     for layer in layers:
-        layer.captured = []  # Keras keeps a copy of the list: only the attribute collects
+        layer.recent.collected = []  # Keras keeps a copy of the list: only the attribute collects
     try:
         for start in range(0, len(x), _ROWS):
             model(ops.convert_to_tensor(x[start : start + _ROWS]), training=False)
-        captured = [layer.captured or [] for layer in layers]
-        return [np.concatenate([ops.convert_to_numpy(raw) for raw in rows]) for rows in captured]
+        collected = [layer.recent.collected or [] for layer in layers]
+        return [np.concatenate([ops.convert_to_numpy(raw) for raw in rows]) for rows in collected]
     finally:
         for layer in layers:
-            layer.captured = None
+            layer.recent.collected = None
 
 
 class LatentLogger(keras.callbacks.Callback):
     """Logs every latent layer's terms and statistics at the end of each epoch, in the history of any Keras model.
 
     For a torus these are each loss by its name, not weighted, and `kuiper`, the largest Kuiper statistic of any angle
-    (0 = uniform, 1 = all in one point). They are measured on the last 512 training samples. With `x` they are also
-    measured on these samples, with the prefix `val_`. In a model with several latent layers each name begins with its
-    layer's. `TorusAutoencoder` logs all this without it; to one of yours without `x`, its `fit` lends the validation
-    samples.
+    (0 = uniform, 1 = all in one point). They are measured on the last 512 training samples of the `fit`. With `x` they
+    are also measured on these samples, with the prefix `val_`. In a model with several latent layers each name begins
+    with its layer's. `TorusAutoencoder` logs all this without it; to one of yours without `x`, its `fit` lends the
+    validation samples.
 
     Callbacks that read these names, such as `EarlyStopping("kuiper")`, must come after it in the list.
 
@@ -85,15 +69,28 @@ class LatentLogger(keras.callbacks.Callback):
     def set_model(self, model):
         super().set_model(model)
         self.layers = latent_layers(model)
+        self._attach()
+        if model.train_function is not getattr(model, "_step_with_rows", None):
+            model.train_function = None  # compiled without the rows
+
+    def _attach(self):
+        with backend.variable_scope(self.model):
+            for layer in self.layers:
+                layer.recent.attach()
+
+    def on_train_begin(self, logs=None):
+        self._attach()  # again, where a `CallbackList` serves a second training
+        self.model._step_with_rows = self.model.train_function
         for layer in self.layers:
-            layer.records = True
-        if not getattr(model, "_records_latent", False):
-            model._records_latent = True
-            model.train_function = None  # a step that was compiled without recording must be compiled again
+            layer.recent.clear()
+
+    def on_train_end(self, logs=None):
+        for layer in self.layers:
+            layer.recent.detach()
 
     def on_epoch_end(self, epoch, logs=None):
         self.model  # noqa: B018 - on JAX, reading it brings the layers' variables up to date
-        self.results = self._measured([layer.recent_raw() for layer in self.layers], "")
+        self.results = self._measured([layer.recent.numpy() for layer in self.layers], "")
         if self.x is not None:
             self.results.update(self._measured(raw_values(self.model, self.layers, self.x), "val_"))
         if logs is not None:
