@@ -95,12 +95,12 @@ def wave(angle: np.ndarray, dots: np.ndarray) -> np.ndarray:
     return cosine + 1j * sine
 
 
-def windings(angles: np.ndarray, dots: np.ndarray, count: int = 1, order: int = 3) -> np.ndarray:
+def windings(angles: np.ndarray, dots: np.ndarray, count: int = 1, max_frequency: int = 3) -> np.ndarray:
     """The integer combinations of torus angles `(num, dim)` with the strongest waves of the dots, `(count, dim)`.
 
     A moon's dots are one wave. The sum of the dots of a drawing is one wave for each moon, whichever dot is whose.
     """
-    directions = torusae.angles.primitive_directions(angles.shape[1], order)
+    directions = torusae.angles.primitive_directions(angles.shape[1], max_frequency)
     strengths = [np.abs(wave(angles @ direction, dots)).sum() for direction in directions]
     return directions[np.argsort(strengths)[::-1][:count]]
 
@@ -138,9 +138,9 @@ def clock(angles: np.ndarray, winding: np.ndarray, dots: np.ndarray) -> Clock:
     return Clock(direction * winding, direction * np.angle(first), days, float(np.abs([first, second]).mean()))
 
 
-def ties(phases: np.ndarray, order: int = 3) -> tuple[np.ndarray, np.ndarray]:
+def ties(phases: np.ndarray, max_frequency: int = 3) -> tuple[np.ndarray, np.ndarray]:
     """Integer vectors `n` without common divisors, and `mean exp(i n·phases)`, the strongest first."""
-    directions = torusae.angles.primitive_directions(phases.shape[1], order)
+    directions = torusae.angles.primitive_directions(phases.shape[1], max_frequency)
     means = np.exp(1j * phases @ directions.T).mean(axis=0)
     best = np.argsort(-np.abs(means), kind="stable")
     return directions[best], means[best]

@@ -47,9 +47,9 @@ def build(added=ADDED):
     dense = keras.layers.Dense
     encoder = keras.Sequential([keras.Input((6,)), dense(16)])
     decoder = keras.Sequential([keras.Input((2,)), dense(16, activation="tanh"), dense(6)])
-    losses = [torusae.SpringLoss(), torusae.DiaphonyLoss(order=2), torusae.QuantileLoss(squared=True)]
+    losses = [torusae.SpringLoss(), torusae.DiaphonyLoss(max_frequency=2), torusae.QuantileLoss(squared=True)]
     if added:
-        losses.append(torusae.Term(torusae.DiaphonyLoss(order=1, name="added"), 0.05, relative=False))
+        losses.append(torusae.Term(torusae.DiaphonyLoss(max_frequency=1, name="added"), 0.05, relative=False))
     weights = {"spring": 0.1, "diaphony": 1.0, "quantile": 0.1}
     latent = torusae.TorusLatent(1, losses, weights)
     return torusae.TorusAutoencoder(encoder, decoder, latent, {"sign": torusae.Head("classification", 2, weight=0.2)})

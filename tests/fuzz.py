@@ -265,15 +265,15 @@ def targets():
         "squared_radii": (angles_module.squared_radii, {"code": code_table}, "values"),
         "integer_vectors": (
             angles_module.integer_vectors,
-            {"dim": size(1, 2, 3), "order": size(1, 2), "interactions": size(None, 1, 2)},
+            {"dim": size(1, 2, 3), "max_frequency": size(1, 2), "interactions": size(None, 1, 2)},
             "values",
         ),
         "primitive_directions": (
             angles_module.primitive_directions,
-            {"dim": size(1, 2, 3), "order": size(1, 2), "interactions": size(None, 1, 2)},
+            {"dim": size(1, 2, 3), "max_frequency": size(1, 2), "interactions": size(None, 1, 2)},
             "values",
         ),
-        "windings": (torusae.windings, {"dim": size(1, 2, 3), "order": size(0, 1, 2)}, "values"),
+        "windings": (torusae.windings, {"dim": size(1, 2, 3), "max_winding": size(0, 1, 2)}, "values"),
         "shortest_winding": (torusae.shortest_winding, {"start": vector(4), "end": vector(4)}, "values"),
         "two_way_windings": (torusae.two_way_windings, {"start": vector(4), "end": vector(4)}, "values"),
         "morph_paths": (
@@ -478,7 +478,7 @@ def quantiles_of(rng, arguments):
 LOSSES = {
     "spring_loss": {"angles": table, "period": positive(), "reduction": size("sum", "normalized")},
     "quantile_loss": {"values": table, "quantiles": quantiles_of, "reduction": size("sum", "normalized")},
-    "diaphony_loss": {"angles": table, "order": size(None, 1, 2), "interactions": size(None, 1, 2)},
+    "diaphony_loss": {"angles": table, "max_frequency": size(None, 1, 2), "interactions": size(None, 1, 2)},
     "circular_wasserstein_loss": {"angles": table},
     "sliced_loss": {"angles": table, "directions": index_rows("angles")},
     "product_moment_loss": {"angles": table},
@@ -491,8 +491,8 @@ LOSSES = {
         "directions": like("values", lambda shape: (4, *shape[1:])),
     },
     "angular_loss": {"targets": table, "angles": like("targets"), "period": positive()},
-    "harmonic_loss": {"points": table, "order": size(1, 2, 4), "decay": positive(0.0, 1.0), "even": size(False, True)},
-    "character_loss": {"rotations": lambda rng: points(9)(rng), "order": size(1, 2), "decay": positive(0.0, 1.0)},
+    "harmonic_loss": {"points": table, "degree": size(1, 2, 4), "decay": positive(0.0, 1.0), "even": size(False, True)},
+    "character_loss": {"rotations": lambda rng: points(9)(rng), "degree": size(1, 2), "decay": positive(0.0, 1.0)},
 }
 OF_ANGLES = {
     "spring_loss",
@@ -521,9 +521,9 @@ METRICS = {
     "kuiper_statistic": {},
     "intrinsic_dimension": {"max_points": size(10, 100), "seed": size(0)},
     "cell_occupancy": {"cells": size(2, 8)},
-    "max_moment": {"order": size(1, 2)},
-    "moment_spectrum": {"order": size(1, 2), "interactions": size(None, 1)},
-    "direction_kuiper": {"order": size(1, 2), "interactions": size(1, 2)},
+    "max_moment": {"max_frequency": size(1, 2)},
+    "moment_spectrum": {"max_frequency": size(1, 2), "interactions": size(None, 1)},
+    "direction_kuiper": {"max_frequency": size(1, 2), "interactions": size(1, 2)},
 }
 DENSITIES = {
     "VonMisesMixture": lambda: densities.VonMisesMixture(3, seed=0),

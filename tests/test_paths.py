@@ -30,12 +30,12 @@ def polar_of(code):
     return np.hypot(x, y), np.arctan2(y, x)
 
 
-@pytest.mark.parametrize(("dim", "order"), [(1, 0), (1, 1), (3, 1), (2, 2)])
-def test_windings_are_every_vector_once(dim, order):
-    k = to_numpy(torusae.windings(dim, order))
+@pytest.mark.parametrize(("dim", "max_winding"), [(1, 0), (1, 1), (3, 1), (2, 2)])
+def test_windings_are_every_vector_once(dim, max_winding):
+    k = to_numpy(torusae.windings(dim, max_winding))
     assert k.dtype == np.int32
-    assert k.shape == ((2 * order + 1) ** dim, dim)
-    assert {tuple(row) for row in k} == set(itertools.product(range(-order, order + 1), repeat=dim))
+    assert k.shape == ((2 * max_winding + 1) ** dim, dim)
+    assert {tuple(row) for row in k} == set(itertools.product(range(-max_winding, max_winding + 1), repeat=dim))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
@@ -135,7 +135,11 @@ def test_windings_are_taken_in_any_form(form, rng):
     [
         (lambda s, e: torusae.windings(0), ValueError, "windings: `dim` must be at least 1. Received: dim=0"),
         (lambda s, e: torusae.windings(1.5), TypeError, "`dim` must be an integer. Received: dim=1.5"),
-        (lambda s, e: torusae.windings(2, -1), ValueError, "`order` must be at least 0. Received: order=-1"),
+        (
+            lambda s, e: torusae.windings(2, -1),
+            ValueError,
+            "`max_winding` must be at least 0. Received: max_winding=-1",
+        ),
         (lambda s, e: torusae.windings(13), ValueError, "ask for 3**13 windings, more than 1048576"),
         (
             lambda s, e: torusae.two_way_windings(np.ones(42, "float32"), np.ones(42, "float32")),

@@ -120,7 +120,7 @@ def test_random_losses_train_in_compile_by_name():
     inputs = keras.Input(SHAPE)
     angles = keras.layers.Dense(2, name="angles")(inputs)
     model = keras.Model(inputs, {"angles": angles})
-    model.compile(keras.optimizers.SGD(0.0), {"angles": torusae.losses.SlicedLoss(num_directions=1, order=3)})
+    model.compile(keras.optimizers.SGD(0.0), {"angles": torusae.losses.SlicedLoss(num_directions=1, max_frequency=3)})
     x = samples()
     losses = [model.train_on_batch(x[rows : rows + 32], {"angles": x[rows : rows + 32, :2]}) for rows in (0, 32, 64)]
     assert len({float(np.ravel(loss)[0]) for loss in losses}) == 3

@@ -287,12 +287,14 @@ def harmonics(values: Tensor, num_harmonics: int = 1, period: float | Sequence[f
     return to_cartesian(ops.ones_like(angles), angles)
 
 
-def integer_vectors(dim: int, order: int = 1, interactions: int | None = None, most: int = 1 << 20) -> np.ndarray:
+def integer_vectors(
+    dim: int, max_frequency: int = 1, interactions: int | None = None, most: int = 1 << 20
+) -> np.ndarray:
     """Integer vectors with small entries, one of each pair `k` and `-k`, the shortest first.
 
     Args:
         dim: Integer, at least 1, the number of circles.
-        order: Integer, at least 1, the largest entry. Defaults to `1`.
+        max_frequency: Integer, at least 1, the largest entry. Defaults to `1`.
         interactions: Integer, at least 1, or `None`: the most entries that are not zero. Defaults to `None`, `dim`.
         most: Integer, the number of vectors allowed, beyond which there is a ValueError. Defaults to 2**20.
 
@@ -305,10 +307,10 @@ def integer_vectors(dim: int, order: int = 1, interactions: int | None = None, m
     >>> integer_vectors(2).tolist()
     [[0, 1], [1, 0], [1, -1], [1, 1]]
     """
-    return _integer_vectors("integer_vectors", dim, order, interactions, most).copy()
+    return _integer_vectors("integer_vectors", dim, max_frequency, interactions, most).copy()
 
 
-def primitive_directions(dim: int, order: int = 1, interactions: int | None = None) -> np.ndarray:
+def primitive_directions(dim: int, max_frequency: int = 1, interactions: int | None = None) -> np.ndarray:
     """Integer directions of a torus, no two on one line: the vectors whose entries have no common divisor.
 
     A distribution on the torus is uniform if and only if `k·φ` is uniform on the circle along all of them. The
@@ -326,42 +328,44 @@ def primitive_directions(dim: int, order: int = 1, interactions: int | None = No
     Reference:
         Weyl (1916), Über die Gleichverteilung von Zahlen mod. Eins.
     """
-    vectors = _integer_vectors("primitive_directions", dim, order, interactions, 1 << 20)
+    vectors = _integer_vectors("primitive_directions", dim, max_frequency, interactions, 1 << 20)
     return vectors[np.gcd.reduce(vectors, axis=1) == 1]
 
 
-def _integer_vectors(owner: str, dim: int, order: int, interactions: int | None, most: int) -> np.ndarray:
+def _integer_vectors(owner: str, dim: int, max_frequency: int, interactions: int | None, most: int) -> np.ndarray:
     dim = checks.positive_int(owner, "dim", dim)
-    order = checks.positive_int(owner, "order", order)
+    max_frequency = checks.positive_int(owner, "max_frequency", max_frequency)
     interactions = dim if interactions is None else checks.positive_int(owner, "interactions", interactions)
     interactions = min(interactions, dim)
     # A sum of more binomials than this would itself take long; it has at least 2 ** interactions vectors.
-    count = num_vectors(dim, order, min(interactions, 64))
+    count = num_vectors(dim, max_frequency, min(interactions, 64))
     if count > most:
         raise ValueError(
-            f"{owner}: `dim`={dim}, `order`={order} and `interactions`={interactions} ask for more than {most} "
-            f"vectors. Use fewer interactions or a smaller order."
+            f"{owner}: `dim`={dim}, `max_frequency`={max_frequency} and `interactions`={interactions} ask for more "
+            f"than {most} vectors. Use fewer interactions or a smaller max_frequency."
         )
-    return _vectors_of(dim, order, interactions, count)
+    return _vectors_of(dim, max_frequency, interactions, count)
 
 
-def num_vectors(dim: int, order: int, interactions: int) -> int:
-    """The number of integer vectors other than 0, one of `k` and `-k`: entries up to `order`, few of them not zero.
+def num_vectors(dim: int, max_frequency: int, interactions: int) -> int:
+    """The number of integer vectors other than 0, one of `k` and `-k`: entries up to `max_frequency`.
+
+    At most `interactions` of them are not zero.
 
     Example:
 
     >>> import torusae
-    >>> torusae.angles.num_vectors(2, order=1, interactions=2)
+    >>> torusae.angles.num_vectors(2, max_frequency=1, interactions=2)
     4
     """
-    return sum(math.comb(dim, m) * (2 * order) ** m for m in range(1, interactions + 1)) // 2
+    return sum(math.comb(dim, m) * (2 * max_frequency) ** m for m in range(1, interactions + 1)) // 2
 
 
 @lru_cache(maxsize=32)
-def _vectors_of(dim: int, order: int, interactions: int, count: int) -> np.ndarray:
+def _vectors_of(dim: int, max_frequency: int, interactions: int, count: int) -> np.ndarray:
     rows = np.zeros((count, dim), dtype="int32")
     start = 0
-    entries = [value for value in range(-order, order + 1) if value]
+    entries = [value for value in range(-max_frequency, max_frequency + 1) if value]
     for m in range(1, interactions + 1):
         values = np.array([row for row in itertools.product(entries, repeat=m) if row[0] > 0], dtype="int32")
         for columns in itertools.combinations(range(dim), m):

@@ -32,15 +32,15 @@ def _arcs(owner: str, start: Tensor, end: Tensor) -> Tensor:
     return to_polar(end)[1] - to_polar(start)[1]
 
 
-def windings(dim: int, order: int = 1) -> Tensor:
-    """Every winding `k` in `{-order..order}^dim`: how many extra turns a path takes around each circle.
+def windings(dim: int, max_winding: int = 1) -> Tensor:
+    """Every winding `k` in `{-m..m}^dim`, `m` the `max_winding`: how many extra turns a path takes around each circle.
 
     Args:
         dim: Integer, the number of circles.
-        order: Integer, at least 0, the largest number of turns. Defaults to `1`.
+        max_winding: Integer, at least 0, the largest number of turns. Defaults to `1`.
 
     Returns:
-        int32 tensor `((2 * order + 1)**dim, dim)`, at most 2**20 rows.
+        int32 tensor `((2 * max_winding + 1)**dim, dim)`, at most 2**20 rows.
 
     Example:
 
@@ -52,13 +52,14 @@ def windings(dim: int, order: int = 1) -> Tensor:
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 6.
     """
     dim = checks.positive_int("windings", "dim", dim)
-    order = checks.positive_int("windings", "order", order, least=0)
-    if dim > _MAX_PATHS or dim * math.log2(2 * order + 1) > math.log2(_MAX_PATHS):
+    max_winding = checks.positive_int("windings", "max_winding", max_winding, least=0)
+    if dim > _MAX_PATHS or dim * math.log2(2 * max_winding + 1) > math.log2(_MAX_PATHS):
         raise ValueError(
-            f"windings: `dim` and `order` ask for {2 * order + 1}**{dim} windings, more than {_MAX_PATHS}. "
+            f"windings: `dim` and `max_winding` ask for {2 * max_winding + 1}**{dim} windings, more than {_MAX_PATHS}. "
             f"Use two_way_windings, shortest_winding, or rows of your own."
         )
-    return ops.convert_to_tensor(list(itertools.product(range(-order, order + 1), repeat=dim)), dtype="int32")
+    turns = range(-max_winding, max_winding + 1)
+    return ops.convert_to_tensor(list(itertools.product(turns, repeat=dim)), dtype="int32")
 
 
 def shortest_winding(start: Tensor, end: Tensor) -> Tensor:

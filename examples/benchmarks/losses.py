@@ -32,12 +32,12 @@ LOSSES: dict[str, Callable] = {
         values, torusae.normal_quantiles(values.shape[0] or 1), "normalized"
     ),
     "circular Wasserstein": torusae.losses.circular_wasserstein_loss,
-    "diaphony, order 4, up to 3 circles": lambda angles: torusae.diaphony_loss(angles, 4, 3, 1.0),
+    "diaphony, frequencies to 4, up to 3 circles": lambda angles: torusae.diaphony_loss(angles, 4, 3, 1.0),
     "diaphony of pairs of points": torusae.diaphony_loss,
     "product moments": torusae.losses.product_moment_loss,
 }
 LARGEST = {  # larger sizes of these take too long
-    "diaphony, order 4, up to 3 circles": lambda batch, dim: dim <= 3,
+    "diaphony, frequencies to 4, up to 3 circles": lambda batch, dim: dim <= 3,
     "diaphony of pairs of points": lambda batch, dim: batch <= 4096 and dim <= 3,
 }
 

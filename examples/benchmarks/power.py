@@ -24,14 +24,14 @@ import torusae
 DIRECTIONS = torusae.angles.primitive_directions(3, 2)
 LOSSES = {
     "spring (the paper's)": lambda a: torusae.spring_loss(a, reduction="normalized"),
-    "spring, order 8": lambda a: torusae.spring_loss(a, reduction="normalized", order=8),
+    "spring, neighbor 8": lambda a: torusae.spring_loss(a, reduction="normalized", neighbor=8),
     "circular Wasserstein": torusae.losses.circular_wasserstein_loss,
     "spring on 49 directions": lambda a: torusae.losses.sliced_loss(
         a, DIRECTIONS, lambda b: torusae.spring_loss(b, reduction="normalized")
     ),
     "circular Wasserstein on 49 directions": lambda a: torusae.losses.sliced_loss(a, DIRECTIONS),
     "diaphony": torusae.diaphony_loss,
-    "diaphony, order 4, decay 1": lambda a: torusae.diaphony_loss(a, order=4, decay=1.0),
+    "diaphony, frequencies to 4, decay 1": lambda a: torusae.diaphony_loss(a, max_frequency=4, decay=1.0),
     "diaphony of pairs": lambda a: torusae.diaphony_loss(a, interactions=2),
     "product moments": torusae.losses.product_moment_loss,
 }

@@ -35,7 +35,7 @@ import torusae
 SIZES = {
     "image side": (16, 32, 64),
     "batch, exact diaphony": (1024, 4096, 16384),
-    "batch, diaphony of order 4": (1024, 4096, 16384, 65536),
+    "batch, diaphony to frequency 4": (1024, 4096, 16384, 65536),
     "dim, exact diaphony of pairs": (4, 16, 64),
     "directions, sliced": (16, 64, 256),
 }
@@ -84,7 +84,7 @@ def measure_loss(kind: str, size: int, repeats: int) -> dict[str, float]:
     directions = torusae.angles.primitive_directions(3, 5)[:size]
     batch, dim, loss = {
         "batch, exact diaphony": (size, 3, torusae.diaphony_loss),
-        "batch, diaphony of order 4": (size, 3, lambda a: torusae.diaphony_loss(a, order=4)),
+        "batch, diaphony to frequency 4": (size, 3, lambda a: torusae.diaphony_loss(a, max_frequency=4)),
         "dim, exact diaphony of pairs": (512, size, lambda a: torusae.diaphony_loss(a, interactions=2)),
         "directions, sliced": (1024, 3, lambda a: torusae.losses.sliced_loss(a, directions)),
     }[kind]

@@ -17,16 +17,16 @@ TAU = 2 * math.pi
 UNIFORM_AT_ONE_OVER_BATCH = {
     "circular_wasserstein": torusae.losses.circular_wasserstein_loss,
     "diaphony": torusae.diaphony_loss,
-    "diaphony_order": lambda a: torusae.diaphony_loss(a, order=2),
+    "diaphony_order": lambda a: torusae.diaphony_loss(a, max_frequency=2),
     "diaphony_pairs": lambda a: torusae.diaphony_loss(a, interactions=2),
-    "diaphony_order_pairs": lambda a: torusae.diaphony_loss(a, order=2, interactions=2),
-    "diaphony_decay": lambda a: torusae.diaphony_loss(a, order=3, interactions=1, decay=0.5),
+    "diaphony_order_pairs": lambda a: torusae.diaphony_loss(a, max_frequency=2, interactions=2),
+    "diaphony_decay": lambda a: torusae.diaphony_loss(a, max_frequency=3, interactions=1, decay=0.5),
     "sliced": lambda a: torusae.losses.sliced_loss(a, torusae.angles.primitive_directions(a.shape[1], 1)),
 }
 ALL = {
     **UNIFORM_AT_ONE_OVER_BATCH,
     "product_moment": torusae.losses.product_moment_loss,
-    "spring_order": lambda a: torusae.spring_loss(a, reduction="normalized", order=3),
+    "spring_order": lambda a: torusae.spring_loss(a, reduction="normalized", neighbor=3),
 }
 REFERENCES = {
     "diaphony": lambda a: reference.diaphony(a, a.shape[1]),
@@ -74,10 +74,12 @@ def test_circular_wasserstein_is_the_cost_of_the_best_assignment():
 def test_closed_form_is_the_limit_of_its_frequencies():
     angles = points(6, 2)
     exact = float(torusae.diaphony_loss(to_tensor(angles)))
-    finite = [float(torusae.diaphony_loss(to_tensor(angles), order=order)) for order in (10, 40, 160)]
-    # What is cut off, as a share of all weights, falls as 1 / order.
-    for order, value in zip((10, 40, 160), finite, strict=True):
-        assert abs(value - exact) < 4 / order
+    finite = [
+        float(torusae.diaphony_loss(to_tensor(angles), max_frequency=max_frequency)) for max_frequency in (10, 40, 160)
+    ]
+    # What is cut off, as a share of all weights, falls as 1 / max_frequency.
+    for most, value in zip((10, 40, 160), finite, strict=True):
+        assert abs(value - exact) < 4 / most
 
 
 def test_blocks_make_no_difference(monkeypatch):
@@ -148,11 +150,13 @@ def test_product_moment_at_dim_1_is_zero():
     "loss",
     [
         torusae.losses.CircularWassersteinLoss(),
-        torusae.losses.SlicedLoss(torusae.SpringLoss(order=2), num_directions=5, order=1, interactions=None, seed=4),
+        torusae.losses.SlicedLoss(
+            torusae.SpringLoss(neighbor=2), num_directions=5, max_frequency=1, interactions=None, seed=4
+        ),
         torusae.DiaphonyLoss(),
-        torusae.DiaphonyLoss(order=3, interactions=2, decay=1.0),
+        torusae.DiaphonyLoss(max_frequency=3, interactions=2, decay=1.0),
         torusae.losses.ProductMomentLoss(),
-        torusae.SpringLoss(order=4),
+        torusae.SpringLoss(neighbor=4),
     ],
     ids=lambda loss: loss.name,
 )
@@ -165,7 +169,12 @@ def test_serialized_loss_gives_the_same(loss):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "loss", [torusae.losses.SlicedLoss(seed=0, num_directions=4), torusae.DiaphonyLoss(), torusae.DiaphonyLoss(order=2)]
+    "loss",
+    [
+        torusae.losses.SlicedLoss(seed=0, num_directions=4),
+        torusae.DiaphonyLoss(),
+        torusae.DiaphonyLoss(max_frequency=2),
+    ],
 )
 def test_layer_trains_with_joint_losses(loss):
     x = np.random.default_rng(0).normal(size=(70, 5)).astype("float32")
@@ -183,12 +192,12 @@ def test_layer_trains_with_joint_losses(loss):
     [
         (lambda a: torusae.losses.sliced_loss(a, [[1, 0, 0], [0, 0, 0]]), "zeros in row 1"),
         (lambda a: torusae.losses.sliced_loss(a, [[1, 0]]), r"shape \(num_directions, 3\)"),
-        (lambda a: torusae.diaphony_loss(a, order=0), "`order` must be at least 1"),
+        (lambda a: torusae.diaphony_loss(a, max_frequency=0), "`max_frequency` must be at least 1"),
         (lambda a: torusae.diaphony_loss(a, interactions=0), "`interactions` must be at least 1"),
-        (lambda a: torusae.diaphony_loss(a, order=40), r"at most 65536 vectors k.*Received: 265720"),
+        (lambda a: torusae.diaphony_loss(a, max_frequency=40), r"at most 65536 vectors k.*Received: 265720"),
         (lambda a: torusae.diaphony_loss(a, decay=1.0), "closed form has `decay` 2"),
         (lambda a: torusae.diaphony_loss(a[0]), "must have shape"),
-        (lambda a: torusae.spring_loss(a, order=0), "`order` must be at least 1"),
+        (lambda a: torusae.spring_loss(a, neighbor=0), "`neighbor` must be at least 1"),
         (lambda a: torusae.losses.SlicedLoss(torusae.QuantileLoss()), "must read angles"),
     ],
 )
@@ -202,7 +211,7 @@ def test_bad_values(call, message):
     [
         (lambda a: torusae.losses.sliced_loss(a, [[0.5, 0.0, 1.0]]), "must be integers"),
         (lambda a: torusae.losses.SlicedLoss(torusae.spring_loss), "must be a LatentLoss"),
-        (lambda a: torusae.DiaphonyLoss(order=1.5), "must be an integer"),
+        (lambda a: torusae.DiaphonyLoss(max_frequency=1.5), "must be an integer"),
         (lambda a: torusae.losses.circular_wasserstein_loss(keras.ops.cast(a, "int32")), "floating-point"),
     ],
 )
@@ -212,11 +221,11 @@ def test_bad_types(call, message):
 
 
 @pytest.mark.parametrize(
-    ("dim", "order", "interactions", "count"),
+    ("dim", "max_frequency", "interactions", "count"),
     [(1, 3, None, 1), (3, 1, None, 13), (3, 2, None, 49), (8, 2, 2, 8 + 28 * 6)],
 )
-def test_primitive_directions(dim, order, interactions, count):
-    directions = torusae.angles.primitive_directions(dim, order, interactions)
+def test_primitive_directions(dim, max_frequency, interactions, count):
+    directions = torusae.angles.primitive_directions(dim, max_frequency, interactions)
     assert directions.shape == (count, dim)
     assert (np.gcd.reduce(directions, axis=1) == 1).all()
     lines = {max(tuple(k), tuple(-k)) for k in directions}
@@ -224,7 +233,7 @@ def test_primitive_directions(dim, order, interactions, count):
     expected = (
         {
             max(k, tuple(-n for n in k))
-            for k in itertools.product(range(-order, order + 1), repeat=dim)
+            for k in itertools.product(range(-max_frequency, max_frequency + 1), repeat=dim)
             if math.gcd(*k) == 1 and sum(n != 0 for n in k) <= (interactions or dim)
         }
         if dim < 5
@@ -235,7 +244,7 @@ def test_primitive_directions(dim, order, interactions, count):
 
 
 def test_too_many_directions():
-    with pytest.raises(ValueError, match="Use fewer interactions or a smaller order"):
+    with pytest.raises(ValueError, match="Use fewer interactions or a smaller max_frequency"):
         torusae.angles.primitive_directions(20, 2)
 
 

@@ -31,12 +31,12 @@ def normalized_gegenbauer(n, degree, cosines):
     return scipy.special.eval_gegenbauer(degree, a, cosines) / scipy.special.eval_gegenbauer(degree, a, 1.0)
 
 
-def loops(x, order, decay, even=False):
+def loops(x, most, decay, even=False):
     """The formula in float64, with SciPy's polynomials."""
     n = x.shape[1] - 1
     cosines = np.clip(x @ x.T, -1, 1)
     total = weights = 0.0
-    for degree in range(1, order + 1):
+    for degree in range(1, most + 1):
         if not even or degree % 2 == 0:
             # The number of harmonics by another formula than the library's.
             number = 2 if n == 1 else (2 * degree + n - 1) / (n - 1) * scipy.special.binom(degree + n - 2, degree)
@@ -46,14 +46,14 @@ def loops(x, order, decay, even=False):
 
 
 @pytest.mark.parametrize(
-    ("n", "order", "even"), [(1, 4, False), (2, 4, False), (2, 12, False), (3, 4, True), (8, 2, False)]
+    ("n", "degree", "even"), [(1, 4, False), (2, 4, False), (2, 12, False), (3, 4, True), (8, 2, False)]
 )
-def test_harmonics_match_loops_over_pairs(rng, n, order, even):
+def test_harmonics_match_loops_over_pairs(rng, n, degree, even):
     x = directions(rng, 6, n)
-    value, slope = gradient(lambda x: harmonic_loss(x, order, 1.5, even), x, compile=True)
-    # The largest coefficient of the polynomial of order 12 is 130.
-    tolerance = 2e-5 if order == 12 else 2e-6
-    np.testing.assert_allclose(value, loops(x, order, 1.5, even), atol=tolerance)
+    value, slope = gradient(lambda x: harmonic_loss(x, degree, 1.5, even), x, compile=True)
+    # The largest coefficient of the polynomial of degree 12 is 130.
+    tolerance = 2e-5 if degree == 12 else 2e-6
+    np.testing.assert_allclose(value, loops(x, degree, 1.5, even), atol=tolerance)
     # The gradient is that along the sphere: it has no part along the radius.
     np.testing.assert_allclose(np.sum(slope * x, axis=1), 0, atol=tolerance * 10)
     step = np.zeros_like(x)
@@ -61,7 +61,7 @@ def test_harmonics_match_loops_over_pairs(rng, n, order, even):
 
     def moved(size):
         y = x + size * step
-        return loops(y / np.linalg.norm(y, axis=1, keepdims=True), order, 1.5, even)
+        return loops(y / np.linalg.norm(y, axis=1, keepdims=True), degree, 1.5, even)
 
     np.testing.assert_allclose(np.sum(slope * step), (moved(1e-5) - moved(-1e-5)) / 2e-5, atol=tolerance * 20)
 
@@ -169,11 +169,11 @@ def test_turns_change_nothing(rng):
     ("call", "message"),
     [
         (lambda: harmonic_loss(np.ones((3, 1), "float32")), "`points` must have 2 or more columns"),
-        (lambda: harmonic_loss(np.ones((3, 3), "float32"), 13), "`order` must be at most 12. Received: order=13"),
-        (lambda: harmonic_loss(np.ones((3, 3), "float32"), 1, even=True), "`order` must be at least 2"),
+        (lambda: harmonic_loss(np.ones((3, 3), "float32"), 13), "`degree` must be at most 12. Received: degree=13"),
+        (lambda: harmonic_loss(np.ones((3, 3), "float32"), 1, even=True), "`degree` must be at least 2"),
         (lambda: HarmonicLoss(decay=-1.0), "HarmonicLoss: `decay` must be finite and not negative"),
         (lambda: character_loss(np.ones((3, 6), "float32")), "must have shape (batch, 9), matrices row by row"),
-        (lambda: CharacterLoss(7), "CharacterLoss: `order` must be at most 6"),
+        (lambda: CharacterLoss(7), "CharacterLoss: `degree` must be at most 6"),
     ],
 )
 def test_errors(call, message):

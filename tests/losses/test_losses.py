@@ -378,13 +378,13 @@ def test_half_precision_is_computed_in_float32(loss, dtype, rng):
     assert value_of(lambda: value) == value_of(loss, to_tensor(x))
 
 
-@pytest.mark.parametrize("order", [1, 4])
-def test_mean_of_the_spring_is_the_documented_one(rng, order):
+@pytest.mark.parametrize("neighbor", [1, 4])
+def test_mean_of_the_spring_is_the_documented_one(rng, neighbor):
     batch, circles = 20, 3000
     angles = to_tensor(rng.uniform(-np.pi, np.pi, (batch, circles)))
-    normalized = (order + 1) / order * batch / (batch + 1)
-    assert value_of(torusae.SpringLoss(order=order), angles) == pytest.approx(normalized, rel=0.03)
-    if order == 1:
+    normalized = (neighbor + 1) / neighbor * batch / (batch + 1)
+    assert value_of(torusae.SpringLoss(neighbor=neighbor), angles) == pytest.approx(normalized, rel=0.03)
+    if neighbor == 1:
         total = 2 * circles * (2 * np.pi) ** 2 / (batch + 1)
         assert value_of(torusae.spring_loss, angles) == pytest.approx(total, rel=0.03)
 

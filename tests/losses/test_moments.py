@@ -9,18 +9,18 @@ import torusae
 
 
 @pytest.mark.parametrize(
-    ("dim", "order", "interactions"),
+    ("dim", "max_frequency", "interactions"),
     [(1, 3, 1), (2, 2, 1), (2, 2, 2), (3, 4, 3), (4, 2, 2), (4, 2, 3), (4, 1, 4), (6, 1, 4), (5, 2, 1)],
 )
 @pytest.mark.parametrize("decay", [0.0, 1.0, 2.5])
-def test_moments_match_loops_over_the_frequencies(rng, dim, order, interactions, decay):
+def test_moments_match_loops_over_the_frequencies(rng, dim, max_frequency, interactions, decay):
     angles = rng.uniform(-3, 3, (5, dim))
     value, slope = gradient(
-        lambda a: torusae.diaphony_loss(a, order, interactions, max(decay, 0.0)), angles, compile=decay == 1
+        lambda a: torusae.diaphony_loss(a, max_frequency, interactions, max(decay, 0.0)), angles, compile=decay == 1
     )
 
     def expected(a):
-        return reference.finite_diaphony(a, order, interactions, decay)
+        return reference.finite_diaphony(a, max_frequency, interactions, decay)
 
     np.testing.assert_allclose(value, expected(angles), rtol=2e-5)
     step = np.zeros_like(angles)
@@ -29,10 +29,10 @@ def test_moments_match_loops_over_the_frequencies(rng, dim, order, interactions,
     np.testing.assert_allclose(slope[2, -1], difference, atol=3e-5 * np.abs(slope).max())
 
 
-@pytest.mark.parametrize(("dim", "order", "interactions"), [(1, 3, 1), (3, 2, 3), (5, 1, 2), (4, 2, 3)])
-def test_the_number_of_vectors_is_counted(dim, order, interactions):
-    assert torusae.angles.num_vectors(dim, order, interactions) == len(
-        torusae.angles.integer_vectors(dim, order, interactions)
+@pytest.mark.parametrize(("dim", "max_frequency", "interactions"), [(1, 3, 1), (3, 2, 3), (5, 1, 2), (4, 2, 3)])
+def test_the_number_of_vectors_is_counted(dim, max_frequency, interactions):
+    assert torusae.angles.num_vectors(dim, max_frequency, interactions) == len(
+        torusae.angles.integer_vectors(dim, max_frequency, interactions)
     )
 
 
@@ -51,7 +51,7 @@ BATCH = 12
     ("loss", "columns", "mean"),
     [
         (torusae.DiaphonyLoss(), 2, 1 / BATCH),
-        (torusae.DiaphonyLoss(order=3, interactions=1, decay=1.0), 3, 1 / BATCH),
+        (torusae.DiaphonyLoss(max_frequency=3, interactions=1, decay=1.0), 3, 1 / BATCH),
         (torusae.losses.CircularWassersteinLoss(), 2, 1 / BATCH),
         (torusae.losses.SlicedLoss(num_directions=8), 3, 1 / BATCH),
         (torusae.losses.ProductMomentLoss(), 1, 0.0),

@@ -46,17 +46,19 @@ def test_cell_occupancy_expects_what_uniform_points_give(rng):
     assert got[0]["expected_kl"] == 63 / 800
 
 
-@pytest.mark.parametrize(("order", "dim"), [(1, 1), (3, 1), (2, 2), (1, 3)])
-def test_max_moment_matches_the_loop(rng, order, dim):
+@pytest.mark.parametrize(("max_frequency", "dim"), [(1, 1), (3, 1), (2, 2), (1, 3)])
+def test_max_moment_matches_the_loop(rng, max_frequency, dim):
     angles = exact_angles(rng, 20, dim)
-    assert metrics.max_moment(angles, order) == pytest.approx(reference.max_moment(angles, order), rel=1e-10)
+    assert metrics.max_moment(angles, max_frequency) == pytest.approx(
+        reference.max_moment(angles, max_frequency), rel=1e-10
+    )
 
 
 def test_max_moment_sees_a_correlation_that_single_angles_hide():
     first = TAU * np.arange(60) / 60 - np.pi
     locked = np.stack([first, first], axis=-1)  # φ_1 - φ_2 = 0: k = (1, -1)
-    assert metrics.max_moment(locked, order=1) == pytest.approx(1, abs=1e-6)
-    assert metrics.max_moment(first[:, None], order=3) == pytest.approx(0, abs=1e-6)
+    assert metrics.max_moment(locked, max_frequency=1) == pytest.approx(1, abs=1e-6)
+    assert metrics.max_moment(first[:, None], max_frequency=3) == pytest.approx(0, abs=1e-6)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -69,7 +71,7 @@ def test_max_moment_does_not_depend_on_rotations(seed):
 
 def test_direction_kuiper_is_kuiper_along_each_direction(rng):
     angles = exact_angles(rng, 40, 3)
-    directions, statistics = metrics.direction_kuiper(angles, order=2, interactions=3)
+    directions, statistics = metrics.direction_kuiper(angles, max_frequency=2, interactions=3)
     assert np.array_equal(directions, primitive_directions(3, 2, 3))
     for k, value in list(zip(directions, statistics, strict=True))[::7]:
         assert value == pytest.approx(metrics.kuiper_statistic((angles @ k)[:, None])[0], abs=1e-5)

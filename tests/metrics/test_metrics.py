@@ -63,8 +63,16 @@ def test_metrics_refuse_options_out_of_range():
             ValueError,
             "`cells`=8 at dim 9 makes 134217728 cells, more than 16777216",
         ),
-        (lambda: metrics.max_moment(angles, order=0), ValueError, "`order` must be at least 1. Received: order=0"),
-        (lambda: metrics.max_moment(np.zeros((2, 9))), ValueError, "`dim`=9, `order`=3 and `interactions`=9 ask for"),
+        (
+            lambda: metrics.max_moment(angles, max_frequency=0),
+            ValueError,
+            "`max_frequency` must be at least 1. Received: max_frequency=0",
+        ),
+        (
+            lambda: metrics.max_moment(np.zeros((2, 9))),
+            ValueError,
+            "`dim`=9, `max_frequency`=3 and `interactions`=9 ask for",
+        ),
     ]:
         with pytest.raises(error, match=re.escape(message)):
             call()

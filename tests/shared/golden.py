@@ -29,7 +29,9 @@ def loss_of(case, reduction):
         if case["loss"] == "sliced_wasserstein":
             directions = to_tensor(make_golden.directions(case["shape"][1]).astype("float32"))
             return lambda values: torusae.losses.sliced_wasserstein_loss(values, directions)
-        return makers[case["loss"]](**case["options"])
+        # The file keeps the names of its first version.
+        renamed = {"order": "neighbor" if case["loss"] == "spring" else "max_frequency"}
+        return makers[case["loss"]](**{renamed.get(name, name): value for name, value in case["options"].items()})
     if case["loss"] == "spring":
         return torusae.SpringLoss(case["period"], reduction)
     return torusae.QuantileLoss(case["mean"], case["stddev"], squared=case["squared"], reduction=reduction)

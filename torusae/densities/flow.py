@@ -180,6 +180,7 @@ class TorusFlow(TorusDensity):
         for name, array in zip(_WEIGHTS, arrays, strict=True):
             setattr(self, name, array)
         super()._fit(points)
+        self._prepare()
 
     def _prepare(self):
         self.dim = len(self.kernel_1)

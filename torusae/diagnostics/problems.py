@@ -90,7 +90,7 @@ def _of_torus(
 ) -> tuple[list[Problem], dict[str, Any]]:
     """The problems of points on a torus, and the measurements behind them. Angles and radii have shape `(num, dim)`."""
     num, dim = angles.shape
-    k, moduli = metrics.moment_spectrum(angles, order=2 if dim <= 32 else 1, interactions=2)
+    k, moduli = metrics.moment_spectrum(angles, max_frequency=2 if dim <= 32 else 1, interactions=2)
     one_point = len(np.unique(angles, axis=0)) < 3
     details = {
         "kuiper": metrics.kuiper_statistic(angles),

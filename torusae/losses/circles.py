@@ -154,7 +154,7 @@ class SlicedLoss(LatentLoss):
     Args:
         loss: A `LatentLoss` on angles, normalized. Defaults to `None`, `CircularWassersteinLoss()`.
         num_directions: Integer, directions of a batch, drawn with replacement. Defaults to `32`.
-        order: Integer, the largest entry of a direction. Defaults to `2`.
+        max_frequency: Integer, the largest entry of a direction. Defaults to `2`.
         interactions: Integer or `None`: the most entries that are not zero. Defaults to `3`.
         seed: Integer. Defaults to `0`.
 
@@ -175,7 +175,7 @@ class SlicedLoss(LatentLoss):
         self,
         loss: LatentLoss | None = None,
         num_directions: int = 32,
-        order: int = 2,
+        max_frequency: int = 2,
         interactions: int | None = 3,
         seed: int = 0,
         name: str = "sliced",
@@ -190,13 +190,13 @@ class SlicedLoss(LatentLoss):
                 f"{self.loss.reads!r}."
             )
         self.num_directions = checks.positive_int("SlicedLoss", "num_directions", num_directions)
-        self.order = checks.positive_int("SlicedLoss", "order", order)
+        self.max_frequency = checks.positive_int("SlicedLoss", "max_frequency", max_frequency)
         self.interactions = interactions and checks.positive_int("SlicedLoss", "interactions", interactions)
         self.seed = checks.positive_int("SlicedLoss", "seed", seed, least=0, most=None)
 
     def call(self, values):
         values = checks.float_tensor("SlicedLoss", "values", values, 2, "(batch, dim)")
-        table = primitive_directions(values.shape[1], self.order, self.interactions)
+        table = primitive_directions(values.shape[1], self.max_frequency, self.interactions)
         rows = _random.integers(values, self.seed, self.num_directions, len(table))
         directions = ops.take(ops.convert_to_tensor(table, dtype="int32"), rows, axis=0)
         return sliced_loss(values, directions, self.loss)
@@ -206,7 +206,7 @@ class SlicedLoss(LatentLoss):
             **super().get_config(),
             "loss": keras.saving.serialize_keras_object(self.loss),
             "num_directions": self.num_directions,
-            "order": self.order,
+            "max_frequency": self.max_frequency,
             "interactions": self.interactions,
             "seed": self.seed,
         }

@@ -20,7 +20,7 @@ _SCALE = 1 / (1 + math.pi**2 / 3)  # 1 over the largest factor of the kernel
 
 
 def diaphony_loss(
-    angles: Tensor, order: int | None = None, interactions: int | None = None, decay: float = 2.0
+    angles: Tensor, max_frequency: int | None = None, interactions: int | None = None, decay: float = 2.0
 ) -> Tensor:
     """Squared diaphony of a batch on the torus over its largest value: a kernel discrepancy, invariant to shifts.
 
@@ -32,12 +32,12 @@ def diaphony_loss(
 
     Args:
         angles: Float tensor `(batch, dim)`, radians, read modulo 2π.
-        order: Integer, the largest entry of `k`, or `None` for all `k` by the closed form. Defaults to `None`.
+        max_frequency: Integer, the largest entry of `k`, or `None` for all `k` by the closed form. Defaults to `None`.
         interactions: Integer, the most entries of `k` that are not zero, or `None` for no limit. From about six circles
             on nearly all weight lies on `k` with many such entries; single angles and pairs then need `interactions=2`.
             Defaults to `None`.
         decay: Float, not negative: how fast the weights fall with the entries of `k`. Smaller values give more weight
-            to small gaps. Other than 2 needs an `order`. Defaults to `2.0`, as Zinterhof.
+            to small gaps. Other than 2 needs a `max_frequency`. Defaults to `2.0`, as Zinterhof.
 
     Returns:
         Scalar tensor: 1 with all points in one place, `1 / batch` on average for independent uniform points.
@@ -46,13 +46,13 @@ def diaphony_loss(
         ValueError: If `angles` are not of rank 2, a number is out of range, or there would be more than 2**16 vectors.
 
     Notes:
-        - With an `order`: cost `O(batch · number of k)`.
+        - With a `max_frequency`: cost `O(batch · number of k)`.
         - Closed form: cost `O(batch² dim interactions)`, in blocks of constant memory; first derivatives only.
 
     Example:
 
     >>> import keras, torusae
-    >>> round(float(torusae.diaphony_loss(keras.ops.zeros((4, 2)), order=3)), 4)
+    >>> round(float(torusae.diaphony_loss(keras.ops.zeros((4, 2)), max_frequency=3)), 4)
     1.0
 
     Reference:
@@ -61,23 +61,24 @@ def diaphony_loss(
     angles = checks.float_tensor("diaphony_loss", "angles", angles, 2, "(batch, dim)")
     dim = angles.shape[1]
     interactions = min(checks.optional_int("diaphony_loss", "interactions", interactions) or dim, dim)
-    decay = _checked_decay("diaphony_loss", decay, order)
-    if order is None:
+    decay = _checked_decay("diaphony_loss", decay, max_frequency)
+    if max_frequency is None:
         return _pair_diaphony(angles, interactions)
-    order = checks.positive_int("diaphony_loss", "order", order)
-    count = num_vectors(dim, order, interactions)
+    max_frequency = checks.positive_int("diaphony_loss", "max_frequency", max_frequency)
+    count = num_vectors(dim, max_frequency, interactions)
     if count > MOST_VECTORS:
         raise ValueError(
             f"diaphony_loss: at most {MOST_VECTORS} vectors k are allowed. Received: {count}, from dim={dim}, "
-            f"order={order}, interactions={interactions}. Use fewer interactions or a smaller order."
+            f"max_frequency={max_frequency}, interactions={interactions}. Use fewer interactions or a "
+            f"smaller max_frequency."
         )
-    return weighted_moments(angles, order, interactions, decay)
+    return weighted_moments(angles, max_frequency, interactions, decay)
 
 
-def _checked_decay(owner: str, decay: float, order: int | None) -> float:
+def _checked_decay(owner: str, decay: float, max_frequency: int | None) -> float:
     decay = checks.positive_float(owner, "decay", decay, zero_allowed=True)
-    if order is None and decay != 2:
-        raise ValueError(f"{owner}: the closed form has `decay` 2. Received: decay={decay}, order=None. Give an order.")
+    if max_frequency is None and decay != 2:
+        raise ValueError(f"{owner}: the closed form has `decay` 2. Received: decay={decay}. Give a max_frequency.")
     return decay
 
 
@@ -168,35 +169,39 @@ class DiaphonyLoss(LatentLoss):
     """`diaphony_loss` as an object.
 
     Args:
-        order: As in `diaphony_loss`. Defaults to `None`, the closed form over all pairs of points.
+        max_frequency: As in `diaphony_loss`. Defaults to `None`, the closed form over all pairs of points.
         interactions: As in `diaphony_loss`. Defaults to `None`.
         decay: As in `diaphony_loss`. Defaults to `2.0`.
 
     Example:
 
     >>> import keras, torusae
-    >>> round(float(torusae.DiaphonyLoss(order=2)(keras.ops.zeros((4, 3)))), 4)
+    >>> round(float(torusae.DiaphonyLoss(max_frequency=2)(keras.ops.zeros((4, 3)))), 4)
     1.0
     """
 
     default_weight = 20.0
 
     def __init__(
-        self, order: int | None = None, interactions: int | None = None, decay: float = 2.0, name: str = "diaphony"
+        self,
+        max_frequency: int | None = None,
+        interactions: int | None = None,
+        decay: float = 2.0,
+        name: str = "diaphony",
     ):
         super().__init__(name)
-        self.order = checks.optional_int("DiaphonyLoss", "order", order)
+        self.max_frequency = checks.optional_int("DiaphonyLoss", "max_frequency", max_frequency)
         self.interactions = checks.optional_int("DiaphonyLoss", "interactions", interactions)
-        self.decay = _checked_decay("DiaphonyLoss", decay, order)
+        self.decay = _checked_decay("DiaphonyLoss", decay, max_frequency)
 
     def call(self, values):
-        return diaphony_loss(values, self.order, self.interactions, self.decay)
+        return diaphony_loss(values, self.max_frequency, self.interactions, self.decay)
 
     def gradient(self, values):
-        if self.order is None or (self.interactions or values.shape[1]) < values.shape[1]:
+        if self.max_frequency is None or (self.interactions or values.shape[1]) < values.shape[1]:
             return None
-        return moments_gradient(values, self.order, self.decay)
+        return moments_gradient(values, self.max_frequency, self.decay)
 
     def get_config(self):
-        arguments = {"order": self.order, "interactions": self.interactions, "decay": self.decay}
+        arguments = {"max_frequency": self.max_frequency, "interactions": self.interactions, "decay": self.decay}
         return {**super().get_config(), **arguments}

@@ -20,17 +20,17 @@ from torusae.losses.base import LatentLoss, batch_size
 _MOST_DEGREES = 12  # float32 can't hold the coefficients of a higher polynomial
 
 
-def harmonic_loss(points: Tensor, order: int = 4, decay: float = 1.0, even: bool = False) -> Tensor:
+def harmonic_loss(points: Tensor, degree: int = 4, decay: float = 1.0, even: bool = False) -> Tensor:
     """Squared moments of spherical harmonics: 0 when no harmonic up to a degree tells the batch from a uniform sphere.
 
-    Formula, over the harmonics `Y` of degrees `l` from 1 to `order` on the sphere S^n:
+    Formula, over the harmonics `Y` of degrees `l` from 1 to `degree` on the sphere S^n:
     `F² = Σ w_l (mean Y(x))² / Σ w_l` with `w_l = l^-decay` and harmonics of mean square 1. By the addition theorem
-    `F² = mean_{s,t} Σ_l w_l N_l G_l(x_s·x_t) / Σ_l w_l N_l`. On a circle it is `diaphony_loss` with the same `order`
-    and `decay`.
+    `F² = mean_{s,t} Σ_l w_l N_l G_l(x_s·x_t) / Σ_l w_l N_l`. On a circle it is `diaphony_loss` with `degree` as
+    `max_frequency` and the same `decay`.
 
     Args:
         points: Float tensor `(batch, n + 1)`, n at least 1. Their directions count alone.
-        order: Integer from 1 to 12, the largest degree. Defaults to `4`.
+        degree: Integer from 1 to 12, the largest degree. Defaults to `4`.
         decay: Float, not negative: how fast the weights fall with the degree. Defaults to `1.0`.
         even: Boolean, whether only even degrees count. Then `x` and `-x` are the same: the loss of a projective space.
             Defaults to `False`.
@@ -40,19 +40,19 @@ def harmonic_loss(points: Tensor, order: int = 4, decay: float = 1.0, even: bool
         independent uniform points.
 
     Raises:
-        TypeError: If `points` are not floating-point numbers, or `order` is not an integer.
-        ValueError: If `points` are not of rank 2 or have one column, `order` is out of range, or `decay` is negative.
+        TypeError: If `points` are not floating-point numbers, or `degree` is not an integer.
+        ValueError: If `points` are not of rank 2 or have one column, `degree` is out of range, or `decay` is negative.
 
     Notes:
-        The value couples the whole batch. Cost `O(batch² (n + order))`, deterministic, invariant to rotations.
+        The value couples the whole batch. Cost `O(batch² (n + degree))`, deterministic, invariant to rotations.
 
     Example:
 
     >>> import keras, torusae
     >>> poles = keras.ops.convert_to_tensor([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]])
-    >>> round(float(torusae.losses.harmonic_loss(poles, order=1)), 4)
+    >>> round(float(torusae.losses.harmonic_loss(poles, degree=1)), 4)
     0.0
-    >>> round(float(torusae.losses.harmonic_loss(poles, order=2, even=True)), 4)
+    >>> round(float(torusae.losses.harmonic_loss(poles, degree=2, even=True)), 4)
     1.0
 
     Reference:
@@ -62,27 +62,27 @@ def harmonic_loss(points: Tensor, order: int = 4, decay: float = 1.0, even: bool
     owner = "harmonic_loss"
     points = checks.float_tensor(owner, "points", points, 2, "(batch, n + 1)")
     checks.option(owner, "even", even, (False, True))
-    order, decay = _checked(owner, order, decay, least=2 if even else 1)
+    degree, decay = _checked(owner, degree, decay, least=2 if even else 1)
     if points.shape[1] < 2:
         raise ValueError(f"{owner}: `points` must have 2 or more columns. Received: points.shape={points.shape}.")
     # The derivative of a direction has no part along the radius, which would count in the size of the gradient and move
     # nothing.
     points = unit(points)
     cosines = points @ ops.transpose(points)
-    return _mean_over_pairs(cosines * cosines if even else cosines, points.shape[1] - 1, _degrees(order, even), decay)
+    return _mean_over_pairs(cosines * cosines if even else cosines, points.shape[1] - 1, _degrees(degree, even), decay)
 
 
-def character_loss(rotations: Tensor, order: int = 2, decay: float = 1.0) -> Tensor:
+def character_loss(rotations: Tensor, degree: int = 2, decay: float = 1.0) -> Tensor:
     """Squared moments of the rotation group's matrix elements: 0 when none tells the batch from Haar measure.
 
     Formula, with the angle `θ` between two rotations of the batch and the characters `χ_l`:
     `F² = mean_{s,t} Σ_l w_l (2l + 1) χ_l(θ_st) / Σ_l w_l (2l + 1)²`, `χ_l(θ) = sin((2l + 1) θ/2) / sin(θ/2)`,
-    `w_l = l^-decay`, `l` from 1 to `order`. It is `harmonic_loss` of the unit quaternions, even degrees up to
-    `2 * order`.
+    `w_l = l^-decay`, `l` from 1 to `degree`. It is `harmonic_loss` of the unit quaternions, even degrees up to
+    `2 * degree`.
 
     Args:
         rotations: Float tensor `(batch, 9)`, rotation matrices row by row.
-        order: Integer from 1 to 6. Defaults to `2`.
+        degree: Integer from 1 to 6. Defaults to `2`.
         decay: Float, not negative: how fast the weights fall with `l`. Defaults to `1.0`.
 
     Returns:
@@ -90,11 +90,11 @@ def character_loss(rotations: Tensor, order: int = 2, decay: float = 1.0) -> Ten
         independent rotations of Haar measure.
 
     Raises:
-        TypeError: If `rotations` are not floating-point numbers, or `order` is not an integer.
-        ValueError: If `rotations` are not of shape `(batch, 9)`, `order` is out of range, or `decay` is negative.
+        TypeError: If `rotations` are not floating-point numbers, or `degree` is not an integer.
+        ValueError: If `rotations` are not of shape `(batch, 9)`, `degree` is out of range, or `decay` is negative.
 
     Notes:
-        The value couples the whole batch. Cost `O(batch² order)`, deterministic, invariant to rotations on both sides.
+        The value couples the whole batch. Cost `O(batch² degree)`, deterministic, invariant to rotations on both sides.
 
     Example:
 
@@ -108,7 +108,7 @@ def character_loss(rotations: Tensor, order: int = 2, decay: float = 1.0) -> Ten
     """
     owner = "character_loss"
     rotations = checks.float_tensor(owner, "rotations", rotations, 2, "(batch, 9)")
-    order, decay = _checked(owner, order, decay, most=_MOST_DEGREES // 2)
+    degree, decay = _checked(owner, degree, decay, most=_MOST_DEGREES // 2)
     if rotations.shape[1] != 9:
         raise ValueError(
             f"{owner}: `rotations` must have shape (batch, 9), matrices row by row. "
@@ -122,12 +122,12 @@ def character_loss(rotations: Tensor, order: int = 2, decay: float = 1.0) -> Ten
     rotations = 1.5 * rotations - 0.5 * ops.reshape(cubes, (-1, 9))
     # The trace of Rᵀ R' is 1 + 2 cos θ, and cos(θ/2) is the cosine between the quaternions.
     squared_cosines = 0.25 * (1.0 + rotations @ ops.transpose(rotations))
-    return _mean_over_pairs(squared_cosines, 3, _degrees(2 * order, True), decay)
+    return _mean_over_pairs(squared_cosines, 3, _degrees(2 * degree, True), decay)
 
 
-def _checked(owner: str, order: int, decay: float, least: int = 1, most: int = _MOST_DEGREES) -> tuple[int, float]:
-    order = checks.positive_int(owner, "order", order, least=least, most=most)
-    return order, checks.positive_float(owner, "decay", decay, zero_allowed=True)
+def _checked(owner: str, degree: int, decay: float, least: int = 1, most: int = _MOST_DEGREES) -> tuple[int, float]:
+    degree = checks.positive_int(owner, "degree", degree, least=least, most=most)
+    return degree, checks.positive_float(owner, "decay", decay, zero_allowed=True)
 
 
 def _mean_over_pairs(variable: Tensor, n: int, degrees: tuple[int, ...], decay: float) -> Tensor:
@@ -146,8 +146,8 @@ def _kernel(variable: Any, n: int, degrees: tuple[int, ...], decay: float) -> tu
     return values, coefficients[0]
 
 
-def _degrees(order: int, even: bool) -> tuple[int, ...]:
-    return tuple(range(2, order + 1, 2) if even else range(1, order + 1))
+def _degrees(degree: int, even: bool) -> tuple[int, ...]:
+    return tuple(range(2, degree + 1, 2) if even else range(1, degree + 1))
 
 
 @lru_cache(maxsize=32)
@@ -174,14 +174,14 @@ class HarmonicLoss(LatentLoss):
     A batch of `S` independent uniform points has the loss `1 / S` on average.
 
     Args:
-        order: Integer from 1 to 12, the largest degree. Defaults to `4`.
+        degree: Integer from 1 to 12, the largest degree. Defaults to `4`.
         decay: Float, not negative. Defaults to `1.0`.
         even: Boolean, whether only even degrees count. Defaults to `False`.
         name: String. Defaults to `"harmonics"`.
 
     Raises:
-        TypeError: If `order` is not an integer.
-        ValueError: If `order` is out of range, or `decay` is negative.
+        TypeError: If `degree` is not an integer.
+        ValueError: If `degree` is out of range, or `decay` is negative.
 
     Example:
 
@@ -196,23 +196,23 @@ class HarmonicLoss(LatentLoss):
     reads = "point"
     default_weight = 3.0
 
-    def __init__(self, order: int = 4, decay: float = 1.0, even: bool = False, name: str = "harmonics"):
+    def __init__(self, degree: int = 4, decay: float = 1.0, even: bool = False, name: str = "harmonics"):
         super().__init__(name)
         self.even = checks.option("HarmonicLoss", "even", even, (False, True))
-        self.order, self.decay = _checked("HarmonicLoss", order, decay, least=2 if even else 1)
+        self.degree, self.decay = _checked("HarmonicLoss", degree, decay, least=2 if even else 1)
 
     def call(self, values):
-        return harmonic_loss(values, self.order, self.decay, self.even)
+        return harmonic_loss(values, self.degree, self.decay, self.even)
 
     def of_array(self, points: np.ndarray) -> float:
         """The loss of unit vectors in a NumPy array, in float64."""
         cosines = points @ points.T
         variable = cosines * cosines if self.even else cosines
-        values, constant = _kernel(variable, points.shape[1] - 1, _degrees(self.order, self.even), self.decay)
+        values, constant = _kernel(variable, points.shape[1] - 1, _degrees(self.degree, self.even), self.decay)
         return float(values.mean() + constant)
 
     def get_config(self):
-        return {**super().get_config(), "order": self.order, "decay": self.decay, "even": self.even}
+        return {**super().get_config(), "degree": self.degree, "decay": self.decay, "even": self.even}
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -222,13 +222,13 @@ class CharacterLoss(LatentLoss):
     A batch of `S` independent rotations of Haar measure has the loss `1 / S` on average.
 
     Args:
-        order: Integer from 1 to 6. Defaults to `2`.
+        degree: Integer from 1 to 6. Defaults to `2`.
         decay: Float, not negative. Defaults to `1.0`.
         name: String. Defaults to `"characters"`.
 
     Raises:
-        TypeError: If `order` is not an integer.
-        ValueError: If `order` is out of range, or `decay` is negative.
+        TypeError: If `degree` is not an integer.
+        ValueError: If `degree` is out of range, or `decay` is negative.
 
     Example:
 
@@ -243,17 +243,17 @@ class CharacterLoss(LatentLoss):
     reads = "point"
     default_weight = 3.0
 
-    def __init__(self, order: int = 2, decay: float = 1.0, name: str = "characters"):
+    def __init__(self, degree: int = 2, decay: float = 1.0, name: str = "characters"):
         super().__init__(name)
-        self.order, self.decay = _checked("CharacterLoss", order, decay, most=_MOST_DEGREES // 2)
+        self.degree, self.decay = _checked("CharacterLoss", degree, decay, most=_MOST_DEGREES // 2)
 
     def call(self, values):
-        return character_loss(values, self.order, self.decay)
+        return character_loss(values, self.degree, self.decay)
 
     def of_array(self, points: np.ndarray) -> float:
         """The loss of rotation matrices in a NumPy array, in float64."""
-        values, constant = _kernel(0.25 * (1 + points @ points.T), 3, _degrees(2 * self.order, True), self.decay)
+        values, constant = _kernel(0.25 * (1 + points @ points.T), 3, _degrees(2 * self.degree, True), self.decay)
         return float(values.mean() + constant)
 
     def get_config(self):
-        return {**super().get_config(), "order": self.order, "decay": self.decay}
+        return {**super().get_config(), "degree": self.degree, "decay": self.decay}

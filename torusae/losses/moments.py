@@ -24,30 +24,32 @@ from torusae.losses.base import batch_size
 MOST_VECTORS = 1 << 16
 
 
-def weighted_moments(angles: Tensor, order: int, interactions: int, decay: float) -> Tensor:
+def weighted_moments(angles: Tensor, max_frequency: int, interactions: int, decay: float) -> Tensor:
     """`Σ_k w_k |mean e^{ik·φ}|² / Σ_k w_k` with `w_k = Π_j max(1, |k_j|)^-decay`, over the k of `num_vectors`."""
     dim, xp, dtype = angles.shape[1], direct_ops(angles), keras.backend.standardize_dtype(angles.dtype)
-    waves = _waves(angles, order, dtype)
+    waves = _waves(angles, max_frequency, dtype)
     if interactions == dim:
         *others, last = ops.unstack(waves, axis=0)
         products = reduce(_products, others) if others else waves[0, :1]
-        weights = _weights_of_all(dim, order, decay, dtype)
+        weights = _weights_of_all(dim, max_frequency, decay, dtype)
     else:
         waves = waves[:, 1:]
         products = _products_of_few(ops.unstack(waves, axis=0), interactions - 1)
-        last = xp.reshape(waves, (2 * order * dim, -1))
-        weights = _weights_of_few(dim, order, interactions, decay, dtype)
+        last = xp.reshape(waves, (2 * max_frequency * dim, -1))
+        weights = _weights_of_few(dim, max_frequency, interactions, decay, dtype)
     sums = products @ xp.swapaxes(last, 0, 1)
     return xp.sum(constant(weights, angles) * sums * sums) / batch_size(angles) ** 2
 
 
-def moments_gradient(angles: Tensor, order: int, decay: float) -> Tensor:
+def moments_gradient(angles: Tensor, max_frequency: int, decay: float) -> Tensor:
     """The gradient of `weighted_moments` with `interactions` equal to `dim`, `(batch, dim)`."""
     dim, xp, dtype = angles.shape[1], direct_ops(angles), keras.backend.standardize_dtype(angles.dtype)
-    waves = _waves(angles, order, dtype)
+    waves = _waves(angles, max_frequency, dtype)
     *others, last = ops.unstack(waves, axis=0)
     products = [*accumulate(others, _products)] or [waves[0, :1]]
-    weighted = constant(_weights_of_all(dim, order, decay, dtype), angles) * (products[-1] @ xp.swapaxes(last, 0, 1))
+    weighted = constant(_weights_of_all(dim, max_frequency, decay, dtype), angles) * (
+        products[-1] @ xp.swapaxes(last, 0, 1)
+    )
     # The derivatives by all products, and out of these by the waves of each circle, the last circle first.
     by_products, by_waves = weighted @ last, [xp.swapaxes(weighted, 0, 1) @ products[-1]]
     for before, own in zip(products[-2::-1], others[:0:-1], strict=True):
@@ -55,15 +57,15 @@ def moments_gradient(angles: Tensor, order: int, decay: float) -> Tensor:
         by_waves.append(xp.sum(by_products * before[:, None], 0))
         by_products = xp.sum(by_products * own, 1)
     by_waves = xp.stack([by_products, *by_waves[::-1]][-dim:])
-    cos, sin = slice(1, order + 1), slice(order + 1, None)
+    cos, sin = slice(1, max_frequency + 1), slice(max_frequency + 1, None)
     by_phases = by_waves[:, sin] * waves[:, cos] - by_waves[:, cos] * waves[:, sin]
-    by_angles = xp.sum(by_phases * constant(_frequencies(order, dtype), angles), 1)
+    by_angles = xp.sum(by_phases * constant(_frequencies(max_frequency, dtype), angles), 1)
     return xp.swapaxes(by_angles, 0, 1) * (2 / batch_size(angles) ** 2)
 
 
-def _waves(angles: Tensor, order: int, dtype: str) -> Tensor:
-    """1, the cosines and the sines of `n φ` for `n` up to the order, `(dim, 2 * order + 1, batch)`."""
-    xp, phases = direct_ops(angles), columns(angles)[:, None] * constant(_frequencies(order, dtype), angles)
+def _waves(angles: Tensor, max_frequency: int, dtype: str) -> Tensor:
+    """1, the cosines and the sines of `n φ` for `n` up to `max_frequency`, `(dim, 2 * max_frequency + 1, batch)`."""
+    xp, phases = direct_ops(angles), columns(angles)[:, None] * constant(_frequencies(max_frequency, dtype), angles)
     return xp.concatenate([xp.ones_like(phases[:, :1]), xp.cos(phases), xp.sin(phases)], axis=1)
 
 
@@ -84,37 +86,37 @@ def _products_of_few(waves: list[Tensor], most: int) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-def _frequencies(order: int, dtype: str) -> np.ndarray:
-    return np.arange(1, order + 1, dtype=dtype)[:, None]
+def _frequencies(max_frequency: int, dtype: str) -> np.ndarray:
+    return np.arange(1, max_frequency + 1, dtype=dtype)[:, None]
 
 
-def _wave_weights(order: int, decay: float) -> np.ndarray:
+def _wave_weights(max_frequency: int, decay: float) -> np.ndarray:
     """The weights of the cosines and sines of one circle."""
-    return 2.0 * np.tile(np.arange(1.0, order + 1) ** -decay, 2)
+    return 2.0 * np.tile(np.arange(1.0, max_frequency + 1) ** -decay, 2)
 
 
-def _total(dim: int, order: int, interactions: int, decay: float) -> float:
+def _total(dim: int, max_frequency: int, interactions: int, decay: float) -> float:
     """`Σ_k w_k`."""
-    of_circle = _wave_weights(order, decay).sum() / 2
+    of_circle = _wave_weights(max_frequency, decay).sum() / 2
     return sum(math.comb(dim, m) * of_circle**m for m in range(1, interactions + 1))
 
 
 @lru_cache(maxsize=32)
-def _weights_of_all(dim: int, order: int, decay: float, dtype: str) -> np.ndarray:
+def _weights_of_all(dim: int, max_frequency: int, decay: float, dtype: str) -> np.ndarray:
     """The weights of products of a wave, or of 1, of every circle; the product of all ones, `k = 0`, has none."""
-    of_circle = np.concatenate([[1.0], _wave_weights(order, decay)])
+    of_circle = np.concatenate([[1.0], _wave_weights(max_frequency, decay)])
     weights = reduce(np.multiply.outer, [of_circle] * dim).reshape(-1, len(of_circle))
     weights[0, 0] = 0
-    return (weights / _total(dim, order, dim, decay)).astype(dtype)
+    return (weights / _total(dim, max_frequency, dim, decay)).astype(dtype)
 
 
 @lru_cache(maxsize=32)
-def _weights_of_few(dim: int, order: int, interactions: int, decay: float, dtype: str) -> np.ndarray:
+def _weights_of_few(dim: int, max_frequency: int, interactions: int, decay: float, dtype: str) -> np.ndarray:
     """The weights of `_products_of_few` times each wave.
 
     0 unless the circle of the wave comes after those in the product: each set of circles counts once.
     """
-    wave = _wave_weights(order, decay)
+    wave = _wave_weights(max_frequency, decay)
     parts, last_circle = [np.ones(1)], [-np.ones(1, int)]
     rows: list[np.ndarray] = [wave] * (dim - 1)
     for number in range(1, interactions):
@@ -124,4 +126,4 @@ def _weights_of_few(dim: int, order: int, interactions: int, decay: float, dtype
         last_circle += [np.full(len(row), number - 1 + j) for j, row in enumerate(rows)]
     weights = np.outer(np.concatenate(parts), np.tile(wave, dim))
     weights *= np.concatenate(last_circle)[:, None] < np.repeat(np.arange(dim), len(wave))
-    return (weights / _total(dim, order, interactions, decay)).astype(dtype)
+    return (weights / _total(dim, max_frequency, interactions, decay)).astype(dtype)

@@ -14,7 +14,7 @@ from torusae.angles import wrap_angles
 from torusae.losses.base import REDUCTIONS, LatentLoss, batch_size
 
 
-def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "sum", order: int = 1) -> Tensor:
+def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "sum", neighbor: int = 1) -> Tensor:
     """Spring loss: the sum of squared gaps between neighbouring angles of a batch on every circle.
 
     Springs join the angles in a ring. Their lengths sum to one period, so the sum of squares is least when all lengths
@@ -27,11 +27,11 @@ def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "s
         angles: Float tensor `(batch, dim)`, in the unit of `period`, read modulo the period.
         period: Positive float `τ`. Defaults to `2π`, radians.
         reduction: `"sum"` is eq. 2 as printed; `"normalized"` divides it by its minimum. Defaults to `"sum"`.
-        order: Integer `m`, at least 1: springs between `m`-th neighbours. The paper has `m = 1`; larger orders react
-            more to slow unevenness. Defaults to `1`.
+        neighbor: Integer `m`, at least 1: springs between `m`-th neighbours. The paper has `m = 1`; a larger `m`
+            reacts more to slow unevenness. Defaults to `1`.
 
     Returns:
-        Scalar tensor, as `"sum"` of order 1, or `"normalized"` of order `m`:
+        Scalar tensor, as `"sum"` with `m = 1`, or `"normalized"`:
 
         - angles that are evenly spaced: `dim τ² / S`, or 1
         - independent, uniform, on average: `2 dim τ² / (S + 1)`, or `(m + 1) / m · S / (S + 1)`
@@ -55,31 +55,31 @@ def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "s
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 2; Cressie (1976) for `m`-th neighbours. The normalized form is a
         torusae choice.
     """
-    order = checks.positive_int("spring_loss", "order", order)
+    neighbor = checks.positive_int("spring_loss", "neighbor", neighbor)
     period = checks.period("spring_loss", period)
     checks.option("spring_loss", "reduction", reduction, REDUCTIONS)
     angles = checks.float_tensor("spring_loss", "angles", angles, 2, "(batch, dim)")
     phi = sort_columns(wrap_angles(angles, period))  # (batch, dim) -> (dim, batch)
     # In turns, so that evenly spaced angles give exactly 1. The difference comes before the division: it is exact.
-    gaps = (ops.roll(phi, -order, axis=-1) - phi) / period + _full_turns(angles, order)
+    gaps = (ops.roll(phi, -neighbor, axis=-1) - phi) / period + _full_turns(angles, neighbor)
     loss = direct_ops(gaps).sum(gaps * gaps)
     if reduction == "normalized":
-        return loss * (batch_size(angles) / (angles.shape[1] * order**2))
+        return loss * (batch_size(angles) / (angles.shape[1] * neighbor**2))
     return loss * period**2
 
 
-def _full_turns(angles: Tensor, order: int) -> Tensor:
+def _full_turns(angles: Tensor, neighbor: int) -> Tensor:
     """How often the way from each sorted angle to its m-th neighbour crosses ±period/2, `(batch,)`."""
     size = batch_size(angles)
     if isinstance(size, int):
-        return constant(_known_full_turns(size, order), angles)
+        return constant(_known_full_turns(size, neighbor), angles)
     place = ops.cumsum(ops.ones_like(ops.stop_gradient(angles[:, 0]))) - 1
-    return ops.floor((place + order + 0.5) / size)
+    return ops.floor((place + neighbor + 0.5) / size)
 
 
 @lru_cache(maxsize=64)
-def _known_full_turns(size: int, order: int) -> np.ndarray:
-    return ((np.arange(size) + order) // size).astype("float32")
+def _known_full_turns(size: int, neighbor: int) -> np.ndarray:
+    return ((np.arange(size) + neighbor) // size).astype("float32")
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -90,7 +90,7 @@ class SpringLoss(LatentLoss):
         period: Positive float. Defaults to `2π`.
         reduction: `"normalized"` or `"sum"`. Defaults to `"normalized"`.
         name: String. Defaults to `"spring"`.
-        order: Integer, the neighbours that springs join. Defaults to `1`.
+        neighbor: Integer `m`: springs join `m`-th neighbours. Defaults to `1`.
 
     Example:
 
@@ -102,15 +102,15 @@ class SpringLoss(LatentLoss):
     default_weight = 0.5
 
     def __init__(
-        self, period: float = 2 * math.pi, reduction: str = "normalized", name: str = "spring", order: int = 1
+        self, period: float = 2 * math.pi, reduction: str = "normalized", name: str = "spring", neighbor: int = 1
     ):
         super().__init__(name)
-        self.order = checks.positive_int("SpringLoss", "order", order)
+        self.neighbor = checks.positive_int("SpringLoss", "neighbor", neighbor)
         self.period = checks.period("SpringLoss", period)
         self.form = checks.option("SpringLoss", "reduction", reduction, REDUCTIONS)
 
     def call(self, values):
-        return spring_loss(values, self.period, self.form, self.order)
+        return spring_loss(values, self.period, self.form, self.neighbor)
 
     def get_config(self):
-        return {**super().get_config(), "period": self.period, "reduction": self.form, "order": self.order}
+        return {**super().get_config(), "period": self.period, "reduction": self.form, "neighbor": self.neighbor}

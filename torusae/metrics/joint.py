@@ -52,12 +52,12 @@ def cell_occupancy(angles: Tensor, cells: int = 8) -> dict[str, float]:
     }
 
 
-def max_moment(angles: Tensor, order: int = 3) -> float:
+def max_moment(angles: Tensor, max_frequency: int = 3) -> float:
     """The largest modulus of `moment_spectrum`. Independent uniform points give about `sqrt(log(number of k) / num)`.
 
     Args:
         angles: Float tensor `(num, dim)`, radians.
-        order: Integer, the largest entry of `k`. Defaults to `3`.
+        max_frequency: Integer, the largest entry of `k`. Defaults to `3`.
 
     Example:
 
@@ -65,17 +65,19 @@ def max_moment(angles: Tensor, order: int = 3) -> float:
     >>> torusae.metrics.max_moment(np.zeros((10, 2)))
     1.0
     """
-    return float(_spectrum("max_moment", angles, order, None)[1].max())
+    return float(_spectrum("max_moment", angles, max_frequency, None)[1].max())
 
 
-def moment_spectrum(angles: Tensor, order: int = 3, interactions: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """`|mean e^{ik·φ}|` for every integer vector `k` with entries up to `order`. All are 0 on a uniform torus.
+def moment_spectrum(
+    angles: Tensor, max_frequency: int = 3, interactions: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """`|mean e^{ik·φ}|` for every integer vector `k` with entries up to `max_frequency`. All are 0 on a uniform torus.
 
     Independent uniform points give `0.886 / sqrt(num)` on average for each `k`.
 
     Args:
         angles: Float tensor `(num, dim)`, radians.
-        order: Integer, the largest entry of `k`. Defaults to `3`.
+        max_frequency: Integer, the largest entry of `k`. Defaults to `3`.
         interactions: Integer, the largest number of nonzero entries of `k`; `None` for `dim`. Defaults to `None`.
 
     Returns:
@@ -88,28 +90,30 @@ def moment_spectrum(angles: Tensor, order: int = 3, interactions: int | None = N
     Example:
 
     >>> import numpy as np, torusae
-    >>> k, moduli = torusae.metrics.moment_spectrum(np.zeros((10, 2)), order=1)
+    >>> k, moduli = torusae.metrics.moment_spectrum(np.zeros((10, 2)), max_frequency=1)
     >>> k.tolist(), moduli.tolist()
     ([[0, 1], [1, 0], [1, -1], [1, 1]], [1.0, 1.0, 1.0, 1.0])
     """
-    return _spectrum("moment_spectrum", angles, order, interactions)
+    return _spectrum("moment_spectrum", angles, max_frequency, interactions)
 
 
-def _spectrum(owner: str, angles: Tensor, order: int, interactions: int | None) -> tuple[np.ndarray, np.ndarray]:
-    order = checks.positive_int(owner, "order", order)
+def _spectrum(
+    owner: str, angles: Tensor, max_frequency: int, interactions: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    max_frequency = checks.positive_int(owner, "max_frequency", max_frequency)
     angles = angle_rows(owner, angles)
-    k = integer_vectors(angles.shape[1], order, interactions)
+    k = integer_vectors(angles.shape[1], max_frequency, interactions)
     return k, np.array([abs(np.exp(1j * (angles @ row)).mean()) for row in k])
 
 
-def direction_kuiper(angles: Tensor, order: int = 2, interactions: int = 2) -> tuple[np.ndarray, np.ndarray]:
+def direction_kuiper(angles: Tensor, max_frequency: int = 2, interactions: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """Kuiper's statistic of `k·φ` along primitive integer directions `k`. All are 0 on a uniform torus.
 
     Independent uniform points give `1.25 / sqrt(num)` on average for each direction.
 
     Args:
         angles: Float tensor `(num, dim)`, radians.
-        order: Integer, the largest entry of `k`. Defaults to `2`.
+        max_frequency: Integer, the largest entry of `k`. Defaults to `2`.
         interactions: Integer, the largest number of nonzero entries of `k`. Defaults to `2`.
 
     Returns:
@@ -123,7 +127,7 @@ def direction_kuiper(angles: Tensor, order: int = 2, interactions: int = 2) -> t
 
     >>> import numpy as np, torusae
     >>> even = np.linspace(-np.pi, np.pi, 100, endpoint=False)
-    >>> directions, statistics = torusae.metrics.direction_kuiper(np.stack([even, even], axis=1), order=1)
+    >>> directions, statistics = torusae.metrics.direction_kuiper(np.stack([even, even], axis=1), max_frequency=1)
     >>> directions[statistics.argmax()].tolist()
     [1, -1]
 
@@ -131,7 +135,7 @@ def direction_kuiper(angles: Tensor, order: int = 2, interactions: int = 2) -> t
         Kuiper (1960); Weyl (1916).
     """
     angles = angle_rows("direction_kuiper", angles)
-    directions = primitive_directions(angles.shape[1], order, interactions)
+    directions = primitive_directions(angles.shape[1], max_frequency, interactions)
     blocks = np.array_split(directions, max(1, directions.shape[0] * len(angles) >> 22))
     return directions, np.concatenate([kuiper_statistic(angles @ block.T) for block in blocks])
 

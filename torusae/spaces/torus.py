@@ -16,7 +16,7 @@ from torusae.spaces.base import Space, Term, rows_of_points, seed_generator
 _DIAPHONY_WEIGHTS = {1: 1.0, 2: 5.0, 3: 20.0}  # of all circles at once, by the number of circles
 _PAIRS_WEIGHT = 10.0  # above three circles
 _CIRCLES_WEIGHT = 3.0  # above three circles
-_ORDER, _DECAY = 4, 1.0
+_MAX_FREQUENCY, _DECAY = 4, 1.0
 _PAPER_RADII_WEIGHT = 5.0
 
 
@@ -26,11 +26,11 @@ def _uniform_terms(dim: int) -> list[Term]:
     The pairs outnumber the circles and leave little weight to a single one: there a second term sees each circle alone.
     """
     if dim in _DIAPHONY_WEIGHTS:
-        return [Term(DiaphonyLoss(_ORDER, dim, _DECAY), _DIAPHONY_WEIGHTS[dim])]
-    order, interactions = (3, 2) if dim <= 8 else (2, 2) if dim <= 16 else (1, 2) if dim <= 64 else (1, 1)
+        return [Term(DiaphonyLoss(_MAX_FREQUENCY, dim, _DECAY), _DIAPHONY_WEIGHTS[dim])]
+    max_frequency, interactions = (3, 2) if dim <= 8 else (2, 2) if dim <= 16 else (1, 2) if dim <= 64 else (1, 1)
     return [
-        Term(DiaphonyLoss(order, interactions, _DECAY), _PAIRS_WEIGHT),
-        Term(DiaphonyLoss(_ORDER, 1, _DECAY, name="circles"), _CIRCLES_WEIGHT),
+        Term(DiaphonyLoss(max_frequency, interactions, _DECAY), _PAIRS_WEIGHT),
+        Term(DiaphonyLoss(_MAX_FREQUENCY, 1, _DECAY, name="circles"), _CIRCLES_WEIGHT),
     ]
 
 
