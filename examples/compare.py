@@ -11,9 +11,9 @@ distribution function, `φ = 2π (CDF(z) - 1/2)`. These are uniform on the torus
 independent and standard normal. "Through the map" are the angles of the test digits after `TorusFlow`, which is fitted
 to the training digits; as many points drawn from the flow itself show what its map can reach. Log likelihoods are those
 of the test digits' angles under densities fitted to the training digits. Samples, reconstructions and midpoints of
-interpolations are compared with the test digits by the Fréchet distance over 64 features of the digit classifier that
-comes with the package. Midpoints are those of shortest paths; in a Gaussian space also of the paths that keep to the
-prior, on a torus also of those that are straight in the uniform angles of `TorusFlow`.
+interpolations are compared with the test digits by the Fréchet distance over 64 features of a digit classifier, which
+`digit_classifier.py` trained. Midpoints are those of shortest paths; in a Gaussian space also of the paths that keep to
+the prior, on a torus also of those that are straight in the uniform angles of `TorusFlow`.
 
 Data: 10,000 digits that come with the package. `--full` is all of MNIST, from the Keras cache or a download; `--data
 PATH` is a file.
@@ -38,6 +38,7 @@ from torusae import datasets, losses, metrics, networks, paths
 
 UNITS = (512, 256)
 LEARNING_RATE = 2e-3
+CLASSIFIER = Path(__file__).parent / "files" / "digit_classifier.keras"
 CONFIDENT = 0.9  # of the digit classifier
 NUM_LIKELY = 2000  # test digits for the likelihood: that of neighbours takes a hundredth of a second for each
 NUM_MORPHS = 250  # pairs of digits, 2**dim ways each, at most 8
@@ -82,7 +83,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--densities", nargs="*", help="densities to fit, of those that a space has (default: all)")
-    parser.add_argument("--classifier", type=Path, help="a digit classifier (default: the one of the package)")
+    parser.add_argument("--classifier", type=Path, default=CLASSIFIER, help="a file of digit_classifier.py")
     parser.add_argument("--output", type=Path, default=Path("out", "compare"), help="folder (default: out/compare)")
     return parser.parse_args(argv)
 
@@ -263,7 +264,7 @@ def draw(table: dict, dim: int):
 def main(argv: list[str] | None = None) -> dict:
     """Runs the comparison and returns the table."""
     args = arguments(argv)
-    classifier = datasets.load_digit_classifier(args.classifier)
+    classifier = keras.saving.load_model(args.classifier, compile=False)
     data = datasets.load_mnist(args.data) if args.data or args.full else datasets.load_mnist_subset()
     x_train = data.x_train[: args.samples]
     judge = Judge(classifier, data.x_test)

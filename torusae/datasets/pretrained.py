@@ -2,9 +2,10 @@
 
 import importlib.resources
 
+import keras
+
 from torusae._internal import checks
 from torusae.autoencoder.model import TorusAutoencoder
-from torusae.datasets import _files
 
 _NAMES = ("mnist", "table1", "table2", "table3")
 
@@ -37,5 +38,6 @@ def load_model(name: str = "mnist") -> TorusAutoencoder:
     (20, 2)
     """
     checks.option("load_model", "name", name, _NAMES)
-    with importlib.resources.as_file(_files.bundled(f"{name}.keras")) as file:
-        return _files.load_keras("load_model", file, "Install torusae again, or train one with examples/pretrained.py.")
+    bundled = importlib.resources.files("torusae").joinpath("datasets", "files", f"{name}.keras")
+    with importlib.resources.as_file(bundled) as file:
+        return keras.saving.load_model(file, compile=False)
