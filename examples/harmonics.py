@@ -1,11 +1,11 @@
-"""Tries decoders that read harmonics of the angles, cos(kφ) and sin(kφ) for k = 1..K, in place of the code.
+"""Tries decoders that read harmonics of the angles, cos(kφ) and sin(kφ) for k = 1..K, in place of the points.
 
     KERAS_BACKEND=jax python examples/harmonics.py --data mnist.npz
 
-A code holds each circle's x and y, the harmonic 1 times the radius. Readings that are compared:
+A point holds each circle's x and y, the harmonic 1 times the radius. Readings that are compared:
 
-- `code`: the decoder reads the code as it is, as in `TorusAutoencoder.from_shape`;
-- `K=2, radii`: harmonics up to 2, each times the radius of its circle (`K=1, radii` would be the code);
+- `points`: the decoder reads the points as they are, as in `TorusAutoencoder.from_shape`;
+- `K=2, radii`: harmonics up to 2, each times the radius of its circle (`K=1, radii` would be the points);
 - `K=1`, `K=2`, `K=3`: harmonics alone. The reconstruction then gives the radii no gradient.
 
 Prints, for data that the model never saw, the reconstruction error as a share of the variance of the data, and the KL
@@ -24,7 +24,7 @@ import numpy as np
 import torusae
 from torusae import datasets, metrics, networks
 
-READINGS = {"code": (0, True), "K=2, radii": (2, True), "K=3, radii": (3, True)}
+READINGS = {"points": (0, True), "K=2, radii": (2, True), "K=3, radii": (3, True)}
 READINGS |= {f"K={number}": (number, False) for number in (1, 2, 3)}
 SETTINGS = {  # training rows, circles, epochs
     "two circles": (6000, 2, 60),
@@ -67,13 +67,13 @@ def build(name: str, shape: tuple[int, ...], reading: str) -> torusae.TorusAutoe
 
 
 def read_harmonics(decoder: keras.Model, dim: int, num_harmonics: int, radii: bool) -> keras.Model:
-    """A decoder of codes that gives `decoder` the harmonics of their angles, times the radii or alone."""
-    code = keras.Input((2 * dim,))
-    r, angles = torusae.Polar()(code)
+    """A decoder of points that gives `decoder` the harmonics of their angles, times the radii or alone."""
+    points = keras.Input((2 * dim,))
+    r, angles = torusae.Polar()(points)
     read = torusae.CircularEmbedding(num_harmonics)(angles)
     if radii:
         read = keras.layers.Multiply()([read, keras.layers.Concatenate()([r] * (2 * num_harmonics))])
-    return keras.Model(code, decoder(read))
+    return keras.Model(points, decoder(read))
 
 
 def measure(model: torusae.TorusAutoencoder, x_test: np.ndarray) -> dict[str, float]:

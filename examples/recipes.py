@@ -97,8 +97,8 @@ def measure(recipe: dict, x: np.ndarray, x_test: np.ndarray, seed: int, most_ste
         errors.append(model.evaluate(x_test, x_test, batch_size=500, verbose=0))
         if losses is None:
             latent = model.get_layer("latent")
-            code = keras.Model(model.inputs, latent.output).predict(x_test, batch_size=500, verbose=0)
-    radii, angles = (keras.ops.convert_to_numpy(part) for part in torusae.to_polar(code))
+            points = keras.Model(model.inputs, latent.output).predict(x_test, batch_size=500, verbose=0)
+    radii, angles = (keras.ops.convert_to_numpy(part) for part in torusae.to_polar(points))
     numbers = {
         "reconstruction": errors[0],
         "over none": errors[0] / errors[1],

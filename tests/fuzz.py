@@ -90,7 +90,7 @@ def table(rng):
     return wrapped(rng, numbers(rng, shape_of(rng)))
 
 
-def code_table(rng):
+def points_table(rng):
     rows, dim = shape_of(rng)
     return wrapped(rng, numbers(rng, (rows, 2 * dim)))
 
@@ -259,10 +259,10 @@ def targets():
             "angles",
         ),
         "angle_difference": (torusae.angle_difference, {"a": table, "b": like("a")}, "angles"),
-        "to_polar": (torusae.to_polar, {"code": code_table}, "values"),
+        "to_polar": (torusae.to_polar, {"points": points_table}, "values"),
         "to_cartesian": (torusae.to_cartesian, {"radii": table, "angles": like("radii")}, "values"),
-        "split_code": (angles_module.split_code, {"code": code_table}, "values"),
-        "squared_radii": (angles_module.squared_radii, {"code": code_table}, "values"),
+        "split_coordinates": (angles_module.split_coordinates, {"points": points_table}, "values"),
+        "squared_radii": (angles_module.squared_radii, {"points": points_table}, "values"),
         "integer_vectors": (
             angles_module.integer_vectors,
             {"dim": size(1, 2, 3), "max_frequency": size(1, 2), "interactions": size(None, 1, 2)},
@@ -308,10 +308,14 @@ def targets():
             arguments,
             "angles" if name in OF_ANGLES else "values",
         )
-    found["gradient of to_polar"] = (functools.partial(gradient_of, torusae.to_polar), {"code": code_table}, "values")
+    found["gradient of to_polar"] = (
+        functools.partial(gradient_of, torusae.to_polar),
+        {"points": points_table},
+        "values",
+    )
     for name in LOSS_CLASSES:
         make = getattr(losses, name)
-        found[name] = (lambda values, make=make: make()(values), {"values": code_table}, "values")
+        found[name] = (lambda values, make=make: make()(values), {"values": points_table}, "values")
     for name, more in METRICS.items():
         # Equal distances to both neighbours mean an infinite dimension.
         limit = None if name == "intrinsic_dimension" else "angles"
@@ -352,8 +356,8 @@ def targets():
             "angles",
         ),
         "Polar": (
-            lambda code: torusae.Polar()(code),
-            {"code": lambda rng: numbers(rng, (8, 4)).astype("float32")},
+            lambda points: torusae.Polar()(points),
+            {"points": lambda rng: numbers(rng, (8, 4)).astype("float32")},
             "values",
         ),
         "conv_encoder": (
@@ -484,7 +488,7 @@ LOSSES = {
     "product_moment_loss": {"angles": table},
     "cramer_wold_loss": {"values": table},
     "gaussian_distance_loss": {"values": table},
-    "kl_loss": {"posterior": code_table},
+    "kl_loss": {"posterior": points_table},
     "maximum_mean_discrepancy": {"values": table, "prior_values": like("values")},
     "sliced_wasserstein_loss": {
         "values": table,

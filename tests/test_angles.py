@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from shared.tensors import compiled, exact_angles, gradient, on_jax, to_numpy, to_tensor
 
 import torusae
-from torusae.angles import harmonics, split_code, to_radians
+from torusae.angles import harmonics, split_coordinates, to_radians
 
 PI = np.float32(np.pi)
 PERIODS = [2 * math.pi, 1.0, 24.0, 0.1]
@@ -95,13 +95,13 @@ def test_angles_are_exported_by_torch():
     import torch
 
     class Angles(torch.nn.Module):
-        def forward(self, code):
-            return torusae.wrap_angles(torusae.to_polar(code)[1])
+        def forward(self, points):
+            return torusae.wrap_angles(torusae.to_polar(points)[1])
 
-    code = torch.tensor([[0.5, -1.0], [-1.0, 0.0]])
-    exported = torch.export.export(Angles(), (code,), strict=False).module()  # the default from torch 2.9 on
-    np.testing.assert_array_equal(to_numpy(exported(code)), to_numpy(Angles()(code)))
-    np.testing.assert_allclose(to_numpy(torch.vmap(Angles())(code)), to_numpy(Angles()(code)), atol=1e-6)
+    points = torch.tensor([[0.5, -1.0], [-1.0, 0.0]])
+    exported = torch.export.export(Angles(), (points,), strict=False).module()  # the default from torch 2.9 on
+    np.testing.assert_array_equal(to_numpy(exported(points)), to_numpy(Angles()(points)))
+    np.testing.assert_allclose(to_numpy(torch.vmap(Angles())(points)), to_numpy(Angles()(points)), atol=1e-6)
 
 
 @pytest.mark.skipif(on_jax(), reason="JAX computes in float32 unless jax_enable_x64 is set")
@@ -146,18 +146,18 @@ def test_difference_broadcasts_and_has_gradients_one_and_minus_one():
 
 @pytest.mark.parametrize("shape", [(6,), (5, 6), (2, 3, 4)], ids=str)
 def test_polar_and_cartesian_are_inverse(rng, shape):
-    code = rng.normal(size=shape)
-    radii, angles = torusae.to_polar(to_tensor(code))
-    x, y = np.split(code, 2, axis=-1)
+    points = rng.normal(size=shape)
+    radii, angles = torusae.to_polar(to_tensor(points))
+    x, y = np.split(points, 2, axis=-1)
     np.testing.assert_allclose(to_numpy(radii), np.hypot(x, y), rtol=3e-7)
     np.testing.assert_allclose(to_numpy(angles), np.arctan2(y, x), atol=4e-7)
-    np.testing.assert_allclose(to_numpy(torusae.to_cartesian(radii, angles)), code, atol=2e-6)
+    np.testing.assert_allclose(to_numpy(torusae.to_cartesian(radii, angles)), points, atol=2e-6)
 
 
 def test_angles_at_the_seam_and_on_the_axes():
-    # Codes (x, y): the ray of +π, from above, from exactly on it, and from below; then the axes.
-    code = np.array([[-1.0, 1e-12], [-1.0, 0.0], [-1.0, -0.0], [-1.0, -1e-12], [0.0, 1.0], [0.0, -1.0]], "float32")
-    angles = to_numpy(torusae.to_polar(to_tensor(code))[1])[:, 0]
+    # Points (x, y): the ray of +π, from above, from exactly on it, and from below; then the axes.
+    points = np.array([[-1.0, 1e-12], [-1.0, 0.0], [-1.0, -0.0], [-1.0, -1e-12], [0.0, 1.0], [0.0, -1.0]], "float32")
+    angles = to_numpy(torusae.to_polar(to_tensor(points))[1])[:, 0]
     np.testing.assert_array_equal(angles, np.array([-PI, -PI, -PI, -PI, PI / 2, -PI / 2], "float32"))
 
 
@@ -171,22 +171,22 @@ def test_value_and_gradient_are_finite_from_the_origin_outwards(what, compile):
     directions = np.array([0.0, 0.5, np.pi / 2, np.pi, -np.pi / 2, -3.0])
     radii = np.repeat(RADII, len(directions))
     turned = np.tile(directions, len(RADII))
-    code = np.stack([radii * np.cos(turned), radii * np.sin(turned)], axis=-1).astype("float32")
+    points = np.stack([radii * np.cos(turned), radii * np.sin(turned)], axis=-1).astype("float32")
 
-    def total(code):
+    def total(points):
         if what == "squared_radii":
-            part = torusae.angles.squared_radii(code)
+            part = torusae.angles.squared_radii(points)
         else:
-            part = torusae.to_polar(code)[0 if what == "radii" else 1]
+            part = torusae.to_polar(points)[0 if what == "radii" else 1]
         return keras.ops.sum(part)
 
-    value, slope = gradient(total, code, compile)
+    value, slope = gradient(total, points, compile)
     assert np.isfinite(value)
     assert np.isfinite(slope).all()
     if what != "squared_radii":
         assert (slope[radii < 1e-6] == 0).all()
         known = radii > 1e-6
-        x, y, r = (part[known] for part in (code[:, 0].astype("float64"), code[:, 1].astype("float64"), radii))
+        x, y, r = (part[known] for part in (points[:, 0].astype("float64"), points[:, 1].astype("float64"), radii))
         expected = np.stack([x / r, y / r] if what == "radii" else [-y / r**2, x / r**2], axis=-1)
         error = np.abs(slope[known] - expected).max(axis=-1) * (1 if what == "radii" else r)
         np.testing.assert_allclose(error, 0, atol=1e-5)  # float32 sums of two squares and a root
@@ -194,42 +194,42 @@ def test_value_and_gradient_are_finite_from_the_origin_outwards(what, compile):
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_origin_in_half_precision(dtype):
-    code = np.array([[0.0, 0.0], [1e-7, 0.0], [6e-8, -6e-8], [1e-3, 1e-3], [-3.0, 0.0]])
+    points = np.array([[0.0, 0.0], [1e-7, 0.0], [6e-8, -6e-8], [1e-3, 1e-3], [-3.0, 0.0]])
 
-    def total(code):
-        radii, angles = torusae.to_polar(code)
+    def total(points):
+        radii, angles = torusae.to_polar(points)
         return keras.ops.sum(radii) + keras.ops.sum(angles)
 
-    value, slope = gradient(total, to_tensor(code, dtype))
+    value, slope = gradient(total, to_tensor(points, dtype))
     assert np.isfinite(value)
     assert np.isfinite(slope).all()
 
 
 def test_polar_angles_are_those_of_to_polar(rng):
-    code = to_tensor(rng.normal(size=(9, 4)))
-    np.testing.assert_array_equal(to_numpy(torusae.angles.polar_angles(code)), to_numpy(torusae.to_polar(code)[1]))
+    points = to_tensor(rng.normal(size=(9, 4)))
+    np.testing.assert_array_equal(to_numpy(torusae.angles.polar_angles(points)), to_numpy(torusae.to_polar(points)[1]))
 
 
 def test_symbolic_input_with_an_unknown_batch():
-    code = keras.Input((6,))
-    radii, angles = torusae.to_polar(code)
+    points = keras.Input((6,))
+    radii, angles = torusae.to_polar(points)
     assert radii.shape == angles.shape == (None, 3)
     assert torusae.to_cartesian(radii, angles).shape == (None, 6)
 
 
-def test_split_code_keeps_x_before_y():
-    x, y = torusae.angles.split_code(to_tensor([[1.0, 2.0, 3.0, 4.0]]))
+def test_split_coordinates_keeps_x_before_y():
+    x, y = torusae.angles.split_coordinates(to_tensor([[1.0, 2.0, 3.0, 4.0]]))
     np.testing.assert_array_equal(to_numpy(x), [[1.0, 2.0]])
     np.testing.assert_array_equal(to_numpy(y), [[3.0, 4.0]])
 
 
-@pytest.mark.parametrize("fn", [torusae.angles.split_code, torusae.angles.squared_radii, torusae.to_polar])
+@pytest.mark.parametrize("fn", [torusae.angles.split_coordinates, torusae.angles.squared_radii, torusae.to_polar])
 def test_a_code_of_odd_size_is_refused(fn):
-    with pytest.raises(ValueError, match=r"`code` must have shape \(\.\.\., 2 \* dim\).*even.*code.shape=\(4, 3\)"):
+    with pytest.raises(ValueError, match=r"`points` must have shape \(\.\.\., 2 \* dim\).*even.*points.shape=\(4, 3\)"):
         fn(to_tensor(np.zeros((4, 3))))
-    with pytest.raises(ValueError, match=r"not empty.*code.shape=\(4, 0\)"):
+    with pytest.raises(ValueError, match=r"not empty.*points.shape=\(4, 0\)"):
         fn(to_tensor(np.zeros((4, 0))))
-    with pytest.raises(ValueError, match=r"code.shape=\(\)"):
+    with pytest.raises(ValueError, match=r"points.shape=\(\)"):
         fn(to_tensor(1.0))
 
 
@@ -242,7 +242,7 @@ def test_numbers_that_are_not_floating_point_are_refused(array, dtype):
     rule = f"must be a tensor of floating-point numbers. Received: dtype={dtype}"
     for owner, name, fn in [
         ("wrap_angles", "angles", torusae.wrap_angles),
-        ("split_code", "code", torusae.to_polar),
+        ("split_coordinates", "points", torusae.to_polar),
         ("to_cartesian", "angles", lambda a: torusae.to_cartesian(np.ones((2, 2), "float32"), a)),
         ("to_cartesian", "radii", lambda r: torusae.to_cartesian(r, np.ones((2, 2), "float32"))),
     ]:
@@ -327,7 +327,7 @@ def test_harmonics_are_a_code_of_more_circles(rng):
     angles = exact_angles(rng, 6, 2)
     one = to_numpy(harmonics(to_tensor(angles)))
     np.testing.assert_allclose(one, to_numpy(torusae.to_cartesian(np.ones_like(angles), angles)), atol=2e-7)
-    cosines, sines = map(to_numpy, split_code(harmonics(to_tensor(angles), 3)))
+    cosines, sines = map(to_numpy, split_coordinates(harmonics(to_tensor(angles), 3)))
     np.testing.assert_array_equal(np.concatenate([cosines[:, :2], sines[:, :2]], axis=1), one)
     np.testing.assert_allclose(cosines[:, 2:4], np.cos(2 * angles), atol=1e-6)
     radii, multiples = map(to_numpy, torusae.to_polar(harmonics(to_tensor(angles), 3)))

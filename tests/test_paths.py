@@ -20,13 +20,13 @@ def code_of(radii, angles):
     return to_numpy(torusae.to_cartesian(to_tensor(radii), to_tensor(angles)))
 
 
-def random_codes(rng, dim):
+def random_points(rng, dim):
     return [code_of(rng.uniform(0.5, 1.5, dim), rng.uniform(-np.pi, np.pi, dim)) for _ in range(2)]
 
 
-def polar_of(code):
-    """Radii and angles of one code, float64, without the library."""
-    x, y = np.split(np.asarray(code, "float64"), 2, axis=-1)
+def polar_of(point):
+    """Radii and angles of one point, float64, without the library."""
+    x, y = np.split(np.asarray(point, "float64"), 2, axis=-1)
     return np.hypot(x, y), np.arctan2(y, x)
 
 
@@ -40,7 +40,7 @@ def test_windings_are_every_vector_once(dim, max_winding):
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
 def test_shortest_winding_is_the_shortest_of_all(seed, dim):
-    start, end = random_codes(np.random.default_rng(seed), dim)
+    start, end = random_points(np.random.default_rng(seed), dim)
     k = to_numpy(torusae.shortest_winding(to_tensor(start), to_tensor(end)))
     assert k.dtype == np.int32
     arcs = polar_of(end)[1] - polar_of(start)[1]
@@ -50,7 +50,7 @@ def test_shortest_winding_is_the_shortest_of_all(seed, dim):
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
 def test_two_way_windings_take_every_circle_both_ways(seed, dim):
-    start, end = (to_tensor(code) for code in random_codes(np.random.default_rng(seed), dim))
+    start, end = (to_tensor(point) for point in random_points(np.random.default_rng(seed), dim))
     k = to_numpy(torusae.two_way_windings(start, end))
     assert k.dtype == np.int32
     assert k.shape == (2**dim, dim)
@@ -79,7 +79,7 @@ def test_windings_of_equal_and_of_opposite_points():
 
 @pytest.mark.parametrize(("dim", "num_steps"), [(1, 2), (1, 12), (3, 7)])
 def test_paths_match_the_reference(rng, dim, num_steps):
-    start, end = random_codes(rng, dim)
+    start, end = random_points(rng, dim)
     k = to_numpy(torusae.windings(dim))
     paths = to_numpy(torusae.morph_paths(to_tensor(start), to_tensor(end), k, num_steps))
     expected = [reference.morph_path(polar_of(start), polar_of(end), row, num_steps) for row in k]
@@ -92,7 +92,7 @@ def test_paths_match_the_reference(rng, dim, num_steps):
 @given(st.integers(0, 2**32 - 1))
 def test_paths_start_and_end_exactly_with_linear_radii(dim, num_steps, seed):
     rng = np.random.default_rng(seed)
-    start, end = random_codes(rng, dim)
+    start, end = random_points(rng, dim)
     k = rng.integers(-2, 3, (4, dim))
     paths = to_numpy(torusae.morph_paths(to_tensor(start), to_tensor(end), k, num_steps))
     np.testing.assert_array_equal(paths[:, 0], np.broadcast_to(start, (4, 2 * dim)))
@@ -105,7 +105,7 @@ def test_paths_start_and_end_exactly_with_linear_radii(dim, num_steps, seed):
 
 
 def test_paths_turn_as_often_as_asked(rng):
-    start, end = random_codes(rng, 2)
+    start, end = random_points(rng, 2)
     k = np.array(list(itertools.product([-2, -1, 0, 1, 2], repeat=2)))
     # Steps of at most 6π / 63 can be unwrapped.
     paths = to_numpy(torusae.morph_paths(to_tensor(start), to_tensor(end), k, num_steps=64))
@@ -126,7 +126,7 @@ def test_paths_from_the_origin_are_finite_and_keep_their_ends():
 
 @pytest.mark.parametrize("form", [list, np.array, lambda k: keras.ops.convert_to_tensor(k, dtype="int32")])
 def test_windings_are_taken_in_any_form(form, rng):
-    start, end = (to_tensor(code) for code in random_codes(rng, 1))
+    start, end = (to_tensor(point) for point in random_points(rng, 1))
     assert torusae.morph_paths(start, end, form([[1], [-1], [0]]), 3).shape[0] == 3
 
 
@@ -154,7 +154,7 @@ def test_windings_are_taken_in_any_form(form, rng):
         (
             lambda s, e: torusae.two_way_windings(s, e[:2]),
             ValueError,
-            "`end` must hold codes of 2 circles, 4 values each. Received: end.shape=(2,)",
+            "`end` must hold points of 2 circles, 4 values each. Received: end.shape=(2,)",
         ),
         (lambda s, e: torusae.morph_paths(s[:3], e, [[0]]), ValueError, "Received: start.shape=(3,)"),
         (
@@ -165,7 +165,7 @@ def test_windings_are_taken_in_any_form(form, rng):
         (
             lambda s, e: torusae.morph_paths(s, e, [[0], [1]]),
             ValueError,
-            "`windings` must have shape (num_paths, 2) for codes of 2 circles. Received: windings.shape=(2, 1)",
+            "`windings` must have shape (num_paths, 2) for points of 2 circles. Received: windings.shape=(2, 1)",
         ),
         (lambda s, e: torusae.morph_paths(s, e, [0, 1]), ValueError, "Received: windings.shape=(2,)"),
         (

@@ -1,8 +1,8 @@
 """Angle arithmetic: wrap, difference, polar and Cartesian forms, integer directions. Pure functions.
 
-Angles are in radians, `[-π, π)`; any real input means its value modulo 2π. A code holds all x values first, then all y
-values. Results are float32 (float64 for float64 input). Input that is not floating-point is a TypeError; shapes that do
-not broadcast and an odd or empty last axis of a code are a ValueError.
+Angles are in radians, `[-π, π)`; any real input means its value modulo 2π. Points of circles are Cartesian coordinates:
+all x values, then all y values. Results are float32 (float64 for float64 input). Input that is not floating-point is a
+TypeError; shapes that do not broadcast and an odd or empty last axis of points are a ValueError.
 """
 
 import itertools
@@ -140,22 +140,22 @@ def angle_difference(a: Tensor, b: Tensor) -> Tensor:
     return wrap_angles(wrap_angles(a) - wrap_angles(b))
 
 
-def split_code(code: Tensor) -> tuple[Tensor, Tensor]:
-    """The x and the y values of a code `(..., 2 * dim)`, each `(..., dim)`, in at least float32."""
-    code = checks.code_tensor("split_code", "code", code)
-    dim = code.shape[-1] // 2
-    return code[..., :dim], code[..., dim:]
+def split_coordinates(points: Tensor) -> tuple[Tensor, Tensor]:
+    """The x and the y values of points `(..., 2 * dim)`, each `(..., dim)`, in at least float32."""
+    points = checks.circle_points("split_coordinates", "points", points)
+    dim = points.shape[-1] // 2
+    return points[..., :dim], points[..., dim:]
 
 
-def squared_radii(code: Tensor) -> Tensor:
-    """`r² = x² + y²` of every circle of a code (Mikulski & Duda 2019, eq. 1), `(..., dim)`; smooth at the origin."""
-    x, y = split_code(code)
+def squared_radii(points: Tensor) -> Tensor:
+    """`r² = x² + y²` of every circle of points (Mikulski & Duda 2019, eq. 1), `(..., dim)`; smooth at the origin."""
+    x, y = split_coordinates(points)
     return x * x + y * y
 
 
-def polar_angles(code: Tensor) -> Tensor:
+def polar_angles(points: Tensor) -> Tensor:
     """The angles of `to_polar` alone, `φ = atan2(y, x)` of every circle, `(..., dim)`, radians, `[-π, π)`."""
-    x, y = split_code(code)
+    x, y = split_coordinates(points)
     return _angles(x, y, x * x + y * y < _MIN_SQUARED_RADIUS)
 
 
@@ -166,11 +166,11 @@ def _angles(x: Tensor, y: Tensor, at_origin: Tensor) -> Tensor:
     return angles - ops.cast(angles >= math.pi, angles.dtype) * (2 * math.pi)  # +π becomes -π
 
 
-def polar_parts(code: Tensor) -> tuple[dict[str, Tensor], Callable[..., Tensor]]:
-    """`polar_angles` and `squared_radii` by name, and a function from a gradient at both to the gradient at the code.
+def polar_parts(points: Tensor) -> tuple[dict[str, Tensor], Callable[..., Tensor]]:
+    """`polar_angles` and `squared_radii` by name, and a function from a gradient at both to the gradient at the points.
 
     Args:
-        code: Float tensor `(..., 2 * dim)`.
+        points: Float tensor `(..., 2 * dim)`.
 
     Returns:
         The pair of a dict with `"angles"` and `"squared_radii"`, each `(..., dim)`, and a function of two gradients by
@@ -184,7 +184,7 @@ def polar_parts(code: Tensor) -> tuple[dict[str, Tensor], Callable[..., Tensor]]
     >>> keras.ops.convert_to_numpy(gradient(angles=1.0, squared_radii=0.0)).tolist()
     [[-0.5, 0.5]]
     """
-    x, y = split_code(code)
+    x, y = split_coordinates(points)
     xp, r2 = direct_ops(x), x * x + y * y
     at_origin = r2 < _MIN_SQUARED_RADIUS
 
@@ -195,14 +195,14 @@ def polar_parts(code: Tensor) -> tuple[dict[str, Tensor], Callable[..., Tensor]]
     return {"angles": _angles(x, y, at_origin), "squared_radii": r2}, gradient
 
 
-def to_polar(code: Tensor) -> tuple[Tensor, Tensor]:
-    """Polar form of a code: `r = sqrt(x² + y²)`, `φ = atan2(y, x)`.
+def to_polar(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Polar form of points: `r = sqrt(x² + y²)`, `φ = atan2(y, x)`.
 
     Value and gradient are finite everywhere. Closer to the origin than `1e-6` both the radius and the angle are 0, with
     gradient 0: the direction of such a point is not known.
 
     Args:
-        code: Float tensor `(..., 2 * dim)`.
+        points: Float tensor `(..., 2 * dim)`.
 
     Returns:
         The pair `(radii, angles)`, each `(..., dim)`; radians, `[-π, π)`.
@@ -218,7 +218,7 @@ def to_polar(code: Tensor) -> tuple[Tensor, Tensor]:
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 1. The guard at the origin is a torusae choice: the derivative of
         atan2 is NaN there on JAX and TensorFlow.
     """
-    x, y = split_code(code)
+    x, y = split_coordinates(points)
     xp = direct_ops(x)
     r2 = x * x + y * y
     at_origin = r2 < _MIN_SQUARED_RADIUS
@@ -227,7 +227,7 @@ def to_polar(code: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def to_cartesian(radii: Tensor, angles: Tensor) -> Tensor:
-    """The code `(r cos φ, r sin φ)` of radii and angles, `(..., 2 * dim)`.
+    """The points `(r cos φ, r sin φ)` of radii and angles, `(..., 2 * dim)`.
 
     Args:
         radii: Float tensor `(..., dim)`.
@@ -236,8 +236,8 @@ def to_cartesian(radii: Tensor, angles: Tensor) -> Tensor:
     Example:
 
     >>> import keras, torusae
-    >>> code = torusae.to_cartesian(keras.ops.ones((1, 2)), keras.ops.zeros((1, 2)))
-    >>> keras.ops.convert_to_numpy(code).tolist()
+    >>> points = torusae.to_cartesian(keras.ops.ones((1, 2)), keras.ops.zeros((1, 2)))
+    >>> keras.ops.convert_to_numpy(points).tolist()
     [[1.0, 1.0, 0.0, 0.0]]
 
     Reference:
@@ -251,7 +251,7 @@ def harmonics(values: Tensor, num_harmonics: int = 1, period: float | Sequence[f
     """Cosines and sines of the multiples `k φ` of angles `φ = 2π values / period`, `k` from 1 to `num_harmonics`.
 
     All cosines come first, then all sines; within each half, harmonic 1 of all columns, then harmonic 2 of all, and so
-    on. So the result is a code of `num_harmonics * dim` circles with radius 1. `split_code` returns its two halves.
+    on: points of `num_harmonics * dim` circles with radius 1, whose halves `split_coordinates` returns.
 
     Args:
         values: Float tensor `(..., dim)`, in the unit of `period`; any real value is accepted and read modulo it.

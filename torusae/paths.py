@@ -1,6 +1,6 @@
 """Windings and paths between two points of a torus (Mikulski & Duda 2019, section 4), and paths of Gaussian spaces.
 
-Pure functions. A code is a float tensor `(2 * dim,)`; codes of other shapes are a ValueError. Angles are in radians,
+Pure functions. A point is a float tensor `(2 * dim,)`; points of other shapes are a ValueError. Angles are in radians,
 `[-π, π)`. The ends of a path through a Gaussian are float tensors `(..., dim)`, its shares of the way, from 0 to 1, are
 `(...)`; their leading axes broadcast. Where both ends are independent draws of N(0, I), the points of a straight line
 are not: halfway they are as near to the origin as N(0, I / 2).
@@ -25,9 +25,9 @@ _LARGEST_NORMAL = 30.0  # whose probability in the tail float64 still holds
 
 
 def _arcs(owner: str, start: Tensor, end: Tensor) -> Tensor:
-    """`Φ⁽²⁾ - Φ⁽¹⁾` of two codes, in (-2π, 2π)."""
-    start = checks.code_tensor(owner, "start", start, rank=1)
-    end = checks.code_tensor(owner, "end", end, rank=1, dim=start.shape[0] // 2)
+    """`Φ⁽²⁾ - Φ⁽¹⁾` of two points, in (-2π, 2π)."""
+    start = checks.circle_points(owner, "start", start, rank=1)
+    end = checks.circle_points(owner, "end", end, rank=1, dim=start.shape[0] // 2)
     start, end = checks.same_dtype(start, end)
     return to_polar(end)[1] - to_polar(start)[1]
 
@@ -63,7 +63,7 @@ def windings(dim: int, max_winding: int = 1) -> Tensor:
 
 
 def shortest_winding(start: Tensor, end: Tensor) -> Tensor:
-    """The winding of the shortest path between two codes; 0 where both ways are equally long.
+    """The winding of the shortest path between two points; 0 where both ways are equally long.
 
     Returns:
         int32 tensor `(dim,)`, the `k` that minimizes `|Φ⁽²⁾ - Φ⁽¹⁾ + 2πk|` on each circle.
@@ -112,13 +112,13 @@ def two_way_windings(start: Tensor, end: Tensor) -> Tensor:
 
 
 def morph_paths(start: Tensor, end: Tensor, windings: Tensor, num_steps: int = 12) -> Tensor:
-    """Codes along the straight paths between two codes of a torus, one path for each winding.
+    """Points along the straight paths between two points of a torus, one path for each winding.
 
     Formula, for `t` in `[0, 1]`: `R(t) = (1 - t) R⁽¹⁾ + t R⁽²⁾`, `Φ(t) = (1 - t) Φ⁽¹⁾ + t (Φ⁽²⁾ + 2kπ)`.
 
     Args:
-        start: Code.
-        end: Code.
+        start: Point.
+        end: Point.
         windings: Integer tensor `(num_paths, dim)`, the rows `k`, for example from `two_way_windings`.
         num_steps: Integer, at least 2, points on each path, the two ends among them. Defaults to `12`.
 
@@ -128,8 +128,8 @@ def morph_paths(start: Tensor, end: Tensor, windings: Tensor, num_steps: int = 1
     Example:
 
     >>> import keras, torusae
-    >>> code = torusae.to_cartesian(keras.ops.ones(1), keras.ops.zeros(1))
-    >>> path = torusae.morph_paths(code, code, [[1]], num_steps=5)
+    >>> point = torusae.to_cartesian(keras.ops.ones(1), keras.ops.zeros(1))
+    >>> path = torusae.morph_paths(point, point, [[1]], num_steps=5)
     >>> keras.ops.convert_to_numpy(path)[0, 2].round(2).tolist()[0]
     -1.0
 
@@ -137,9 +137,9 @@ def morph_paths(start: Tensor, end: Tensor, windings: Tensor, num_steps: int = 1
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 6.
     """
     num_steps = checks.positive_int("morph_paths", "num_steps", num_steps, least=2)
-    start = checks.code_tensor("morph_paths", "start", start, rank=1)
+    start = checks.circle_points("morph_paths", "start", start, rank=1)
     dim = start.shape[0] // 2
-    end = ops.cast(checks.code_tensor("morph_paths", "end", end, rank=1, dim=dim), start.dtype)
+    end = ops.cast(checks.circle_points("morph_paths", "end", end, rank=1, dim=dim), start.dtype)
     k = checks.as_array("morph_paths", "windings", windings)
     if "int" not in str(k.dtype):
         raise TypeError(
@@ -148,7 +148,7 @@ def morph_paths(start: Tensor, end: Tensor, windings: Tensor, num_steps: int = 1
     k = ops.convert_to_tensor(k)
     if len(k.shape) != 2 or k.shape[1] != dim:
         raise ValueError(
-            f"morph_paths: `windings` must have shape (num_paths, {dim}) for codes of {dim} circles. "
+            f"morph_paths: `windings` must have shape (num_paths, {dim}) for points of {dim} circles. "
             f"Received: windings.shape={tuple(k.shape)}."
         )
     (radii_1, angles_1), (radii_2, angles_2) = to_polar(start), to_polar(end)

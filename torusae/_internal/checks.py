@@ -98,7 +98,7 @@ def working_dtype(dtype: Any) -> str:
     return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"
 
 
-def code_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, dim: int | None = None) -> Tensor:
+def circle_points(owner: str, name: str, value: Tensor, rank: int | None = None, dim: int | None = None) -> Tensor:
     """Returns `value` as a float tensor whose last axis holds the x and then the y values of some circles."""
     layout = {None: "(..., 2 * dim)", 1: "(2 * dim,)", 2: "(batch, 2 * dim)"}[rank]
     value = float_tensor(owner, name, value, rank, layout)
@@ -110,7 +110,7 @@ def code_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, d
         )
     if dim is not None and size is not None and size != 2 * dim:
         raise ValueError(
-            f"{owner}: `{name}` must hold codes of {dim} circles, {2 * dim} values each. "
+            f"{owner}: `{name}` must hold points of {dim} circles, {2 * dim} values each. "
             f"Received: {name}.shape={tuple(value.shape)}."
         )
     return value

@@ -103,7 +103,7 @@ def _space_and_points(model: Any, x: Any) -> tuple[Any, np.ndarray]:
         return model.latent.space, np.asarray(model.encode(x, batch_size=512, verbose=0), dtype="float64")
     if x is not None:
         raise ValueError("diagnose: `x` is not used with points. Call diagnose(points).")
-    points = checks.host_array(checks.code_tensor("diagnose", "points", model, rank=2))
+    points = checks.host_array(checks.circle_points("diagnose", "points", model, rank=2))
     return Torus(points.shape[1] // 2), points.astype("float64")
 
 

@@ -275,7 +275,7 @@ class TorusLatent(Latent):
         features: Float tensor `(batch, num_features)`.
 
     Returns:
-        Code, a float32 tensor `(batch, 2 * dim)`.
+        Points, a float32 tensor `(batch, 2 * dim)`.
 
     Example:
 

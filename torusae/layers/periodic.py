@@ -19,13 +19,13 @@ def float32_by_default(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class Polar(keras.layers.Layer):
-    """Turns a code into radii and angles, `[-π, π)`, with finite value and gradient everywhere. See `to_polar`.
+    """Radii and angles `[-π, π)` of points of circles, with finite value and gradient everywhere. See `to_polar`.
 
     Args:
         **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
 
     Call arguments:
-        code: Float tensor `(..., 2 * dim)`, all x values first, then all y values.
+        points: Float tensor `(..., 2 * dim)`, all x values first, then all y values.
 
     Returns:
         The pair `(radii, angles)`, each `(..., dim)`.
@@ -41,8 +41,8 @@ class Polar(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(**float32_by_default(kwargs))
 
-    def call(self, code):
-        return to_polar(code)
+    def call(self, points):
+        return to_polar(points)
 
     def compute_output_shape(self, code_shape):
         shape = (*code_shape[:-1], code_shape[-1] // 2)

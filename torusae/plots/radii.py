@@ -14,7 +14,7 @@ def plot_radii(radii: Tensor, mean: float = 1.0, stddev: float = 0.1) -> _style.
     """Histograms of the radii of each circle beside their target, a normal density. At most 16 circles are drawn.
 
     Args:
-        radii: Float tensor `(num, dim)`, for example `torusae.to_polar(code)[0]`.
+        radii: Float tensor `(num, dim)`, for example `torusae.to_polar(points)[0]`.
         mean: Float, mean of the target. Defaults to `1.0`.
         stddev: Positive float, standard deviation of the target. Defaults to `0.1`.
 
@@ -47,7 +47,7 @@ def plot_radii(radii: Tensor, mean: float = 1.0, stddev: float = 0.1) -> _style.
         axes.set_title(
             f"r{_style.subscript(circle + 1)}: mean {r.mean():.3f}, deviation {r.std():.3f}", fontsize="small"
         )
-        axes.set(xlabel="radius (code units)", ylabel="density")
+        axes.set(xlabel="radius", ylabel="density")
         axes.label_outer()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     title = f"radii of {num} points" + (f", the first {shown} of {dim} circles" if shown < dim else "")
