@@ -141,3 +141,28 @@ def test_layers_that_a_plain_model_shares_encode_in_an_autoencoder(model_first):
         model = torusae.TorusAutoencoder(encoder, decoder, latent)
     x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
     np.testing.assert_allclose(model.reconstruct(x, verbose=0), plain.predict(x, verbose=0), atol=1e-6)
+
+
+def test_angles_are_decoded_at_radius_one(trained):
+    angles = np.linspace(-3, 9, 5)[:, None]  # beyond a turn too
+    on_circle = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    np.testing.assert_allclose(
+        trained.decode(angles=angles, verbose=0), trained.decode(on_circle, verbose=0), atol=1e-6
+    )
+    with pytest.raises(ValueError, match=r"`angles` must have shape \(num, 1\).*angles.shape=\(5,\)"):
+        trained.decode(angles=angles[:, 0])
+    with pytest.raises(ValueError, match="looks like degrees"):
+        trained.decode(angles=[[90.0]])
+    with pytest.raises(ValueError, match=r"Received: points.shape=\(5, 1\).*or decode\(angles=...\)"):
+        trained.decode(angles)
+
+
+def test_points_with_other_angles_keep_their_other_coordinates():
+    model = torusae.TorusAutoencoder.from_shape((4,), "T1 x R2")
+    points, angles = model.encode(samples(), verbose=0), np.linspace(0, 1, 20)[:, None]
+    expected = points.copy()
+    expected[:, 0], expected[:, 1] = np.cos(angles[:, 0]), np.sin(angles[:, 0])
+    found = model.decode(points, angles=angles, verbose=0)
+    np.testing.assert_allclose(found, model.decode(expected, verbose=0), atol=1e-5)
+    with pytest.raises(ValueError, match=r"as many rows.*3 and 20"):
+        model.decode(points[:3], angles=angles)
