@@ -24,6 +24,7 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 import torusae  # noqa: E402
+from torusae._internal import replicas  # noqa: E402
 
 ROWS, BATCH, EPOCHS, RATE = 125, 32, 3, 0.05
 # On TensorFlow a term can't be added to the loss of several replicas.
@@ -113,7 +114,7 @@ def process(rank, x, y, port):
             loss.backward()
             optimizer.step()
             size = min(BATCH, ROWS - start)
-            steps.append(float(torusae.distribution.mean(loss)) * size / ROWS)
+            steps.append(float(replicas.current().all_reduce_mean(loss)) * size / ROWS)
         losses.append(sum(steps))
     if rank == 0:
         np.savez(path, losses=losses, **weights(model))

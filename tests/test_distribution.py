@@ -11,6 +11,7 @@ from shared import tensors
 
 import torusae
 from torusae import distribution
+from torusae._internal import replicas
 from torusae._internal.batches import PaddedBatches, without_padding
 
 SCRIPT = Path(__file__).with_name("distributed_run.py")
@@ -50,11 +51,11 @@ def test_training_on_several_devices_is_that_on_one(run, num_devices):
 def test_with_one_replica_values_are_unchanged(rng):
     values = tensors.to_tensor(rng.normal(size=(4, 2)))
     assert distribution.num_replicas() == 1
-    assert distribution.num_parts() == 1
+    assert replicas.num_parts() == 1
     assert distribution.gather(values) is values
-    assert distribution.sum_over_replicas(values) is values
-    assert distribution.share(values, 3) is values
-    assert distribution.agree(values) is values
+    one = replicas.current()
+    for same in (one.weighted_mean(values, 3), one.loss_of_all(values), one.scaled(values), one.unscaled(values)):
+        assert same is values
 
 
 def test_gather_is_an_argument_that_a_file_keeps():

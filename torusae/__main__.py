@@ -60,7 +60,7 @@ def _backend_lines() -> list[tuple[str, str]]:
     """The backend with its version, and its devices, or why there are none."""
     try:
         name = importlib.import_module("keras").backend.backend()
-        devices = importlib.import_module("torusae._internal.backend").devices()
+        devices = importlib.import_module("torusae._internal.replicas").devices()
     except Exception as error:  # a missing package, an unknown name, a library that does not load
         installed = [backend for backend in BACKENDS if _version(backend)]
         advice = (

@@ -15,8 +15,8 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.backend import constant, direct_ops
 from torusae._internal.checks import Tensor
+from torusae._internal.tensors import constant, direct_ops
 
 # atan2 and the square root have no finite derivative at the origin. A point with r² below this bound is treated as
 # (1, 0): the gradient is zero there and at most 1e6 elsewhere. Not zero: XLA and TensorFlow flush subnormal numbers.

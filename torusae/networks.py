@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from torusae._internal import backend, checks
+from torusae._internal import checks, images
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -18,7 +18,7 @@ class Conv2D(keras.layers.Conv2D):
     """`keras.layers.Conv2D` with a faster image layout on torch: same arguments, weights and results."""
 
     def convolution_op(self, inputs, kernel):
-        return backend.convolve(
+        return images.convolve(
             inputs,
             kernel,
             self.data_format,
@@ -36,7 +36,7 @@ class MaxPooling2D(keras.layers.MaxPooling2D):
         def pool(images, data_format):
             return ops.max_pool(images, self.pool_size, self.strides, self.padding, data_format)
 
-        return backend.in_fastest_layout(pool, inputs, self.data_format)
+        return images.in_fastest_layout(pool, inputs, self.data_format)
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -44,10 +44,10 @@ class UpSampling2D(keras.layers.UpSampling2D):
     """`keras.layers.UpSampling2D`, faster on torch, and of known sizes on TensorFlow: same arguments and results."""
 
     def call(self, inputs):
-        outputs = backend.enlarge(inputs, self.size, self.data_format) if self.interpolation == "nearest" else None
+        outputs = images.enlarge(inputs, self.size, self.data_format) if self.interpolation == "nearest" else None
         if outputs is not None:
             return outputs
-        return backend.with_known_sizes(super().call(inputs), self.compute_output_shape(inputs.shape))
+        return images.with_known_sizes(super().call(inputs), self.compute_output_shape(inputs.shape))
 
 
 def _image_axes(owner: str, name: str, shape: Sequence[int]) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from torusae._internal import backend, checks
+from torusae._internal import checks, seeds
 from torusae.autoencoder.model import TorusAutoencoder
 from torusae.losses import LatentLoss
 from torusae.spaces import Term
@@ -110,7 +110,7 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         learning_rate = checks.positive_float(owner, "learning_rate", self.learning_rate)
         X = self._rows(X, reset=True)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        with backend.seeded(seed):
+        with seeds.seeded(seed):
             model = TorusAutoencoder.from_shape(
                 X.shape[1:], self.dim, init=self.init, losses=self.losses, loss_weights=self.loss_weights
             )

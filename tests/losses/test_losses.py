@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.tensors import compiled, gradient, on_jax, to_numpy, to_tensor
 
 import torusae
-from torusae._internal import backend
+from torusae._internal import sorting
 
 TAU = reference.TAU
 REDUCTIONS = ["sum", "normalized"]
@@ -467,5 +467,5 @@ def test_radix_argsort_is_stable(num):
     x = np.round(np.random.default_rng(0).normal(size=(3, num)), 2).astype("float32")
     x[0, :1], x[0, -1:] = 0.0, -0.0
     x[1, : min(4, num)] = [np.inf, -np.inf, 1.2e-38, -1.2e-38][: min(4, num)]
-    found = to_numpy(compiled(backend._radix_argsort)(to_tensor(x)))
+    found = to_numpy(compiled(sorting._radix_argsort)(to_tensor(x)))
     np.testing.assert_array_equal(found, np.argsort(x, axis=-1, kind="stable"))

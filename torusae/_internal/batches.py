@@ -6,8 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from torusae import distribution
-from torusae._internal import backend, checks
+from torusae._internal import checks, replicas
 
 # The keys of a padded batch.
 _SAMPLES, _COUNT = "padded samples", "number of samples"
@@ -91,18 +90,23 @@ def rows_of(arrays: Any, rows: slice) -> Any:
 
 def must_be_batched(arrays: Any) -> bool:
     """Whether Keras can't take arrays: it can't divide their batches, or would copy memory-mapped files."""
-    return distribution.num_parts() > 1 or backend.copies_memory_maps(keras.tree.flatten(arrays))
+    return replicas.num_parts() > 1 or _copies_memory_maps(keras.tree.flatten(arrays))
+
+
+def _copies_memory_maps(arrays: list[Any]) -> bool:
+    """Whether some arrays are memory-mapped files that Keras would copy into memory: as tensors, on TensorFlow."""
+    return keras.backend.backend() == "tensorflow" and any(isinstance(array, np.memmap) for array in arrays)
 
 
 def padded_batches(arrays: tuple[Any, Any, Any], batch_size: int | None, shuffle: bool = False) -> PaddedBatches | None:
     """Samples, targets and weights in batches, where Keras can't take them as they are; else `None`."""
     x = arrays[0]
-    num_parts = distribution.num_parts()
+    num_parts = replicas.num_parts()
     batch_size = batch_size or 32
     if not checks.is_array(x):
         return None
     divides = all(size % num_parts == 0 for size in (len(x), batch_size))
-    if divides and not backend.copies_memory_maps(keras.tree.flatten(arrays)):
+    if divides and not _copies_memory_maps(keras.tree.flatten(arrays)):
         return None
     given = tuple(keras.tree.map_structure(checks.host_array, each) for each in arrays if each is not None)
     return PaddedBatches(given, batch_size, num_parts, shuffle, marked=num_parts > 1)
@@ -112,7 +116,7 @@ def predict(function: Any, x: Any, batch_size: int | None, verbose: Any, **kwarg
     """`function(x)`, a model's `predict`, also where Keras can't take `x` as it is: rows are padded and cut off."""
     if not checks.is_array(x) or not must_be_batched(x):
         return function(x, batch_size=batch_size, verbose=verbose, **kwargs)
-    num_parts = distribution.num_parts()
+    num_parts = replicas.num_parts()
     batch_size = batch_size or 32
     batch_size += -batch_size % num_parts
     batches = PaddedBatches((checks.host_array(x),), batch_size, num_parts, marked=False)

@@ -3,8 +3,8 @@
 import numpy as np
 from keras import ops
 
-from torusae._internal.backend import constant, direct_ops
 from torusae._internal.checks import Tensor
+from torusae._internal.tensors import constant, direct_ops
 
 # Far below the square of any rounding error, far above the subnormal numbers that XLA and TensorFlow flush to zero.
 _MIN_SQUARED_LENGTH = 1e-30

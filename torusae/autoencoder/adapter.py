@@ -8,8 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from torusae import distribution
-from torusae._internal import batches, checks
+from torusae._internal import batches, checks, replicas
 from torusae._internal.checks import Tensor
 from torusae.layers import Head
 from torusae.spaces import Space
@@ -292,5 +291,5 @@ class Adapter:
         x, y, sample_weight = arrays
         given = [x, {name: values for name, values in y.items() if name not in rows.pairs}]
         given += [] if sample_weight is None else [sample_weight]
-        given, num_parts = keras.tree.map_structure(checks.host_array, given), distribution.num_parts()
+        given, num_parts = keras.tree.map_structure(checks.host_array, given), replicas.num_parts()
         return batches.PaddedBatches(tuple(given), batch_size or 32, num_parts, shuffle, num_parts > 1, rows.pairs)

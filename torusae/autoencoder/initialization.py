@@ -10,8 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import distribution
-from torusae._internal import checks
+from torusae._internal import checks, replicas
 from torusae.autoencoder.adapter import Rows
 from torusae.layers.latent import Latent
 from torusae.spaces import Space
@@ -221,7 +220,7 @@ def initialize(model: Any, rows: Rows, circles: Any, verbose: Any, callbacks: An
 
     x, y = checks.host_array(x), checks.host_array(rows.targets["reconstruction"])
     say("initialization: ")
-    if distribution.num_replicas() > 1 or keras.distribution.distribution() is not None:
+    if replicas.current().size > 1 or keras.distribution.distribution() is not None:
         said = "not done on several devices. Call initialize_at_circles on one, before."
     elif circles is not None:
         say("training both networks to the given angles ... ")

@@ -8,8 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import distribution
-from torusae._internal import batches, checks, keras_repairs
+from torusae._internal import batches, checks, keras_repairs, replicas
 from torusae.autoencoder import parts, use
 from torusae.autoencoder.adapter import Adapter
 from torusae.autoencoder.callbacks import measuring, noted_errors, with_logger
@@ -17,7 +16,6 @@ from torusae.autoencoder.fitted import Fitted
 from torusae.autoencoder.initialization import checked_init, initialize
 from torusae.autoencoder.objective import RAW, Means, Objective
 from torusae.layers import Head, Latent, TorusLatent
-from torusae.losses import replica_mean
 from torusae.networks import autoencoder_networks
 from torusae.spaces import Space
 from torusae.supervision import Supervision
@@ -264,7 +262,7 @@ class TorusAutoencoder(keras.Model):
         self.means.update_state(values, counts)
         for extra in added:  # of the user's own layers, and terms that are not relative
             total = total + ops.cast(ops.sum(extra), "float32")
-        return replica_mean(distribution.agree(total))
+        return replicas.current().loss_of_all(total)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Updates the metrics given to `compile` and returns all results. A head without labels has none."""

@@ -7,13 +7,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from torusae import distribution
-from torusae._internal import backend
+from torusae._internal import replicas
 from torusae._internal.checks import Tensor
+from torusae._internal.tensors import direct_ops
 from torusae.autoencoder.adapter import Rows
 from torusae.layers import Head
 from torusae.layers.balance import as_float32
-from torusae.losses import replica_mean
 from torusae.spaces import Space
 from torusae.supervision import Supervision
 from torusae.supervision.base import Step
@@ -68,9 +67,10 @@ class Objective:
             outputs: The model's outputs by name.
             encode: Function from samples to their points, for pairs and for samples that were acted on.
         """
+        together = replicas.current()
         size = ops.cast(ops.shape(outputs["point"])[0], "float32")
-        reconstruction = self._reconstruction(rows, outputs["reconstruction"])
-        total = distribution.share(reconstruction, size)
+        reconstruction = together.unscaled(self._reconstruction(rows, outputs["reconstruction"]))
+        total = together.weighted_mean(reconstruction, size)
         values, counts, relative = [reconstruction], [size], 0.0
         step = Step(self.space, rows.sample, outputs["point"], encode, self.seed)
         for name, part in (*self.heads.items(), *self.supervision.items()):
@@ -83,9 +83,9 @@ class Objective:
             loss, score, count = found
             values += [loss, score]
             counts += [count, count]
-            relative = relative + part.weight * distribution.share(loss, count)
+            relative = relative + part.weight * together.weighted_mean(loss, count)
         if len(values) > 1:
-            total = total + ops.abs(distribution.mean(total)) * relative
+            total = total + ops.abs(together.all_reduce_mean(total)) * relative
         return total, values, counts
 
     def _reconstruction(self, rows: Rows, output: Tensor) -> Tensor:
@@ -95,9 +95,7 @@ class Objective:
             # A loss of images has a value for each pixel, and Keras multiplies their last axis by the samples' weights.
             rank = len(self.reconstruction.call(target, output).shape)
             weight = ops.reshape(weight, (-1,) + (1,) * max(rank - 1, 0))
-        value = as_float32(self.reconstruction(target, output, weight))
-        # Keras divides a loss among the replicas of TensorFlow. Here the model does it once, at the end.
-        return value if distribution.num_replicas() == 1 else value / replica_mean(ops.ones_like(value))
+        return as_float32(self.reconstruction(target, output, weight))
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -129,10 +127,10 @@ class Means(keras.metrics.Metric):
     def update_state(self, values, weights):
         """Adds one value and one weight for each name, two lists of scalar tensors."""
         products = [value * weight for value, weight in zip(values, weights, strict=True)]
-        self.sums.assign(self.sums.value + backend.direct_ops(values[0]).stack([*products, *weights]))
+        self.sums.assign(self.sums.value + direct_ops(values[0]).stack([*products, *weights]))
 
     def result(self):
         """Dict from each name to its mean, 0 where nothing was added."""
         sums = self.sums.value
-        means = sums[: len(self.names)] / backend.direct_ops(sums).clip(sums[len(self.names) :], 1e-12, math.inf)
+        means = sums[: len(self.names)] / direct_ops(sums).clip(sums[len(self.names) :], 1e-12, math.inf)
         return {name: means[index] for index, name in enumerate(self.names)}

@@ -9,68 +9,76 @@ import math
 import keras
 from keras import ops
 
-from torusae import distribution
-from torusae._internal.backend import direct_ops
 from torusae._internal.checks import Tensor
+from torusae._internal.replicas import Replicas
+from torusae._internal.tensors import direct_ops
 
 
-def fork(values: Tensor, limit: float) -> tuple[Tensor, Tensor]:
-    """Two copies of `values`, `(batch, columns)`. The gradient is `g + G · p / max(1, |p| / limit)`.
+class Balance:
+    """The balanced gradient `g + G · p / max(1, |p| / limit)` of one step.
 
-    `g` arrives at the first copy, `p` at the second. With `S` rows, over all replicas, `G = sqrt(S Σ g²)` and
-    `|p| = sqrt(S Σ p²)`. For the gradients of mean losses these are root mean squares, over the samples, of each
-    sample's own gradient. `limit` is the largest size of the added gradient, relative to `G`.
+    `g` arrives from the rest of the model and `p` from the losses. With `S` rows, over all replicas,
+    `G = sqrt(S Σ g²)` and `|p| = sqrt(S Σ p²)`. For the gradients of mean losses these are root mean squares, over the
+    samples, of each sample's own gradient.
+
+    Args:
+        limit: Float, the largest size of the added gradient, relative to `G`.
+        replicas: The `Replicas` of the step.
     """
 
-    @ops.custom_gradient
-    def doubled(values):
-        def gradient(*arguments, upstream=None):
-            return _balanced(arguments[-1] if upstream is None else upstream, limit)
+    def __init__(self, limit: float, replicas: Replicas):
+        self.limit = limit
+        self.replicas = replicas
 
-        return direct_ops(values).stack([values, values]), gradient
+    def fork(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Two copies of `values`, `(batch, columns)`. `g` arrives at the first copy, `p` at the second."""
 
-    # One tensor, not two: Keras on torch takes the gradient of a single output.
-    return ops.unstack(doubled(values), 2)
+        @ops.custom_gradient
+        def doubled(values):
+            def gradient(*arguments, upstream=None):
+                return self._sum(arguments[-1] if upstream is None else upstream)
 
+            return direct_ops(values).stack([values, values]), gradient
 
-def add(values: Tensor, p: Tensor, limit: float) -> Tensor:
-    """Returns `values`. The gradient is that of `fork`, with a `p` that is known."""
+        # One tensor, not two: Keras on torch takes the gradient of a single output.
+        return ops.unstack(doubled(values), 2)
 
-    @ops.custom_gradient
-    def added(values):
-        def gradient(*arguments, upstream=None):
-            return _balanced(direct_ops(p).stack([arguments[-1] if upstream is None else upstream, p]), limit)
+    def add(self, values: Tensor, p: Tensor) -> Tensor:
+        """Returns `values`. The gradient is that of `fork`, with a `p` that is known."""
 
-        return values, gradient
+        @ops.custom_gradient
+        def added(values):
+            def gradient(*arguments, upstream=None):
+                return self._sum(direct_ops(p).stack([arguments[-1] if upstream is None else upstream, p]))
 
-    return added(values)
+            return values, gradient
 
+        return added(values)
 
-def _balanced(both: Tensor, limit: float) -> Tensor:
-    """The sum of `fork` from the two gradients, `(2, batch, columns)`."""
-    xp, size, squares = direct_ops(both), both.shape[1], as_float32(both)
-    squares = xp.sum(squares * squares, (1, 2))
-    if distribution.num_replicas() > 1 or not isinstance(size, int):
-        size = distribution.sum_over_replicas(ops.cast(ops.shape(both)[1], "float32"))
-        squares = distribution.sum_over_replicas(squares)
-    norms = (size * squares) ** 0.5
-    scale = norms[0] / xp.clip(norms[1] / limit, 1.0, math.inf)
-    return both[0] + both[1] * (scale if scale.dtype == both.dtype else ops.cast(scale, both.dtype))
+    def join(self, values: Tensor, loss: Tensor) -> Tensor:
+        """Returns `values`. The gradient of `loss`, a scalar, is 1, as if it were a loss of its own."""
 
+        @ops.custom_gradient
+        def joined(values, loss):
+            def gradient(*arguments, upstream=None):
+                g = arguments[-1] if upstream is None else upstream
+                # Each replica has the loss of all rows: the gathered gradients add up to as many times that of one.
+                return g, direct_ops(loss).full_like(loss, 1.0 / self.replicas.size)
 
-def join(values: Tensor, loss: Tensor) -> Tensor:
-    """Returns `values`. The gradient of `loss`, a scalar, is 1, as if it were a loss of its own."""
+            return values, gradient
 
-    @ops.custom_gradient
-    def joined(values, loss):
-        def gradient(*arguments, upstream=None):
-            g = arguments[-1] if upstream is None else upstream
-            # Each replica has the loss of all rows: the gathered gradients add up to as many times that of one loss.
-            return g, direct_ops(loss).full_like(loss, 1.0 / distribution.num_replicas())
+        return joined(values, loss)
 
-        return values, gradient
-
-    return joined(values, loss)
+    def _sum(self, both: Tensor) -> Tensor:
+        """The balanced sum of `g` and `p`, `(2, batch, columns)`."""
+        xp, size, squares = direct_ops(both), both.shape[1], as_float32(both)
+        squares = xp.sum(squares * squares, (1, 2))
+        if self.replicas.size > 1 or not isinstance(size, int):
+            size = self.replicas.sum(ops.cast(ops.shape(both)[1], "float32"))
+            squares = self.replicas.sum(squares)
+        norms = (size * squares) ** 0.5
+        scale = norms[0] / xp.clip(norms[1] / self.limit, 1.0, math.inf)
+        return both[0] + both[1] * (scale if scale.dtype == both.dtype else ops.cast(scale, both.dtype))
 
 
 def as_float32(value: Tensor) -> Tensor:

@@ -7,12 +7,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae import distribution
-from torusae._internal import backend, checks
+from torusae._internal import checks, replicas
 from torusae._internal.checks import Tensor
 from torusae._internal.keras_repairs import in_train_step
 from torusae.diagnostics import prior_statistics
-from torusae.layers.balance import add, as_float32, fork, join
+from torusae.layers.balance import Balance, as_float32
 from torusae.layers.closed_form import closed_gradient
 from torusae.layers.periodic import float32_by_default
 from torusae.layers.recent import RecentRows
@@ -151,7 +150,7 @@ class Latent(keras.layers.Layer):
         seed = self.seed_generator if trains else None
         point = self._balanced_point(raw, seed, active) if active else self.space.point(raw, seed)
         added = [term for term in self.terms if not term.relative]
-        if added and not backend.replicas().separates_added_losses:
+        if added and not replicas.current().separates_added_losses:
             raise ValueError(
                 f"{type(self).__name__}: terms with relative=False can't be added to the loss of several replicas on "
                 f"TensorFlow, where Keras would count them once for each. Received: {added}. Use one device, or "
@@ -164,23 +163,26 @@ class Latent(keras.layers.Layer):
 
     def _balanced_point(self, raw, seed, terms):
         """The points, tied to the gradient of the terms."""
-        alone = not self.gather or distribution.num_replicas() == 1
+        together = replicas.current()
+        balance = Balance(self.max_ratio, together)
+        alone = not self.gather or together.size == 1
         p = closed_gradient(self.space, ops.stop_gradient(raw), terms) if alone else None
         if p is not None:
-            return add(raw, p, self.max_ratio)
-        raw, raw_read = fork(raw, self.max_ratio)
+            return balance.add(raw, p)
+        raw, raw_read = balance.fork(raw)
         point = self.space.point(raw, seed)
-        point, point_read = (point, raw_read) if point is raw else fork(point, self.max_ratio)
+        point, point_read = (point, raw_read) if point is raw else balance.fork(point)
         values = self.losses_of(raw_read, point_read, terms)
-        return join(point, sum(term.weight * values[term.name] for term in terms))
+        return balance.join(point, sum(term.weight * values[term.name] for term in terms))
 
     def losses_of(self, raw: Tensor, point: Tensor, terms: Sequence[Term] | None = None) -> dict[str, Tensor]:
         """The values of the terms by name, scalar tensors, not weighted."""
         terms = self.terms if terms is None else terms
         if self.gather and terms:
             same = raw is point
-            point = distribution.gather(point)
-            raw = point if same else distribution.gather(raw)
+            together = replicas.current()
+            point = together.gather(point)
+            raw = point if same else together.gather(raw)
         views = {name: self.space.view(name, raw, point) for name in {term.reads for term in terms}}
         return {term.name: as_float32(term.loss(views[term.reads])) for term in terms}
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae._internal import backend, checks, keras_repairs
+from torusae._internal import checks, keras_repairs, replicas
 from torusae.layers.latent import Latent
 
 _ROWS = 128  # of the samples to measure at a time
@@ -74,7 +74,7 @@ class LatentLogger(keras.callbacks.Callback):
             model.train_function = None  # compiled without the rows
 
     def _attach(self):
-        with backend.variable_scope(self.model):
+        with replicas.variable_scope(self.model):
             for layer in self.layers:
                 layer.recent.attach()
 

@@ -5,7 +5,7 @@ of another rank than documented is a ValueError, input that is not floating-poin
 """
 
 from torusae.losses.angular import AngularLoss, angular_loss
-from torusae.losses.base import LatentLoss, replica_mean
+from torusae.losses.base import LatentLoss
 from torusae.losses.circles import (
     CircularWassersteinLoss,
     ProductMomentLoss,

@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 from keras import ops
 
-from torusae._internal.backend import constant, direct_ops
 from torusae._internal.checks import Tensor
+from torusae._internal.tensors import constant, direct_ops
 
 _GOLDEN = 0x9E3779B9  # 2**32 over the golden ratio: its multiples spread evenly over the integers modulo 2**32
 _SEED_STEP = 0x85EBCA6B

@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.backend import direct_ops
 from torusae._internal.checks import Tensor
+from torusae._internal.tensors import direct_ops
 from torusae.angles import to_radians
 
 

@@ -1,11 +1,11 @@
-"""What the losses share: the base class, the size of a batch, and the scaling over replicas."""
+"""What the losses share: the base class, and the size of a batch."""
 
 from typing import Any
 
 import keras
 from keras import ops
 
-from torusae._internal import backend
+from torusae._internal import replicas
 from torusae._internal.checks import Tensor
 
 REDUCTIONS = ("sum", "normalized")
@@ -17,22 +17,6 @@ def batch_size(values: Tensor) -> int | Tensor:
         return values.shape[0]
     # A sum of ones works with TensorFlow's unknown batch and with torch.compile, which can't cast a symbolic int.
     return ops.sum(ops.ones_like(values[:, 0]))
-
-
-class _ReplicaMean(keras.losses.Loss):
-    """Passes a scalar to Keras as a loss of shape (1,): TensorFlow divides those, and no scalars, by the replicas."""
-
-    def __init__(self):
-        super().__init__(name="replica_mean")
-
-    def call(self, y_true, y_pred):
-        return ops.reshape(y_pred, (1,))
-
-
-def replica_mean(value: Tensor) -> Tensor:
-    """A scalar divided by the number of replicas of a distributed run, as Keras does with the losses of `compile`."""
-    # A loss of Keras has ten operations around its call.
-    return value if backend.replicas().size == 1 else _ReplicaMean()(value, value)
 
 
 class LatentLoss(keras.losses.Loss):
@@ -65,7 +49,7 @@ class LatentLoss(keras.losses.Loss):
             )
         if y_pred is None:
             return self.call(y_true)
-        return replica_mean(self.call(y_pred))
+        return replicas.current().scaled(self.call(y_pred))
 
     def call(self, values: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the loss of `values`, `(batch, columns)`, a scalar tensor."""

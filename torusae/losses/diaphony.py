@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.backend import columns, is_on_cpu
 from torusae._internal.checks import Tensor
+from torusae._internal.tensors import columns, is_on_cpu
 from torusae.angles import num_vectors, wrap_angles
 from torusae.losses.base import LatentLoss, batch_size
 from torusae.losses.moments import MOST_VECTORS, moments_gradient, weighted_moments

@@ -8,8 +8,9 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.backend import counting_dtype, sort_columns
 from torusae._internal.checks import Tensor
+from torusae._internal.sorting import sort_columns
+from torusae._internal.tensors import counting_dtype
 from torusae.losses.base import LatentLoss
 from torusae.losses.quantiles import standard_normal_quantiles
 

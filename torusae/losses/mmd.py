@@ -9,8 +9,8 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.backend import constant
 from torusae._internal.checks import Tensor
+from torusae._internal.tensors import constant
 from torusae.losses import _random
 from torusae.losses.base import LatentLoss, batch_size
 from torusae.losses.distances import pair_distances, squared_distances, squared_norms

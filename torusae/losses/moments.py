@@ -17,8 +17,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae._internal.backend import columns, constant, direct_ops
 from torusae._internal.checks import Tensor
+from torusae._internal.tensors import columns, constant, direct_ops
 from torusae.losses.base import batch_size
 
 MOST_VECTORS = 1 << 16

@@ -10,8 +10,9 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.backend import at_sorted_columns, constant, counting_dtype, direct_ops, sort_columns
 from torusae._internal.checks import Tensor
+from torusae._internal.sorting import at_sorted_columns, sort_columns
+from torusae._internal.tensors import constant, counting_dtype, direct_ops
 from torusae.losses.base import REDUCTIONS, LatentLoss, batch_size
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.backend import constant, direct_ops, sort_columns
 from torusae._internal.checks import Tensor
+from torusae._internal.sorting import sort_columns
+from torusae._internal.tensors import constant, direct_ops
 from torusae.angles import wrap_angles
 from torusae.losses.base import REDUCTIONS, LatentLoss, batch_size
 

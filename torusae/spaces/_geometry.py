@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.backend import constant
 from torusae._internal.checks import Tensor
+from torusae._internal.tensors import constant
 
 _NO_DIRECTION = 1e-6  # of a float32 arc: its direction is rounding error
 _HALVINGS, _ORDER = 5, 8  # with 32 parts of a turn, eight powers are exact to float32

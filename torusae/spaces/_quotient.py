@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.backend import constant
 from torusae._internal.checks import Tensor
+from torusae._internal.tensors import constant
 from torusae.angles import angle_difference, polar_angles
 from torusae.losses import DiaphonyLoss
 from torusae.spaces import _geometry

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.backend import constant
+from torusae._internal.tensors import constant
 from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
 from torusae.spaces._quotient import Quotient

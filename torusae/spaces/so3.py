@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.backend import constant, direct_ops
+from torusae._internal.tensors import constant, direct_ops
 from torusae._internal.vectors import length, unit
 from torusae.losses import CharacterLoss
 from torusae.spaces import _geometry
