@@ -115,7 +115,8 @@ class Adapter:
                 )
             y = {"reconstruction": y}
         for name, values in y.items():
-            checks.option(owner, "y", name, ["reconstruction", *self.heads, *self.supervision])
+            if name not in self.heads and name not in self.supervision and name != "reconstruction":
+                checks.option(owner, "y", name, ["reconstruction", *self.heads, *self.supervision])
             if name not in self.supervision and not hasattr(values, "shape"):
                 raise TypeError(
                     f"{owner}: y[{name!r}] must be an array or a tensor. Received: {type(values).__name__}. "
@@ -128,7 +129,7 @@ class Adapter:
     def check_samples(self, owner: str, name: str, samples: Any) -> None:
         """Checks the shape and the dtype of samples: arrays, or tensors while a step compiles."""
         shape = tuple(samples.shape)
-        if not checks.shapes_agree(shape[1:], self.sample_shape):
+        if shape[1:] != self.sample_shape and not checks.shapes_agree(shape[1:], self.sample_shape):
             fix = "Use x[..., None]." if (*shape[1:], 1) == self.sample_shape else "Reshape it first."
             if shape == self.sample_shape:
                 fix = "For a single sample use x[None]."

@@ -180,7 +180,7 @@ class TorusAutoencoder(keras.Model):
         decoder_input, point = self.latent(self.encoder(x), return_point=True)
         outputs = {"reconstruction": self.decoder(decoder_input), "point": point}
         if self.heads:
-            read = self.space.head_input(point)
+            read = self.latent.space.head_input(point)
             for name, head in self.heads.items():
                 outputs[name + RAW] = head(read)
                 outputs[name] = head.predictions(outputs[name + RAW])
@@ -251,12 +251,13 @@ class TorusAutoencoder(keras.Model):
             raise ValueError(f"{self.adapter.owner}: call compile(optimizer, loss) before training or evaluating.")
         added = list(self.losses)
         rows = self.adapter.step(x, y, sample_weight)
-        if training and (missing := [name for name in self.heads if name not in rows.targets]):
-            raise self.adapter.no_labels(self.adapter.owner, missing[0], y)
+        for name in self.heads if training else ():
+            if name not in rows.targets:
+                raise self.adapter.no_labels(self.adapter.owner, name, y)
 
         def encode(samples):
             # Not through the layer: its terms act on the samples of the batch alone.
-            return self.space.point(self.latent.projection(self.encoder(samples, training=training)))
+            return self.latent.space.point(self.latent.projection(self.encoder(samples, training=training)))
 
         total, values, counts = self.objective(rows, y_pred, encode)
         self.means.update_state(values, counts)
@@ -277,10 +278,11 @@ class TorusAutoencoder(keras.Model):
             weights = None if sample_weight is None else {name: rows.weight_of(name) for name in names}
             chosen = ({name: values[name] for name in names} for values in (rows.targets, y_pred))
             results = super().compute_metrics(x, *chosen, weights)
-        scores = {name: head.score_name for name, head in self.heads.items()}
-        scores |= {name: "error" for name, each in self.supervision.items() if each.needs_data}
-        left_out = {f"{name}_{part}" for name in scores.keys() - rows.targets.keys() for part in ("loss", scores[name])}
-        return {name: value for name, value in results.items() if name not in left_out}
+        for part, names in self.objective.scored.items():
+            if part not in rows.targets and (part in self.heads or self.adapter.supervision[part].needs_data):
+                for name in names:
+                    del results[name]
+        return results
 
     def fit(
         self,

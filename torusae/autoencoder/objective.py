@@ -50,12 +50,14 @@ class Objective:
         self.space = space
         self.seed = seed
 
+        # The names of the loss and of the score of each part.
+        self.scored = {name: (f"{name}_loss", f"{name}_{head.score_name}") for name, head in heads.items()}
+        self.scored |= {name: (f"{name}_loss", f"{name}_error") for name in supervision}
+
     @property
     def names(self) -> list[str]:
         """The names of the means that `__call__` returns, in their order."""
-        pairs = [(name, head.score_name) for name, head in self.heads.items()]
-        pairs += [(name, "error") for name in self.supervision]
-        return ["reconstruction", *(f"{name}_{part}" for name, score in pairs for part in ("loss", score))]
+        return ["reconstruction", *(name for pair in self.scored.values() for name in pair)]
 
     def __call__(
         self, rows: Rows, outputs: Mapping[str, Tensor], encode: Callable[[Tensor], Tensor]
