@@ -166,3 +166,20 @@ def test_points_with_other_angles_keep_their_other_coordinates():
     np.testing.assert_allclose(found, model.decode(expected, verbose=0), atol=1e-5)
     with pytest.raises(ValueError, match=r"as many rows.*3 and 20"):
         model.decode(points[:3], angles=angles)
+
+
+def test_ends_of_a_morph_may_differ_in_dtype(trained):
+    x = samples(2)
+    half = keras.ops.cast(to_tensor(x[1]), "bfloat16")
+    found = trained.morph(x[0].astype("float16"), half, verbose=0)
+    np.testing.assert_allclose(found, trained.morph(*x, verbose=0), atol=0.05)  # bfloat16 keeps 8 bits
+
+
+def test_the_halves_are_saved_as_any_model(trained, tmp_path):
+    points = trained.encode(samples(), verbose=0)
+    for half, x in ((trained.encoder_model, samples()), (trained.decoder_model, points)):
+        half.save(tmp_path / "half.keras")
+        loaded = keras.saving.load_model(tmp_path / "half.keras")
+        outputs = [keras.tree.flatten(each.predict(x, verbose=0)) for each in (half, loaded)]
+        for expected, found in zip(*outputs, strict=True):
+            np.testing.assert_allclose(found, expected, atol=1e-6)

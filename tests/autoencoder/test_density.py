@@ -4,6 +4,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from shared import tables
 
 import torusae
 from torusae import densities
@@ -213,3 +214,57 @@ def test_an_interrupted_fit_keeps_the_model(monkeypatch):
         model.fit_density(data(), verbose=0)
     np.testing.assert_array_equal(model.encode(data(), verbose=0), before)
     assert model.density is density
+
+
+class OwnDensity:
+    """A density that Keras does not know."""
+
+    def fit(self, points):
+        self.points = np.array(points)
+
+    def sample(self, num_samples, seed=None):
+        return np.random.default_rng(seed).choice(self.points, num_samples)
+
+
+def test_a_model_with_a_density_of_ones_own_is_saved_without_it_and_says_so(tmp_path):
+    x, model = tables.samples(), tables.autoencoder()
+    model.train_on_batch(x, x)
+    model.fit_density(x, OwnDensity(), verbose=0)
+    with pytest.warns(UserWarning, match="is not saved with the model.*register_keras_serializable"):
+        model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.density is None
+    np.testing.assert_allclose(loaded.encode(x, verbose=0), model.encode(x, verbose=0), atol=1e-6)
+    with pytest.raises(ValueError, match="needs a fitted density"):
+        loaded.sample(2, density="fitted", verbose=0)
+    with pytest.warns(UserWarning, match="is not saved"):
+        model.save_weights(tmp_path / "model.weights.h5")
+
+
+@keras.saving.register_keras_serializable(package="torusae_tests")
+class RegisteredDensity(OwnDensity):
+    def get_config(self):
+        return {}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls()
+
+    def state(self):
+        return {"points": self.points}
+
+    def set_state(self, state):
+        self.points = state["points"]
+
+
+def test_a_registered_density_of_ones_own_comes_back(tmp_path):
+    x, model = tables.samples(), tables.autoencoder()
+    model.train_on_batch(x, x)
+    model.fit_density(x, RegisteredDensity(), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        loaded.sample(4, seed=0, density="fitted", verbose=0),
+        model.sample(4, seed=0, density="fitted", verbose=0),
+        atol=1e-6,
+    )

@@ -220,3 +220,15 @@ def test_a_stream_that_changes_its_shape_is_named_with_the_step(callbacks):
     with pytest.raises(Exception, match=r"\(8, 5\)") as caught:
         model.fit(Stream(), shuffle=False, verbose=0, callbacks=callbacks)
     assert "stopped in step 4 of epoch 1" in "".join(caught.value.__notes__)
+
+
+def test_float_images_of_0_to_255_are_refused_where_the_output_is_a_sigmoid():
+    x = np.random.default_rng(0).uniform(0, 255, (16, 8, 8, 1)).astype("float32")
+    model = torusae.TorusAutoencoder.from_shape((8, 8, 1), dim=1)
+    model.compile("adam", "mse")
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\].*Use x / 255"):
+        model.fit(x, verbose=0)
+    linear = keras.Sequential([keras.Input((2,)), keras.layers.Dense(64), keras.layers.Reshape((8, 8, 1))])
+    model = torusae.TorusAutoencoder(model.encoder, linear, 1)
+    model.compile("adam", "mse")
+    assert model.evaluate(x, verbose=0, return_dict=True)["reconstruction"] > 1e3  # the range of the data is no error

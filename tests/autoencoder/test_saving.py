@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
@@ -12,8 +13,9 @@ import keras
 import make_models
 import numpy as np
 import pytest
+from shared import tables
 from shared.hosts import host_model
-from shared.tensors import to_numpy
+from shared.tensors import to_numpy, to_tensor
 
 import torusae
 
@@ -150,6 +152,92 @@ def test_a_layer_that_is_not_built_can_be_saved(tmp_path):
     assert not keras.saving.load_model(tmp_path / "model.keras").layers[0].built
 
 
+@pytest.mark.parametrize("make", [tables.autoencoder, tables.plain_model], ids=["autoencoder", "plain"])
+def test_weights_of_the_paper_load_into_other_losses(make, tmp_path):
+    x = tables.samples(8)
+    model = make(torusae.TorusLatent(2, "paper"))
+    model.optimizer.build(model.trainable_variables)  # Keras saves and loads its state too
+    model.save_weights(tmp_path / "model.weights.h5")
+    for losses in ("uniform", "none", [torusae.losses.SlicedLoss()]):
+        other = make(torusae.TorusLatent(2, losses))
+        other.optimizer.build(other.trainable_variables)
+        other.load_weights(tmp_path / "model.weights.h5")
+        outputs = [keras.tree.flatten(each(to_tensor(x))) for each in (model, other)]
+        for expected, found in zip(*outputs, strict=True):
+            np.testing.assert_allclose(to_numpy(found), to_numpy(expected), atol=1e-6)
+
+
+# Files that were cut off or altered
+
+
+@pytest.fixture
+def saved(tmp_path):
+    x, model = (
+        tables.samples(),
+        tables.autoencoder(heads={"digit": torusae.Head("classification", 2, units=(4,))}, seed=0),
+    )
+    model.fit(x, {"digit": np.arange(len(x)) % 2}, batch_size=64, verbose=0)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    return path, path.read_bytes(), [to_numpy(variable) for variable in model.trainable_variables]
+
+
+def refused_or_equal(path, weights):
+    """Whether a file is refused with an error that names a reason; a file that loads must hold the same weights."""
+    try:
+        model = keras.saving.load_model(path)
+    except Exception as error:
+        if not str(error):
+            raise
+        return True
+    tables.assert_same([to_numpy(variable) for variable in model.trainable_variables], weights)
+    return False
+
+
+def test_a_file_that_was_cut_off_is_refused(saved):
+    path, content, weights = saved
+    for length in np.linspace(0, len(content) - 1, 12).astype(int):
+        path.write_bytes(content[:length])
+        assert refused_or_equal(path, weights), length
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_altered_file_is_refused_or_loads_the_same_weights(saved):
+    """The checksums of a zip file find it."""
+    path, content, weights = saved
+    generator = random.Random(0)
+    refused = 0
+    for _ in range(24):
+        changed = bytearray(content)
+        changed[generator.randrange(len(content))] ^= 1 << generator.randrange(8)
+        path.write_bytes(changed)
+        refused += refused_or_equal(path, weights)
+    assert refused > 16
+
+
+@pytest.mark.parametrize(
+    ("part", "edit"),
+    [
+        ("latent", lambda config: config["latent"]["config"].update(dim=0)),
+        ("heads", lambda config: config["heads"]["digit"]["config"].update(task="clases")),
+        ("losses", lambda config: config["latent"]["config"]["losses"][0]["config"].update(weight=-1)),
+        ("losses", lambda config: config["latent"]["config"]["losses"][0]["config"].update(reads="angels")),
+    ],
+)
+def test_an_edited_config_is_refused_with_the_librarys_own_error(saved, part, edit):
+    path, _, _ = saved
+    with zipfile.ZipFile(path) as file:
+        files = {name: file.read(name) for name in file.namelist()}
+    config = json.loads(files["config.json"])
+    edit(config["config"])
+    files["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in files.items():
+            file.writestr(name, data)
+    with pytest.raises((ValueError, TypeError), match=r"(Torus|Head|Term|Latent).*[Rr]eceived"):
+        keras.saving.load_model(path)
+
+
 # Runs that are killed
 
 
@@ -205,3 +293,18 @@ def test_a_run_killed_while_it_wrote_resumes_from_the_backup_before(tmp_path):
     resumed, history = train_with_backup(str(directory), double_checkpoint=True)
     assert history.epoch == [3]
     assert_same_weights(resumed, whole)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
+def test_a_backup_whose_epoch_was_written_in_part_is_resumed(first, tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.callbacks.BackupAndRestore, "on_train_end", lambda self, logs=None: None)
+    x, backup = tables.samples(), tmp_path / "backup"
+
+    def fit(epochs):
+        callback = keras.callbacks.BackupAndRestore(str(backup), double_checkpoint=True)
+        return tables.autoencoder().fit(x, batch_size=64, epochs=epochs, verbose=0, callbacks=[callback]).epoch
+
+    fit(1 if first else 3)
+    (backup / "training_metadata.json").write_text("")
+    # The epoch before it is that of the copy: one epoch is trained twice.
+    assert fit(4) == ([0, 1, 2, 3] if first else [2, 3])

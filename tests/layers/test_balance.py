@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from shared import tables
 from shared.hosts import FEATURES, RadiusLoss
 from shared.tensors import balanced, compiled, gradient, to_numpy, to_tensor
 
@@ -220,3 +221,18 @@ def test_a_loss_without_a_closed_form_is_differentiated():
     assert closed_gradient(own, point, [torusae.Term(torusae.QuantileLoss(), reads="radii")]) is None
     assert closed_gradient(own, point, [torusae.Term(Doubled(), reads="squared_radii")]) is None
     assert closed_gradient(OtherTorus(2), point, own.terms("uniform")) is None
+
+
+def test_loss_scaling_does_not_change_the_balance():
+    results = []
+    for scale in (None, 1024.0):
+        keras.utils.set_random_seed(0)
+        model = tables.plain_model()
+        optimizer = keras.optimizers.SGD(0.01)
+        if scale:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=scale)
+        model.compile(optimizer, "mse")
+        x = tables.samples()
+        model.fit(x, x, batch_size=64, epochs=2, shuffle=False, verbose=0)
+        results.append([to_numpy(variable) for variable in model.trainable_variables])
+    tables.assert_same(*results, rtol=1e-4, atol=1e-5)

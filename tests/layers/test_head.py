@@ -311,3 +311,13 @@ def test_right_labels_of_a_data_set(head, labels):
 def test_hours_and_degrees_without_a_period_are_an_error(labels):
     with pytest.raises(ValueError, match=r"y\['a'\] must be radians.*looks like degrees.*period=360\).*period=24\)"):
         torusae.Head("circular_regression").check_labels(np.array(labels), 3, "Owner.fit", "y['a']")
+
+
+def test_the_heads_part_of_the_gradient_is_that_of_the_logits():
+    logits = np.random.default_rng(0).normal(size=(20, 3)).astype("float32") * 30
+    labels = np.arange(20) % 3
+    head = torusae.Head("classification", 3)
+    _, slope = gradient(lambda values: head.loss_and_score(to_tensor(labels), values)[0], logits)
+    exact = np.exp(logits.astype("float64") - logits.max(1, keepdims=True))
+    exact = (exact / exact.sum(1, keepdims=True) - np.eye(3)[labels]) / 20
+    np.testing.assert_allclose(slope, exact, atol=1e-6)

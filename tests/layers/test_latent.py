@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from shared import tables
 from shared.hosts import FEATURES, RadiusLoss, host_model
 from shared.tensors import gradient, to_numpy, to_tensor
 
@@ -347,3 +348,39 @@ def test_polar_of_an_odd_code():
 def test_polar_takes_any_leading_axes():
     radii, angles = torusae.Polar()(np.ones((2, 5, 4), "float32"))
     assert tuple(radii.shape) == tuple(angles.shape) == (2, 5, 2)
+
+
+@pytest.mark.parametrize("make", [tables.plain_model, tables.autoencoder])
+def test_plain_calls_change_nothing(make):
+    """Weights stay, nothing is added to the loss, and the next step is the one without them."""
+    x = tables.samples()
+    results = []
+    for calls in (0, 3):
+        keras.utils.set_random_seed(0)
+        model = make()
+        model.train_on_batch(x, x)
+        before = tables.values_of(model)
+        for _ in range(calls):
+            model(to_tensor(x))
+            assert model.losses == []
+        tables.assert_same(tables.values_of(model), before)
+        results.append((model.train_on_batch(x, x), tables.values_of(model)))
+    assert results[0][0] == results[1][0]
+    tables.assert_same(results[0][1], results[1][1])
+
+
+def weights_after_fit(model_class, preset="uniform", **options):
+    keras.utils.set_random_seed(0)
+    model = model_class(torusae.TorusLatent(2, preset))
+    model.compile("adam", "mse", **options)
+    x = tables.samples()
+    model.fit(x, x, batch_size=64, epochs=2, shuffle=False, verbose=0)
+    return tables.values_of(model)[:6]
+
+
+def test_a_call_without_a_training_argument_gets_the_terms_in_fit():
+    informed = weights_after_fit(tables.Informed)
+    tables.assert_same(weights_after_fit(tables.Uninformed), informed, rtol=1e-5, atol=1e-6)
+    tables.assert_same(weights_after_fit(tables.Uninformed, run_eagerly=True), informed, rtol=1e-4, atol=1e-5)
+    plain = weights_after_fit(tables.Uninformed, "none")
+    assert any(np.abs(one - two).max() > 1e-4 for one, two in zip(informed, plain, strict=True))

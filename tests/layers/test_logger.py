@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from shared import tables
 from shared.tensors import to_numpy, to_tensor
 
 import torusae
@@ -312,3 +313,11 @@ def test_recent_samples_are_not_saved(data, tmp_path):
 def test_samples_that_are_no_array():
     with pytest.raises(TypeError, match=r"LatentLogger: `x` must be an array or a tensor. Received: list"):
         torusae.LatentLogger([1.0])
+
+
+def test_a_training_that_diverged_logs_nan_and_goes_on():
+    x, model = tables.samples(), tables.autoencoder()
+    model.compile(keras.optimizers.SGD(1e30), "mse")
+    history = model.fit(x, batch_size=64, epochs=2, verbose=0).history
+    assert np.isnan(history["kuiper"][-1])
+    assert np.isnan(history["loss"][-1])

@@ -469,3 +469,36 @@ def test_radix_argsort_is_stable(num):
     x[1, : min(4, num)] = [np.inf, -np.inf, 1.2e-38, -1.2e-38][: min(4, num)]
     found = to_numpy(compiled(sorting._radix_argsort)(to_tensor(x)))
     np.testing.assert_array_equal(found, np.argsort(x, axis=-1, kind="stable"))
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (3, 0)], ids=str)
+def test_a_loss_of_nothing_is_refused(shape):
+    named = {
+        "spring_loss": torusae.losses.spring_loss,
+        "quantile_loss": lambda values: torusae.losses.quantile_loss(values, np.zeros(len(values), "float32")),
+        "diaphony_loss": torusae.losses.diaphony_loss,
+        "circular_wasserstein_loss": torusae.losses.circular_wasserstein_loss,
+        "product_moment_loss": torusae.losses.product_moment_loss,
+        "cramer_wold_loss": torusae.losses.cramer_wold_loss,
+        "gaussian_distance_loss": torusae.losses.gaussian_distance_loss,
+        "kl_loss": torusae.losses.kl_loss,
+        "maximum_mean_discrepancy": torusae.losses.maximum_mean_discrepancy,
+        "harmonic_loss": torusae.losses.harmonic_loss,
+        "character_loss": torusae.losses.character_loss,
+    }
+    for name, loss in named.items():
+        with pytest.raises(ValueError, match=rf"{name}: .*at least one row.*\({shape[0]}, {shape[1]}\)"):
+            loss(np.zeros(shape, "float32"))
+
+
+def test_directions_of_any_length_have_a_finite_loss():
+    values = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+    unit = np.array([[0.6, 0.8], [-1.0, 0.0]], "float32")
+    expected = to_numpy(torusae.losses.sliced_wasserstein_loss(to_tensor(values), unit))
+    for length in (0.0, 1e-40, 1e-30, 5.0, 1e30):
+        directions = (unit * length).astype("float32")
+        value, slope = gradient(lambda x: torusae.losses.sliced_wasserstein_loss(x, directions), values)  # noqa: B023
+        assert np.isfinite(value)
+        assert np.all(np.isfinite(slope))
+        if length == 5:
+            np.testing.assert_allclose(value, expected, rtol=1e-5)

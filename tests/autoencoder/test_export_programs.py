@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from shared.tables import autoencoder, plain_model, samples
-from shared.tensors import keras_is_before, to_numpy, to_tensor
+from shared.tensors import keras_is_before
 
 import torusae
 
@@ -210,47 +210,3 @@ def test_quantized_halves_work_and_are_saved(tmp_path):
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.latent.projection.quantization_mode == "int8"
     assert_close(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
-
-
-def test_the_halves_have_a_summary(capsys):
-    model = autoencoder()
-    for half, names in (
-        (model.encoder_model, ("angles", "point")),
-        (model.decoder_model, ("point", "decoder_input")),
-    ):
-        lines = []
-        half.summary(print_fn=lambda text, **_: lines.append(str(text)))  # noqa: B023
-        assert all(name in "\n".join(lines) for name in names)
-    model.summary(print_fn=lambda text, **_: None)
-
-
-@pytest.mark.export
-def test_the_halves_can_be_drawn():
-    graph = keras.utils.model_to_dot(autoencoder().encoder_model, show_shapes=True).to_string()
-    assert all(name in graph for name in ("point", "angles", "Read"))
-
-
-def test_the_halves_are_plain_models_with_shared_weights():
-    x, model = samples(), autoencoder()
-    half = model.encoder_model
-    assert type(half).__name__ == "Functional"
-    before = half.predict(x, verbose=0)["point"]
-    model.fit(x, batch_size=64, verbose=0)
-    assert np.abs(half.predict(x, verbose=0)["point"] - before).max() > 1e-4
-    assert model.encoder_model is half
-    restored = keras.models.Model.from_config(half.get_config())
-    restored.set_weights(half.get_weights())
-    assert_close(restored.predict(x, verbose=0), half.predict(x, verbose=0))
-
-
-def test_a_half_is_saved_as_any_model(tmp_path):
-    model = autoencoder()
-    for half, x in ((model.encoder_model, samples()), (model.decoder_model, codes())):
-        half.save(tmp_path / "half.keras")
-        assert_close(keras.saving.load_model(tmp_path / "half.keras").predict(x, verbose=0), half.predict(x, verbose=0))
-
-
-def test_polar_is_the_same_outside_of_a_model():
-    radii, angles = map(to_numpy, torusae.Polar()(to_tensor(codes())))
-    assert_close(polar_model().predict(codes(), verbose=0), [radii, angles])
-    assert np.all((-np.pi <= angles) & (angles < np.pi))
