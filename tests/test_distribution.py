@@ -54,7 +54,7 @@ def test_with_one_replica_values_are_unchanged(rng):
     assert replicas.num_parts() == 1
     assert distribution.gather(values) is values
     one = replicas.current()
-    for same in (one.weighted_mean(values, 3), one.loss_of_all(values), one.scaled(values), one.unscaled(values)):
+    for same in (one.loss_of_all(values), one.scaled(values), one.unscaled(values)):
         assert same is values
 
 

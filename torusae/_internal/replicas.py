@@ -34,9 +34,9 @@ class Replicas:
         """The mean over the replicas, without a gradient."""
         return ops.stop_gradient(value)
 
-    def weighted_mean(self, mean: Tensor, count: Tensor) -> Tensor:
-        """A replica's mean over `count` samples, scaled so that the mean over replicas is the mean over all samples."""
-        return mean
+    def weighted_means(self, means: list[Tensor], counts: list[Tensor]) -> list[Tensor]:
+        """A replica's means, each over some samples, scaled so that their means over replicas are those of all rows."""
+        return means
 
     def loss_of_all(self, loss: Tensor) -> Tensor:
         """What `compute_loss` returns: the mean over the replicas, with the gradient of the replica's own loss."""
@@ -55,9 +55,10 @@ class _SeveralReplicas(Replicas):
     def all_reduce_mean(self, value):
         return self.sum(value) / self.size
 
-    def weighted_mean(self, mean, count):
-        count = ops.cast(count, mean.dtype)
-        return mean * count * self.size / ops.maximum(self.sum(count), 1e-12)
+    def weighted_means(self, means, counts):
+        counts = ops.cast(ops.stack(counts), "float32")
+        shares = counts * self.size / ops.maximum(self.sum(counts), 1e-12)
+        return [mean * ops.cast(shares[index], mean.dtype) for index, mean in enumerate(means)]
 
     def loss_of_all(self, loss):
         return self.scaled(loss + self.all_reduce_mean(loss) - ops.stop_gradient(loss))

@@ -72,8 +72,7 @@ class Objective:
         together = replicas.current()
         size = ops.cast(ops.shape(outputs["point"])[0], "float32")
         reconstruction = together.unscaled(self._reconstruction(rows, outputs["reconstruction"]))
-        total = together.weighted_mean(reconstruction, size)
-        values, counts, relative = [reconstruction], [size], 0.0
+        values, counts, losses, weights = [reconstruction], [size], [reconstruction], []
         step = Step(self.space, rows.sample, outputs["point"], encode, self.seed)
         for name, part in (*self.heads.items(), *self.supervision.items()):
             if name in self.heads and name in rows.targets:
@@ -85,8 +84,11 @@ class Objective:
             loss, score, count = found
             values += [loss, score]
             counts += [count, count]
-            relative = relative + part.weight * together.weighted_mean(loss, count)
-        if len(values) > 1:
+            losses.append(loss)
+            weights.append(part.weight)
+        total, *means = together.weighted_means(losses, counts[:1] + counts[1::2])
+        if means:
+            relative = sum(weight * mean for weight, mean in zip(weights, means, strict=True))
             total = total + ops.abs(together.all_reduce_mean(total)) * relative
         return total, values, counts
 

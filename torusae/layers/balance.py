@@ -5,6 +5,7 @@ the first. In the backward pass, `fork` then has both gradients and adds them up
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -33,12 +34,14 @@ class Balance:
     def fork(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Two copies of `values`, `(batch, columns)`. `g` arrives at the first copy, `p` at the second."""
 
+        xp = direct_ops(values)
+
         @ops.custom_gradient
         def doubled(values):
             def gradient(*arguments, upstream=None):
-                return self._sum(arguments[-1] if upstream is None else upstream)
+                return self._sum(xp, arguments[-1] if upstream is None else upstream)
 
-            return direct_ops(values).stack([values, values]), gradient
+            return xp.stack([values, values]), gradient
 
         # One tensor, not two: Keras on torch takes the gradient of a single output.
         return ops.unstack(doubled(values), 2)
@@ -46,10 +49,12 @@ class Balance:
     def add(self, values: Tensor, p: Tensor) -> Tensor:
         """Returns `values`. The gradient is that of `fork`, with a `p` that is known."""
 
+        xp = direct_ops(values)
+
         @ops.custom_gradient
         def added(values):
             def gradient(*arguments, upstream=None):
-                return self._sum(direct_ops(p).stack([arguments[-1] if upstream is None else upstream, p]))
+                return self._sum(xp, xp.stack([arguments[-1] if upstream is None else upstream, p]))
 
             return values, gradient
 
@@ -69,9 +74,9 @@ class Balance:
 
         return joined(values, loss)
 
-    def _sum(self, both: Tensor) -> Tensor:
-        """The balanced sum of `g` and `p`, `(2, batch, columns)`."""
-        xp, size, squares = direct_ops(both), both.shape[1], as_float32(both)
+    def _sum(self, xp: Any, both: Tensor) -> Tensor:
+        """The balanced sum of `g` and `p`, `(2, batch, columns)`, by the operations `xp`."""
+        size, squares = both.shape[1], as_float32(both)
         squares = xp.sum(squares * squares, (1, 2))
         if self.replicas.size > 1 or not isinstance(size, int):
             size = self.replicas.sum(ops.cast(ops.shape(both)[1], "float32"))

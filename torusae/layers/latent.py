@@ -149,15 +149,8 @@ class Latent(keras.layers.Layer):
         active = [term for term in self.terms if term.relative and term.weight] if trains and self.trainable else []
         seed = self.seed_generator if trains else None
         point = self._balanced_point(raw, seed, active) if active else self.space.point(raw, seed)
-        added = [term for term in self.terms if not term.relative]
-        if added and not replicas.current().separates_added_losses:
-            raise ValueError(
-                f"{type(self).__name__}: terms with relative=False can't be added to the loss of several replicas on "
-                f"TensorFlow, where Keras would count them once for each. Received: {added}. Use one device, or "
-                f"relative=True."
-            )
-        for term, value in zip(added, self.losses_of(raw, point, added).values(), strict=True):
-            self.add_loss(term.weight * value)
+        if added := [term for term in self.terms if not term.relative]:
+            self._add_losses(raw, point, added)
         decoder_input = self.space.decoder_input(point)
         return (decoder_input, point) if return_point else decoder_input
 
@@ -174,6 +167,17 @@ class Latent(keras.layers.Layer):
         point, point_read = (point, raw_read) if point is raw else balance.fork(point)
         values = self.losses_of(raw_read, point_read, terms)
         return balance.join(point, sum(term.weight * values[term.name] for term in terms))
+
+    def _add_losses(self, raw, point, terms):
+        """Adds terms to the loss of the model."""
+        if not replicas.current().separates_added_losses:
+            raise ValueError(
+                f"{type(self).__name__}: terms with relative=False can't be added to the loss of several replicas on "
+                f"TensorFlow, where Keras would count them once for each. Received: {terms}. Use one device, or "
+                f"relative=True."
+            )
+        for term, value in zip(terms, self.losses_of(raw, point, terms).values(), strict=True):
+            self.add_loss(term.weight * value)
 
     def losses_of(self, raw: Tensor, point: Tensor, terms: Sequence[Term] | None = None) -> dict[str, Tensor]:
         """The values of the terms by name, scalar tensors, not weighted."""
