@@ -128,7 +128,11 @@ class TorusAutoencoder(keras.Model):
         >>> torusae.TorusAutoencoder.from_shape((28, 28, 1), dim=3).latent.dim
         3
         """
-        latent = (Latent if isinstance(dim, (str, Space)) else TorusLatent)(dim, **latent_arguments)
+        latent: Latent
+        if isinstance(dim, (str, Space)):
+            latent = Latent(dim, **latent_arguments)
+        else:
+            latent = TorusLatent(dim, **latent_arguments)
         return cls(*autoencoder_networks(input_shape, latent.space.decoder_input_size), latent, heads, init)
 
     def __setattr__(self, name: str, value: Any) -> None:

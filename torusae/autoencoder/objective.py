@@ -74,7 +74,8 @@ class Objective:
         reconstruction = together.unscaled(self._reconstruction(rows, outputs["reconstruction"]))
         values, counts, losses, weights = [reconstruction], [size], [reconstruction], []
         step = Step(self.space, rows.sample, outputs["point"], encode, self.seed)
-        for name, part in (*self.heads.items(), *self.supervision.items()):
+        parts: Mapping[str, Any] = {**self.heads, **self.supervision}
+        for name, part in parts.items():
             if name in self.heads and name in rows.targets:
                 found = part.loss_and_score(rows.targets[name], outputs[name + RAW], rows.weight_of(name))
             elif name in self.supervision and (name in rows.targets or not part.needs_data):
