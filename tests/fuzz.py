@@ -531,7 +531,6 @@ METRICS = {
 }
 DENSITIES = {
     "VonMisesMixture": lambda: densities.VonMisesMixture(3, seed=0),
-    "TorusNeighborDensity": lambda: densities.TorusNeighborDensity(seed=0),
     "TorusFlow": lambda: densities.TorusFlow(num_bins=4, units=4, epochs=1, seed=0),
     "PathDensity": lambda: densities.PathDensity(torusae.Torus(2), seed=0),
 }

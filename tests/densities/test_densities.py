@@ -17,7 +17,7 @@ def fitted():
     return densities.VonMisesMixture(6, seed=0).fit(ring(2))
 
 
-@pytest.fixture(scope="module", params=[densities.VonMisesMixture, densities.TorusNeighborDensity, densities.TorusFlow])
+@pytest.fixture(scope="module", params=[densities.VonMisesMixture, densities.TorusFlow])
 def any_fitted(request):
     options = {"epochs": 2} if request.param is densities.TorusFlow else {}
     return request.param(seed=0, **options).fit(ring(2))
@@ -164,7 +164,6 @@ def test_errors():
             ValueError,
             "at least 9 points. Received: 8. Lower",
         ),
-        (lambda: densities.TorusNeighborDensity(5, max_points=5), ValueError, "`max_points` must be at least 6"),
     ],
 )
 def test_constructor_and_fit_errors(call, error, match):

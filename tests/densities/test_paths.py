@@ -21,8 +21,8 @@ class Sphere:
 
     point_size = 3
 
-    def distance(self, a, b):
-        return ops.arccos(ops.clip(ops.sum(a * b, axis=-1), -1.0, 1.0))
+    def decoder_input(self, points):
+        return points
 
     def shortest(self, start, end, t):
         chord = start + t[:, None] * (end - start)
@@ -75,19 +75,17 @@ def test_samples_stay_on_a_great_circle_of_a_sphere():
 
 
 def test_shares_are_those_of_the_formula():
-    # Two points on a line: each sample's place tells its share, and the share has a folded normal distribution.
+    # Two points on a line: each sample's place tells its share, which is normal, at least -1 and at most 1.
     points, scale = np.array([[0.0], [10.0]]), 0.4
     samples = PathDensity(torusae.Gaussian(1), num_neighbors=1, scale=scale).fit(points).sample(20000, seed=0)
     from_start = samples[:, 0] / 10
-    for share in (0.1, 0.3, 0.45):
-        # Half of the samples start at 0 and half at 10; the others are further than 1 - share only at large shares.
-        near = special.erf(share / scale / np.sqrt(2))
-        far = 1 - special.erf((1 - share) / scale / np.sqrt(2))
-        expected = (near + far) / 2
-        assert (from_start <= share).mean() == pytest.approx(expected, abs=4 * 0.5 / np.sqrt(20000))
-    assert from_start.min() >= 0
-    assert from_start.max() <= 1
-    assert (from_start == 0).mean() == pytest.approx((1 - special.erf(1 / scale / np.sqrt(2))) / 2, abs=0.003)
+    for place in (-0.3, 0.1, 0.3, 0.45, 1.2):
+        # Half of the samples start at 0 and half at 10.
+        expected = (special.ndtr(place / scale) + special.ndtr((place - 1) / scale)) / 2
+        assert (from_start <= place).mean() == pytest.approx(expected, abs=4 * 0.5 / np.sqrt(20000))
+    assert from_start.min() == -1
+    assert from_start.max() == 2
+    assert (from_start == -1).mean() == pytest.approx(special.ndtr(-1 / scale) / 2, abs=0.003)
 
 
 def test_steps_go_to_the_nearest_neighbours_only():
@@ -95,12 +93,7 @@ def test_steps_go_to_the_nearest_neighbours_only():
     space = torusae.Torus(2) * torusae.Gaussian(1)
     points = np.concatenate([points_of(rng.uniform(-np.pi, np.pi, (40, 2))), rng.normal(size=(40, 1))], axis=1)
     points = points.astype("float32")
-    # From the definition, with loops: the angles and the number of the product, a right triangle.
-    nearest = []
-    for a in points:
-        arcs = arc(angles_of(points[:, :4]) - angles_of(a[None, :4]))
-        gaps = [np.sqrt(one**2 + two**2 + (a[4] - b[4]) ** 2) for (one, two), b in zip(arcs, points, strict=True)]
-        nearest.append(np.argsort(gaps)[1:4])
+    nearest = [np.argsort([np.sum((a - b) ** 2) for b in points])[1:4] for a in points]
     density = PathDensity(space, num_neighbors=3, scale=0.3).fit(points)
     pairs = [(i, j) for i in range(40) for j in nearest[i]]
     starts = angles_of(points[[i for i, _ in pairs], :4])
@@ -109,7 +102,7 @@ def test_steps_go_to_the_nearest_neighbours_only():
     for sample in density.sample(200, seed=0).astype("float64"):
         moved = np.concatenate([arc(angles_of(sample[None, :4]) - starts), (sample[4] - numbers[0])[:, None]], axis=1)
         ways = np.concatenate([steps, numbers[1][:, None]], axis=1)
-        shares = np.clip((moved * ways).sum(axis=1) / (ways * ways).sum(axis=1), 0, 1)
+        shares = np.clip((moved * ways).sum(axis=1) / (ways * ways).sum(axis=1), -1, 1)
         assert np.linalg.norm(moved - shares[:, None] * ways, axis=1).min() < 1e-5
 
 
@@ -121,7 +114,7 @@ def test_seeds_and_kept_points():
     np.testing.assert_array_equal(density.sample(10, seed=np.random.default_rng(0)), first)
     assert not np.array_equal(density.sample(10, seed=1), first)
     assert not np.array_equal(density.sample(10), density.sample(10))
-    np.testing.assert_array_equal(PathDensity(space).fit(points).sample(10, seed=0), first)  # a new table of neighbours
+    np.testing.assert_array_equal(PathDensity(space).fit(points).sample(10, seed=0), first)
     few = [PathDensity(space, max_points=50, seed=3).fit(points) for _ in range(2)]
     assert few[0].points.shape == (50, 4)
     np.testing.assert_array_equal(few[0].points, few[1].points)
@@ -151,12 +144,35 @@ def test_shortest_is_the_first_of_the_paths(space):
 
 
 @pytest.mark.parametrize(
+    "space",
+    [
+        torusae.Torus(2),
+        torusae.Gaussian(3),
+        torusae.spaces.Sphere(2),
+        torusae.spaces.ProjectiveSpace(2),
+        torusae.spaces.SO3(),
+        torusae.spaces.KleinBottle(),
+        torusae.Torus(1) * torusae.Gaussian(2),
+    ],
+    ids=repr,
+)
+def test_shortest_paths_go_on_beyond_their_start(space):
+    """Away from the end at the same speed: both ways together are the whole path."""
+    start = to_tensor(to_numpy(space.sample(6, seed=0)))
+    end = space.shortest(start, to_tensor(to_numpy(space.sample(6, seed=1))), to_tensor(np.full(6, 0.2)))
+    away = space.shortest(start, end, to_tensor(np.full(6, -0.5)))
+    whole, beyond, both = (to_numpy(space.distance(*pair)) for pair in ((start, end), (start, away), (away, end)))
+    np.testing.assert_allclose(beyond, 0.5 * whole, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(both, 1.5 * whole, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
     ("call", "error", "match"),
     [
         (
             lambda: PathDensity(3),
             TypeError,
-            "`space` must be a latent space with the methods `distance` and `shortest`",
+            "`space` must be a latent space with the methods `decoder_input` and `shortest`",
         ),
         (lambda: PathDensity(torusae.Torus), TypeError, "Received: space=<class"),
         (lambda: PathDensity(Sphere(), num_neighbors=0), ValueError, "`num_neighbors` must be at least 1"),

@@ -6,7 +6,6 @@ from typing import Any
 
 from torusae.densities.flow import TorusFlow
 from torusae.densities.mixture import VonMisesMixture
-from torusae.densities.neighbors import TorusNeighborDensity
 from torusae.densities.paths import PathDensity
 from torusae.spaces import Space, Torus
 
@@ -15,8 +14,8 @@ from torusae.spaces import Space, Torus
 def densities_of(space: Space) -> dict[str, Callable[..., Any]]:
     """The densities that suit a space: functions of a `seed` that return an unfitted one, by name, the default first.
 
-    On a torus `"flow"`, `"mixture"` and `"neighbors"`; on any other space `"neighbors"`, steps along
-    shortest paths. `densities_of.register(MySpace)` decorates a function for a space of your own.
+    On a torus `"flow"`, `"mixture"` and `"neighbors"`; on any other space `"neighbors"` alone, steps along shortest
+    paths. `densities_of.register(MySpace)` decorates a function for a space of your own.
 
     Args:
         space: `Space`.
@@ -32,8 +31,4 @@ def densities_of(space: Space) -> dict[str, Callable[..., Any]]:
 
 @densities_of.register
 def _(space: Torus):
-    return {
-        "flow": TorusFlow,
-        "mixture": VonMisesMixture,
-        "neighbors": TorusNeighborDensity,
-    }
+    return {"flow": TorusFlow, "mixture": VonMisesMixture, "neighbors": functools.partial(PathDensity, space)}

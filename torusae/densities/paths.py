@@ -7,26 +7,32 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks
+from torusae._internal.arrays import blocks
 from torusae.densities.base import Density, optional_seed
 
-_PAIRS = 1 << 19  # distances at a time: bounds the memory
+_BLOCK = 500  # rows at a time against all points: bounds the memory
 
 
 @keras.saving.register_keras_serializable(package="torusae")
 class PathDensity(Density):
     """Samples near fitted points of any space: each moves a point along the shortest path to one of its neighbours.
 
-    It asks the space for `distance(a, b)` and `shortest(start, end, t)` alone, and has no `log_density`.
+    From about eight circles on, data lie near surfaces of fewer dimensions. Noise of equal width in all directions
+    leaves these surfaces; steps to and from neighbours stay close to them. With `scale < 1`, samples lie closer to
+    training points than held-out points do. There is no `log_density`.
 
-    Formula: with a random fitted point `p`, one of its `k` nearest neighbours `q`, and `t = min(|ε|, 1)` for
-    `ε ~ N(0, scale²)`, the sample is the point that divides the shortest path from `p` to `q` at the share `t`. The
-    mean square step is the one of `TorusNeighborDensity` along the data.
+    It asks the space for `shortest(start, end, t)` and for `decoder_input(points)`: neighbours are nearest by the
+    Euclidean distance of what a decoder reads.
+
+    Formula: with a random fitted point `p`, one of its `k` nearest neighbours `q`, and `t ~ N(0, scale²)`, at least -1
+    and at most 1, the sample is the point that divides the shortest path from `p` to `q` at the share `t`; a negative
+    one goes on beyond `p`. Steps towards neighbours alone would draw the samples together.
 
     Args:
         space: The latent space of the points. It is a part of the config.
         num_neighbors: Integer, `k`. Defaults to `5`.
         scale: Float, positive, root mean square of the share of the way to the neighbour. Defaults to `0.4`.
-        max_points: Integer, above `num_neighbors`. Of more points a random choice is kept. Defaults to `5000`.
+        max_points: Integer, above `num_neighbors`. Of more points a random choice is kept. Defaults to `20000`.
         seed: Integer, seed of that choice. Defaults to `None`, a random seed.
 
     Example:
@@ -48,15 +54,15 @@ class PathDensity(Density):
         space: Any,
         num_neighbors: int = 5,
         scale: float = 0.4,
-        max_points: int = 5000,
+        max_points: int = 20000,
         seed: int | None = None,
     ):
         owner = "PathDensity"
         if isinstance(space, type) or not all(
-            callable(getattr(space, name, None)) for name in ("distance", "shortest")
+            callable(getattr(space, name, None)) for name in ("decoder_input", "shortest")
         ):
             raise TypeError(
-                f"{owner}: `space` must be a latent space with the methods `distance` and `shortest`. "
+                f"{owner}: `space` must be a latent space with the methods `decoder_input` and `shortest`. "
                 f"Received: space={space!r}. Give the space of the model's latent layer, model.latent.space."
             )
         self.space = space
@@ -69,7 +75,7 @@ class PathDensity(Density):
         """Not available: a step along a path has no density on the whole space."""
         raise NotImplementedError(
             "PathDensity.log_density: PathDensity can only sample. For log densities on a torus fit a "
-            "VonMisesMixture or a TorusNeighborDensity."
+            "VonMisesMixture or a TorusFlow."
         )
 
     def get_config(self):
@@ -89,28 +95,26 @@ class PathDensity(Density):
         return self.num_neighbors + 1, "Lower num_neighbors."
 
     def _prepare(self):
-        # Filled row by row as points are drawn: few samples need few of the distances.
-        self._neighbors = np.full((len(self.points), self.num_neighbors), -1)
+        """Nothing follows from the points alone: neighbours are found for those that are drawn."""
 
-    def _find_neighbors(self, rows: np.ndarray) -> None:
-        """Fills some rows of the table of neighbours, the nearest first."""
-        points = self.points.astype("float32")
-        num, k = len(points), self.num_neighbors
-        for block in np.array_split(rows, -(-len(rows) * num // _PAIRS)):
-            starts, ends = np.repeat(points[block], num, axis=0), np.tile(points, (len(block), 1))
-            distances = self.space.distance(ops.convert_to_tensor(starts), ops.convert_to_tensor(ends))
-            distances = ops.convert_to_numpy(distances).reshape(len(block), num).copy()
-            distances[np.arange(len(block)), block] = np.inf
+    def _neighbors(self, rows: np.ndarray) -> np.ndarray:
+        """The nearest fitted points of some of them, `(rows, k)`, the nearest first, by what a decoder reads."""
+        read = ops.convert_to_numpy(self.space.decoder_input(ops.convert_to_tensor(self.points.astype("float32"))))
+        read = read.astype("float64")
+        squares, k = (read**2).sum(axis=1), self.num_neighbors
+        neighbors = np.empty((len(rows), k), "int64")
+        for block in blocks(len(rows), _BLOCK):
+            own = rows[block]
+            distances = squares - 2 * read[own] @ read.T  # but for the square of the point itself
+            distances[np.arange(len(own)), own] = np.inf
             nearest = np.argpartition(distances, k - 1)[:, :k]
-            order = np.argsort(np.take_along_axis(distances, nearest, axis=1), axis=1)
-            self._neighbors[block] = np.take_along_axis(nearest, order, axis=1)
+            ranks = np.argsort(np.take_along_axis(distances, nearest, axis=1), axis=1)
+            neighbors[block] = np.take_along_axis(nearest, ranks, axis=1)
+        return neighbors
 
     def _sample(self, num_samples, rng):
-        chosen = rng.integers(len(self.points), size=num_samples)
-        missing = np.unique(chosen[self._neighbors[chosen, 0] < 0])
-        if len(missing):
-            self._find_neighbors(missing)
-        neighbors = self._neighbors[chosen, rng.integers(self.num_neighbors, size=num_samples)]
-        shares = np.minimum(np.abs(rng.normal(scale=self.scale, size=num_samples)), 1)
-        arrays = self.points[chosen], self.points[neighbors], shares
-        return ops.convert_to_numpy(self.space.shortest(*(ops.convert_to_tensor(a.astype("float32")) for a in arrays)))
+        rows, places = np.unique(rng.integers(len(self.points), size=num_samples), return_inverse=True)
+        ends = self._neighbors(rows)[places, rng.integers(self.num_neighbors, size=num_samples)]
+        t = np.clip(rng.normal(scale=self.scale, size=num_samples), -1, 1)
+        arrays = (array.astype("float32") for array in (self.points[rows[places]], self.points[ends], t))
+        return ops.convert_to_numpy(self.space.shortest(*map(ops.convert_to_tensor, arrays)))

@@ -199,9 +199,11 @@ class Space(metaclass=_Contract):
     def shortest(self, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
         """Points on the shortest paths between rows of `start` and `end`, each at its share `t` of the way, `(batch,)`.
 
-        By default each row is one call of `paths`, with `t` rounded to 1/64. Override it with a vectorized formula.
+        `t` lies between -1 and 1: with a negative one the path goes on beyond its start, as `PathDensity` asks. By
+        default each row is one call of `paths`, with `t` rounded to 1/64, and a negative one counts as 0. Override it
+        with a vectorized formula.
         """
-        steps = np.rint(64 * ops.convert_to_numpy(t)).astype(int)
+        steps = np.rint(64 * np.maximum(ops.convert_to_numpy(t), 0)).astype(int)
         rows = zip(start, end, steps, strict=True)
         return ops.stack([self.paths(a, b, self.windings(a, b)[:1], 65)[0, step] for a, b, step in rows])
 

@@ -71,8 +71,8 @@ class Interval(Space):
         return ops.convert_to_tensor(np.tile(line[..., None], (len(windings), 1, 1)).astype("float32"))
 
     def shortest(self, start, end, t):
-        """Points on straight lines."""
-        return start + t[:, None] * (end - start)
+        """Points on straight lines, which stop at the ends of the interval."""
+        return ops.clip(start + t[:, None] * (end - start), -1.0, 1.0)
 
     def get_config(self):
         """Returns `{}`."""

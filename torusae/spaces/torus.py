@@ -134,7 +134,7 @@ class Torus(Space):
         """Points on the shortest paths: radii linear, angles along the shortest arcs."""
         (radii, angles), (end_radii, end_angles) = to_polar(start), to_polar(end)
         t = t[:, None]
-        return to_cartesian((1 - t) * radii + t * end_radii, angles + t * angle_difference(end_angles, angles))
+        return to_cartesian(ops.abs((1 - t) * radii + t * end_radii), angles + t * angle_difference(end_angles, angles))
 
     def act(self, point, action):
         """Points turned by angles, radians, `(dim,)` or `(batch, dim)`. Radii stay."""
