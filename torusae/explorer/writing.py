@@ -123,7 +123,8 @@ def explore(
             )
         content["points"] = {"count": len(x), "codes": floats(codes), **marks}
         content["thumbnails"] = samples.thumbnails(x[:num_thumbnails])
-    files.write(target, _page(content).encode("utf-8"))
+    with files.replacing(target) as part:
+        part.write_text(_page(content), encoding="utf-8", newline="\n")
     return target
 
 

@@ -17,6 +17,19 @@ def latent_layers(model: Any) -> list[Latent]:
     return [layer for layer in keras_repairs.all_layers(model) if isinstance(layer, Latent)]
 
 
+def latent_layer(owner: str, model: Any, name: str | None = None) -> Latent:
+    """The latent layer of a model, or the one with a name."""
+    layers = latent_layers(model)
+    names = [layer.name for layer in layers]
+    if layers and name is not None:
+        return layers[names.index(checks.option(owner, "layer", name, names))]
+    if len(layers) != 1:
+        raise ValueError(
+            f"{owner}: the model must have one latent layer, such as TorusLatent(3). Received: latent layers {names}."
+        )
+    return layers[0]
+
+
 def raw_values(model: Any, layers: list[Latent], x: Any) -> list[np.ndarray]:
     """The raw values of samples in some latent layers of a model, however deep."""
     for layer in layers:

@@ -90,6 +90,8 @@ def image_rows(owner: str, samples: Any, least_columns: int) -> np.ndarray:
 class Mosaic:
     """Images `(rows, columns, height, width, channels)` as one picture: an axes for each image would be slow.
 
+    The range of values is that of `of`, by default of the images themselves.
+
     Attributes:
         tile: Height and width of an image with the white gap after it, pixels.
         gap: Width of the gap, pixels.
@@ -97,9 +99,10 @@ class Mosaic:
         scale: Remark on the range of values, empty for [0, 1].
     """
 
-    def __init__(self, axes: _style.Axes, images: np.ndarray):
+    def __init__(self, axes: _style.Axes, images: np.ndarray, of: np.ndarray | None = None):
         rows, columns, height, width, channels = images.shape
-        low, high = min(0.0, float(images.min())), max(1.0, float(images.max()))
+        of = images if of is None else of
+        low, high = min(0.0, float(of.min())), max(1.0, float(of.max()))
         images = (images - low) / (high - low)
         self.gap = max(1, round(min(height, width) / 14))
         self.tile = (height + self.gap, width + self.gap)

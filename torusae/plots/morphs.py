@@ -70,26 +70,36 @@ def plot_morphs(morphs: Sequence[Any], columns: int = 3) -> _style.Figure:
 
 def _morph_figure(owner: str, morphs: Sequence[tuple[Any, Any]], columns: int) -> _style.Figure:
     checked = [checked_morph(owner, samples, windings) for samples, windings in morphs]
-    several = len(checked) > 1
-    rows, columns = _style.grid(len(checked), columns)
-    sizes = [_size(samples, _SMALL_CELL if several else CELL) for samples, _ in checked]
+    figure = _style.new_figure(owner, *morph_size([samples for samples, _ in checked], columns))
+    draw_morphs(figure, checked, columns)
+    return figure
+
+
+def morph_size(morphs: Sequence[np.ndarray], columns: int = 1) -> tuple[float, float]:
+    """Width and height of a figure of morphs, inches."""
+    rows, columns = _style.grid(len(morphs), columns)
+    sizes = [_size(samples, _SMALL_CELL if len(morphs) > 1 else CELL) for samples in morphs]
     width = columns * min(12.0 if columns == 1 else 6.0, max(w for w, _ in sizes))
-    height = rows * min(14.0, max(h for _, h in sizes))
-    figure = _style.new_figure(owner, max(width, 4.5), height + 0.4)
+    return max(width, 4.5), rows * min(14.0, max(h for _, h in sizes)) + 0.4
+
+
+def draw_morphs(
+    figure: _style.Figure, morphs: list[tuple[np.ndarray, list[str]]], columns: int = 1, steps: Any = None
+) -> None:
+    """Draws pairs of `checked_morph` in a grid; `steps` are those that are drawn, by default all."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    cells = figure.subfigures(rows, columns, squeeze=False)
-    for cell, (samples, names) in zip(cells.flat, checked, strict=False):
+    cells = figure.subfigures(*_style.grid(len(morphs), columns), squeeze=False)
+    for cell, (samples, names) in zip(cells.flat, morphs, strict=False):
         draw = _draw_image_morph if samples.ndim == 5 else _draw_vector_morph
-        draw(cell, samples, names, "x-small" if several else "small")
+        draw(cell, samples, names, "x-small" if len(morphs) > 1 else "small", steps or range(samples.shape[1]))
     ends = (("start", START_COLOUR), ("end", END_COLOUR))
-    if all(samples.ndim == 5 for samples, _ in checked):
+    if all(samples.ndim == 5 for samples, _ in morphs):
         handles: list[Any] = [Patch(facecolor="none", edgecolor=c, linewidth=1.6, label=end) for end, c in ends]
     else:
         handles = [Line2D([], [], color=c, linewidth=1.6, label=end) for end, c in ends]
     figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
-    return figure
 
 
 def checked_morph(owner: str, samples: Any, windings: Any) -> tuple[np.ndarray, list[str]]:
@@ -118,29 +128,33 @@ def _size(samples: np.ndarray, cell: float) -> tuple[float, float]:
     return cell * num_steps * max(1.0, width / height) + 1.3, cell * num_paths + 0.9
 
 
-def _draw_image_morph(cell: _style.Figure, samples: np.ndarray, names: list[str], font: str) -> None:
+def _draw_image_morph(
+    cell: _style.Figure, samples: np.ndarray, names: list[str], font: str, steps: Sequence[int]
+) -> None:
     from matplotlib.patches import Rectangle
 
-    num_steps = samples.shape[1]
+    count = len(steps)
     axes = cell.add_subplot()
-    mosaic = Mosaic(axes, samples)
+    mosaic = Mosaic(axes, samples[:, steps], of=samples)
     axes.set_yticks(mosaic.row_middles(), names, fontsize=font)
-    ticks = sorted({0, (num_steps - 1) // 2, num_steps - 1}) if num_steps % 2 else [0, num_steps - 1]
+    ticks = sorted({0, (count - 1) // 2, count - 1}) if count % 2 else [0, count - 1]
     axes.set_xticks(
-        [mosaic.column_middle(step) for step in ticks],
-        [f"t = {step / (num_steps - 1):g}" for step in ticks],
+        [mosaic.column_middle(column) for column in ticks],
+        [f"t = {steps[column] / (samples.shape[1] - 1):.3g}" for column in ticks],
         fontsize=font,
     )
     axes.set_xlabel(f"share t of the path{mosaic.scale}", fontsize=font)
-    for step, colour in ((0, START_COLOUR), (num_steps - 1, END_COLOUR)):
-        corner = (step * mosaic.tile[1] - 0.5 - mosaic.gap / 2, -0.5 - mosaic.gap / 2)
+    for column, colour in ((0, START_COLOUR), (count - 1, END_COLOUR)):
+        corner = (column * mosaic.tile[1] - 0.5 - mosaic.gap / 2, -0.5 - mosaic.gap / 2)
         height = mosaic.size[0] + mosaic.gap
         axes.add_patch(
             Rectangle(corner, mosaic.tile[1], height, fill=False, edgecolor=colour, linewidth=1.6, clip_on=False)
         )
 
 
-def _draw_vector_morph(cell: _style.Figure, samples: np.ndarray, names: list[str], font: str) -> None:
+def _draw_vector_morph(
+    cell: _style.Figure, samples: np.ndarray, names: list[str], font: str, steps: Sequence[int]
+) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
@@ -149,19 +163,21 @@ def _draw_vector_morph(cell: _style.Figure, samples: np.ndarray, names: list[str
     panels = list(cell.subplots(num_paths, 1, squeeze=False, sharex=True, sharey=True).flat)
     columns = np.arange(1, size + 1)
     for axes, path, name in zip(panels, samples, names, strict=True):
-        for step, values in enumerate(path):
+        for step in steps:
             end = {0: START_COLOUR, num_steps - 1: END_COLOUR}.get(step)
             # The ends are wider and on top: all paths share them.
             axes.plot(
                 columns,
-                values,
+                path[step],
                 color=end or mapping.to_rgba(step / (num_steps - 1)),
                 linewidth=1.6 if end else 0.8,
                 zorder=3 if end else 2,
                 marker="." if size < 40 else None,
             )
+        axes.update_datalim([(1, samples.min()), (size, samples.max())])  # steps that are not drawn included
         axes.set_title(name, fontsize=font, loc="left", pad=2)
         axes.tick_params(labelsize=font)
+    panels[-1].autoscale_view()
     panels[-1].set_xlabel("column of the sample", fontsize=font)
     cell.supylabel("value", fontsize=font)
     cell.colorbar(mapping, ax=panels, aspect=40, pad=0.02).set_label("share t of the path", fontsize=font)
