@@ -154,7 +154,7 @@ def test_windings_are_taken_in_any_form(form, rng):
         (
             lambda s, e: torusae.two_way_windings(s, e[:2]),
             ValueError,
-            "`end` must hold points of 2 circles, 4 values each. Received: end.shape=(2,)",
+            "so its last axis must be 4. Received: end.shape=(2,)",
         ),
         (lambda s, e: torusae.morph_paths(s[:3], e, [[0]]), ValueError, "Received: start.shape=(3,)"),
         (

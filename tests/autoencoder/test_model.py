@@ -119,7 +119,12 @@ BAD_DATA = [
     (samples(), labels(), ValueError, r"`y` must be a dict of labels.*y.shape=\(20,\). Use y=\{'digit': labels\}"),
     (samples(), labels().tolist(), ValueError, r"`y` must be a dict of labels.*y of type list"),
     (samples(), {"digit": labels().tolist()}, TypeError, r"y\['digit'\] must be an array.*list. Use numpy.asarray"),
-    (samples(), {"digit": labels(19)}, ValueError, r"y\['digit'\] must hold 20 labels.*shape=\(19,\)"),
+    (
+        samples(),
+        {"digit": labels(19)},
+        ValueError,
+        r"y\['digit'\] must be integer classes of shape \(20,\).*shape=\(19,\)",
+    ),
     (samples(), {"digit": labels() * 1.0}, ValueError, r"integer classes.*dtype=float64. Use labels.astype"),
     (samples(), {"digit": np.eye(3, dtype=int)[labels()]}, ValueError, r"integer classes.*one-hot.*argmax"),
     (samples(), {"digit": labels() + 1}, ValueError, r"classes 0 to 2, or -1 where.*values from 1 to 3"),

@@ -255,14 +255,18 @@ def test_labels_of_another_shape_or_type(head, labels, error, message):
 
 
 LABELS = [
-    (("classification", 3), np.zeros(2, "int32"), r"hold 3 labels, one per sample. Received: shape=\(2,\).*-1 where"),
-    (("regression",), np.float32(1), r"hold 3 labels, one per sample. Received: shape=\(\).*NaN where"),
+    (
+        ("classification", 3),
+        np.zeros(2, "int32"),
+        r"integer classes of shape \(3,\), -1 where.*shape=\(2,\)",
+    ),
+    (("regression",), np.float32(1), r"numbers of shape \(3,\).*NaN where missing. Received: shape=\(\)"),
     (
         ("classification", 3),
         np.eye(3, dtype="int64"),
-        r"integer classes of shape \(3,\). Received: shape=\(3, 3\).*argmax",
+        r"integer classes of shape \(3,\).*Received: shape=\(3, 3\).*argmax",
     ),
-    (("classification", 3), np.zeros(3), r"integer classes of shape \(3,\). Received: .*dtype=float64.*astype"),
+    (("classification", 3), np.zeros(3), r"integer classes of shape \(3,\).*Received: .*dtype=float64.*astype"),
     (("classification", 3), np.array([0, 1, 3]), r"classes 0 to 2, or -1 where missing. Received: values from 0 to 3"),
     (
         ("classification", 3),

@@ -102,16 +102,11 @@ def circle_points(owner: str, name: str, value: Tensor, rank: int | None = None,
     """Returns `value` as a float tensor whose last axis holds the x and then the y values of some circles."""
     layout = {None: "(..., 2 * dim)", 1: "(2 * dim,)", 2: "(batch, 2 * dim)"}[rank]
     value = float_tensor(owner, name, value, rank, layout)
-    size = value.shape[-1] if len(value.shape) else None
-    if len(value.shape) == 0 or (size is not None and (size % 2 or size == 0)):
+    size = value.shape[-1] if len(value.shape) else 0
+    if size is not None and (size % 2 or size == 0 or dim not in (None, size // 2)):
         raise ValueError(
             f"{owner}: `{name}` must have shape {layout}, dim x values followed by dim y values, so its last axis "
-            f"must be even and not empty. Received: {name}.shape={tuple(value.shape)}."
-        )
-    if dim is not None and size is not None and size != 2 * dim:
-        raise ValueError(
-            f"{owner}: `{name}` must hold points of {dim} circles, {2 * dim} values each. "
-            f"Received: {name}.shape={tuple(value.shape)}."
+            f"must be {'even and not empty' if dim is None else 2 * dim}. Received: {name}.shape={tuple(value.shape)}."
         )
     return value
 
@@ -187,7 +182,7 @@ def option(owner: str, name: str, value: Any, allowed: Any, meant: Mapping[str, 
 
 
 def finite_array(owner: str, name: str, array: Any) -> None:
-    """Raises if a NumPy array holds NaN or infinity, naming how many and where the first one stands."""
+    """Raises if a NumPy array holds NaN or infinity, naming where the first one stands."""
     array = np.atleast_1d(array)
     if array.dtype.kind != "f" and "float" not in str(array.dtype):
         return
@@ -197,18 +192,12 @@ def finite_array(owner: str, name: str, array: Any) -> None:
         with np.errstate(all="ignore"):
             if np.isfinite(np.sum(chunk)):  # a finite sum has finite terms, and is four times as fast
                 continue
-        bad = ~np.isfinite(np.asarray(chunk, dtype="float64"))
-        if bad.any():
-            first = tuple(int(i) for i in np.argwhere(bad)[0])
-            first = (first[0] + start, *first[1:])
-            value = float(array[first])
-            count = int(bad.sum()) + sum(
-                int((~np.isfinite(np.asarray(array[s : s + rows], dtype="float64"))).sum())
-                for s in range(start + rows, len(array), rows)
-            )
+        bad = np.argwhere(~np.isfinite(np.asarray(chunk, dtype="float64")))
+        if len(bad):
+            first = (int(bad[0][0]) + start, *(int(i) for i in bad[0][1:]))
             raise ValueError(
-                f"{owner}: `{name}` must hold finite numbers only. Received: {value} at position {first}, "
-                f"{count} such value(s) in all. Remove or replace them before training."
+                f"{owner}: `{name}` must hold finite numbers only. Received: {float(array[first])} at position "
+                f"{first}, {len(bad)} such value(s). Remove or replace them before training."
             )
 
 

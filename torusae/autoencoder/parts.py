@@ -4,24 +4,47 @@ from typing import Any
 
 import keras
 
-from torusae.layers.latent import Latent, Read
+from torusae.layers import Latent
+from torusae.layers.periodic import float32_by_default
+from torusae.spaces import Space
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class SpaceFunction(keras.layers.Layer):
+    """A function of a space as a layer: `"angles"`, `"decoder_input"` or `"point"`, which reads raw values."""
+
+    def __init__(self, space: Space, function: str, **kwargs):
+        super().__init__(**float32_by_default(kwargs))
+        self.space = space
+        self.function = function
+
+    def call(self, values):
+        return getattr(self.space, self.function)(values)
+
+    def get_config(self):
+        space = keras.saving.serialize_keras_object(self.space)
+        return {**super().get_config(), "space": space, "function": self.function}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "space": keras.saving.deserialize_keras_object(config["space"])})
 
 
 def encoder_model(sample_shape: tuple[int, ...], encoder: keras.Model, latent: Latent) -> keras.Model:
     """A model from a sample to a dict of its `"point"` and, if there are any, its `"angles"` in radians."""
     inputs = keras.Input(sample_shape, name="sample")
     # Not by `return_point`: Keras takes the outputs of a layer's first symbolic call for those of all others.
-    point = Read(latent.space, "point", name="point")(latent.projection(encoder(inputs)))
+    point = SpaceFunction(latent.space, "point", name="point")(latent.projection(encoder(inputs)))
     outputs = {"point": point}
     if latent.space.num_angles:
-        outputs["angles"] = Read(latent.space, "angles", name="angles")(point)
+        outputs["angles"] = SpaceFunction(latent.space, "angles", name="angles")(point)
     return _called(keras.Model(inputs, outputs, name="encoder_model"))
 
 
 def decoder_model(latent: Latent, decoder: keras.Model) -> keras.Model:
     """A model from a point to a sample."""
     point = keras.Input((latent.space.point_size,), name="point")
-    decoder_input = Read(latent.space, "decoder_input", name="decoder_input")(point)
+    decoder_input = SpaceFunction(latent.space, "decoder_input", name="decoder_input")(point)
     return _called(keras.Model(point, decoder(decoder_input), name="decoder_model"))
 
 

@@ -77,10 +77,10 @@ class Classification(Task):
         return losses, ops.cast(ops.argmax(outputs, axis=-1), "int32") == labels, labelled
 
     def check(self, labels, num, owner, name):
-        if labels.dtype.kind not in "iu" or labels.size != num:
+        if labels.dtype.kind not in "iu" or labels.shape not in ((num,), (num, 1)):
             fix = "For one-hot rows use labels.argmax(-1)." if labels.ndim > 1 else "Use labels.astype('int32')."
             raise ValueError(
-                f"{owner}: {name} must be integer classes of shape ({num},). "
+                f"{owner}: {name} must be integer classes of shape ({num},), -1 where missing. "
                 f"Received: shape={labels.shape}, dtype={labels.dtype}. {fix}"
             )
         if labels.size and not -1 <= labels.min() <= labels.max() < self.num_columns:
@@ -307,13 +307,7 @@ class Head(keras.layers.Layer):
             ValueError: If labels are of another number, shape or type, or hold classes out of range or infinity; or if
                 circular labels without a `period` look like hours or degrees.
         """
-        labels = checks.host_array(labels)
-        if labels.ndim == 0 or len(labels) != num_samples:
-            raise ValueError(
-                f"{owner}: {name} must hold {num_samples} labels, one per sample. Received: shape={labels.shape}. "
-                f"Give every sample a label, {self.missing_label} where it is missing."
-            )
-        self.labels.check(labels, num_samples, owner, name)
+        self.labels.check(checks.host_array(labels), num_samples, owner, name)
 
     def get_config(self):
         """Returns the constructor's arguments, and the policies of dense layers that were quantized."""

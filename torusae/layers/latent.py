@@ -20,46 +20,6 @@ from torusae.spaces import Space, Term, Torus, parse
 
 
 @keras.saving.register_keras_serializable(package="torusae")
-class Read(keras.layers.Layer):
-    """Reads the points of a space: their angles, the input of a decoder or of a head; or points of raw values.
-
-    Args:
-        space: A `Space`.
-        what: `"angles"`, `"decoder_input"`, `"head_input"` or `"point"`.
-        **kwargs: Passed to `keras.layers.Layer` (`name`, `dtype`; `dtype` is float32 by default under any policy).
-
-    Call arguments:
-        point: Float tensor `(batch, space.point_size)`; for `"point"` raw values, `(batch, space.raw_size)`.
-
-    Example:
-
-    >>> import torusae
-    >>> space = torusae.Torus(2)
-    >>> torusae.layers.latent.Read(space, "angles")(space.sample(3, seed=0)).shape[1]
-    2
-    """
-
-    def __init__(self, space: Space, what: str, **kwargs):
-        super().__init__(**float32_by_default(kwargs))
-        self.space = space
-        self.what = checks.option("Read", "what", what, ("point", "angles", "decoder_input", "head_input"))
-
-    def call(self, point):
-        return getattr(self.space, self.what)(point)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "space": keras.saving.serialize_keras_object(self.space),
-            "what": self.what,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "space": keras.saving.deserialize_keras_object(config["space"])})
-
-
-@keras.saving.register_keras_serializable(package="torusae")
 class Latent(keras.layers.Layer):
     """A latent space as a layer: a linear map from features to points, and the losses that shape them.
 
