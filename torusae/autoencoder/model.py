@@ -263,11 +263,12 @@ class TorusAutoencoder(keras.Model):
             # Not through the layer: its terms act on the samples of the batch alone.
             return self.latent.space.point(self.latent.projection(self.encoder(samples, training=training)))
 
-        total, values, counts = self.objective(rows, y_pred, encode)
+        together = replicas.current()
+        total, values, counts = self.objective(rows, y_pred, encode, together)
         self.means.update_state(values, counts)
         for extra in added:  # of the user's own layers, and terms that are not relative
             total = total + ops.cast(ops.sum(extra), "float32")
-        return replicas.current().loss_of_all(total)
+        return together.loss_of_all(total)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Updates the metrics given to `compile` and returns all results. A head without labels has none."""

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from torusae._internal import replicas
 from torusae._internal.checks import Tensor
+from torusae._internal.replicas import Replicas
 from torusae._internal.tensors import direct_ops
 from torusae.autoencoder.adapter import Rows
 from torusae.layers import Head
@@ -60,7 +60,7 @@ class Objective:
         return ["reconstruction", *(name for pair in self.scored.values() for name in pair)]
 
     def __call__(
-        self, rows: Rows, outputs: Mapping[str, Tensor], encode: Callable[[Tensor], Tensor]
+        self, rows: Rows, outputs: Mapping[str, Tensor], encode: Callable[[Tensor], Tensor], together: Replicas
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """The loss of a batch, a scalar, and the means that are logged with the number of rows behind each.
 
@@ -68,8 +68,8 @@ class Objective:
             rows: The parts of the batch.
             outputs: The model's outputs by name.
             encode: Function from samples to their points, for pairs and for samples that were acted on.
+            together: The `Replicas` of the step.
         """
-        together = replicas.current()
         size = ops.cast(ops.shape(outputs["point"])[0], "float32")
         reconstruction = together.unscaled(self._reconstruction(rows, outputs["reconstruction"]))
         values, counts, losses, weights = [reconstruction], [size], [reconstruction], []
