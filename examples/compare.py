@@ -32,6 +32,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from scipy import special
 
 import torusae
 from torusae import datasets, losses, metrics, networks, paths
@@ -144,13 +145,24 @@ class Judge:
         return metrics.frechet_distance(self(images)[0], self.features)
 
 
+def cauchy_path(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Points on lines between Cauchy values of coordinates: of draws of N(0, 1) draws again (Leśniak et al. 2019)."""
+
+    def cauchy(normal: np.ndarray) -> np.ndarray:
+        return np.sign(normal) / np.tan(np.pi * special.ndtr(-np.abs(normal)))
+
+    line = (1 - t) * cauchy(start.astype("float64")) + t * cauchy(end.astype("float64"))
+    return (-np.sign(line) * special.ndtri(np.arctan2(1.0, np.abs(line)) / np.pi)).astype("float32")
+
+
 def middles(space: torusae.Space, start: np.ndarray, end: np.ndarray, flow: Any) -> dict[str, Any]:
     """Points halfway between rows, by the name of the path."""
     half = np.full(len(start), 0.5, "float32")
     found = {"": space.shortest(ops.convert_to_tensor(start), ops.convert_to_tensor(end), ops.convert_to_tensor(half))}
     if not space.num_angles:
-        ways = {"spherical": paths.spherical_path, "matched": paths.matched_path, "Cauchy": paths.cauchy_path}
-        found |= {f", {name}": way(start, end, half) for name, way in ways.items()}
+        for name in ("slerp", "variance_preserving"):
+            found[f", {name}"] = paths.interpolate(start, end, half, name)
+        found[", Cauchy"] = cauchy_path(start, end, half[:, None])
     if flow is not None:
         ends = (ops.convert_to_tensor(flow.to_uniform_points(each)) for each in (start, end))
         middle = ops.convert_to_numpy(space.shortest(*ends, ops.convert_to_tensor(half)))

@@ -281,14 +281,16 @@ def targets():
             {"start": vector(4), "end": vector(4), "windings": index_rows("start", 2), "num_steps": size(2, 3, 12)},
             "values",
         ),
-        **{
-            way: (
-                getattr(paths, way),
-                {"start": vector(4), "end": vector(4), "t": lambda rng: rng.uniform(size=5).astype("float32")},
-                "values",
-            )
-            for way in ("straight_path", "spherical_path", "matched_path", "cauchy_path")
-        },
+        "interpolate": (
+            paths.interpolate,
+            {
+                "start": vector(4),
+                "end": vector(4),
+                "t": lambda rng: rng.uniform(size=5).astype("float32"),
+                "interpolation": size(*paths.INTERPOLATIONS),
+            },
+            "values",
+        ),
         "normal_quantiles": (
             torusae.normal_quantiles,
             {"count": size(1, 2, 64), "mean": positive(0.5, 1.0), "stddev": positive(0.1, 1.0)},

@@ -1,14 +1,11 @@
 """Windings and paths between two points of a torus (Mikulski & Duda 2019, section 4), and paths of Gaussian spaces.
 
-Pure functions. A point is a float tensor `(2 * dim,)`; points of other shapes are a ValueError. Angles are in radians,
-`[-π, π)`. The ends of a path through a Gaussian are float tensors `(..., dim)`, its shares of the way, from 0 to 1, are
-`(...)`; their leading axes broadcast. Where both ends are independent draws of N(0, I), the points of a straight line
-are not: halfway they are as near to the origin as N(0, I / 2).
+Pure functions. Points of a torus are float tensors `(2 * dim,)`, all x values first; other shapes are a ValueError.
+Angles are in radians, `[-π, π)`.
 """
 
 import itertools
 import math
-from statistics import NormalDist
 
 import numpy as np
 from keras import ops
@@ -20,8 +17,7 @@ from torusae.angles import to_cartesian, to_polar
 
 _MAX_PATHS = 1 << 20  # more windings than this are a mistake (3 to the power of 13), not a picture
 _NO_ARC = 1e-4  # below this sine of the angle between two vectors, float32 holds no direction of their arc
-_LEAST_TAIL = 1e-300
-_LARGEST_NORMAL = 30.0  # whose probability in the tail float64 still holds
+INTERPOLATIONS = ("linear", "variance_preserving", "slerp")
 
 
 def _arcs(owner: str, start: Tensor, end: Tensor) -> Tensor:
@@ -161,120 +157,61 @@ def morph_paths(start: Tensor, end: Tensor, windings: Tensor, num_steps: int = 1
     return ops.concatenate([ops.broadcast_to(start, ends), inner, ops.broadcast_to(end, ends)], axis=1)
 
 
-def _ends(owner: str, start: Tensor, end: Tensor, shares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Both ends and the shares `(..., 1)`, of one dtype."""
-    start, end = checks.float_pair(owner, start=start, end=end)
+def interpolate(start: Tensor, end: Tensor, t: Tensor, interpolation: str = "linear") -> Tensor:
+    """Points on paths through Gaussian coordinates, `(..., dim)`.
+
+    - `"linear"`: `(1 - t) start + t end`, straight lines. Where both ends are independent draws of N(0, I), the points
+      are not: halfway they are as near to the origin as N(0, I / 2).
+    - `"variance_preserving"`: straight lines, stretched: `((1 - t) start + t end) / sqrt((1 - t)² + t²)`. Of
+      independent ends from N(0, I) each point is from N(0, I) exactly.
+    - `"slerp"`: arcs about the origin, `(sin((1 - t) Ω) start + sin(t Ω) end) / sin Ω`, Ω the angle between the ends.
+      Of independent ends from N(0, I) with many coordinates each point is nearly from N(0, I). Where an end is 0, or
+      the directions are equal or opposite, it is the line.
+
+    Args:
+        start: Float tensor `(..., dim)`.
+        end: Float tensor `(..., dim)`.
+        t: Float tensor `(...)`, from 0, the start, to 1, the end. Leading axes broadcast.
+        interpolation: `"linear"`, `"variance_preserving"` or `"slerp"`. Defaults to `"linear"`.
+
+    Raises:
+        ValueError: If shapes do not broadcast, or `interpolation` is another name.
+
+    Example:
+
+    >>> from torusae.paths import interpolate
+    >>> [round(float(value), 4) for value in interpolate([2.0, 0.0], [0.0, 2.0], 0.5, "slerp")]
+    [1.4142, 1.4142]
+
+    Reference:
+        Agustsson et al. (2019), arXiv:1711.01970, table 1; White (2016), arXiv:1609.04468, section 2.1.
+    """
+    checks.option("interpolate", "interpolation", interpolation, INTERPOLATIONS)
+    start, end = checks.float_pair("interpolate", start=start, end=end)
     if not len(start.shape) or start.shape[-1:] != end.shape[-1:]:
         raise ValueError(
-            f"{owner}: `start` and `end` must have shape (..., dim) with one dim. Received: "
+            f"interpolate: `start` and `end` must have shape (..., dim) with one dim. Received: "
             f"start.shape={tuple(start.shape)}, end.shape={tuple(end.shape)}."
         )
-    shares = ops.cast(checks.float_tensor(owner, "shares", shares), start.dtype)
-    shapes = [tuple(each) for each in (start.shape[:-1], end.shape[:-1], shares.shape)]
+    t = ops.cast(checks.float_tensor("interpolate", "t", t), start.dtype)
     try:
-        np.broadcast_shapes(*shapes)
+        np.broadcast_shapes(start.shape[:-1], end.shape[:-1], t.shape)
     except ValueError as error:
         raise ValueError(
-            f"{owner}: `shares` must have a shape that broadcasts with the leading axes of `start` and `end`. "
-            f"Received: shares.shape={shapes[2]}, leading axes {shapes[0]} and {shapes[1]}. Use shares[:, None] for a "
-            f"path of each row."
+            f"interpolate: `t` must have a shape that broadcasts with the leading axes of `start` and `end`. Received: "
+            f"t.shape={tuple(t.shape)}, leading axes {tuple(start.shape[:-1])} and {tuple(end.shape[:-1])}. "
+            f"Use t[:, None] for a path of each row."
         ) from error
-    return start, end, shares[..., None]
-
-
-def straight_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
-    """Points on straight lines, `(1 - t) start + t end`.
-
-    Example:
-
-    >>> import keras
-    >>> from torusae.paths import straight_path
-    >>> keras.ops.convert_to_numpy(straight_path([1.0, 0.0], [0.0, 1.0], [0.0, 0.5, 1.0])).tolist()
-    [[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]
-    """
-    start, end, t = _ends("straight_path", start, end, shares)
-    return (1 - t) * start + t * end
-
-
-def matched_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
-    """Points on straight lines, stretched: `((1 - t) start + t end) / sqrt((1 - t)² + t²)`.
-
-    Of independent ends from N(0, I) each point is from N(0, I) exactly.
-
-    Example:
-
-    >>> from torusae.paths import matched_path
-    >>> [round(float(value), 4) for value in matched_path([2.0, 0.0], [0.0, 2.0], 0.5)]
-    [1.4142, 1.4142]
-
-    Reference:
-        Agustsson et al. (2019), arXiv:1711.01970, table 1: the optimal transport of the line's points to the prior.
-    """
-    start, end, t = _ends("matched_path", start, end, shares)
-    return ((1 - t) * start + t * end) / ops.sqrt((1 - t) ** 2 + t**2)
-
-
-def spherical_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
-    """Points on arcs about the origin: `(sin((1 - t) Ω) start + sin(t Ω) end) / sin Ω`, Ω the angle between the ends.
-
-    Of independent ends from N(0, I) with many coordinates, Ω is near a quarter turn and lengths are near `sqrt(dim)`:
-    there each point is nearly from N(0, I). Where an end is 0, or the directions are equal or opposite, it is the line.
-
-    Example:
-
-    >>> from torusae.paths import spherical_path
-    >>> [round(float(value), 4) for value in spherical_path([2.0, 0.0], [0.0, 2.0], 0.5)]
-    [1.4142, 1.4142]
-
-    Reference:
-        White (2016), arXiv:1609.04468, section 2.1.
-    """
-    start, end, t = _ends("spherical_path", start, end, shares)
+    t = t[..., None]
+    line = (1 - t) * start + t * end
+    if interpolation == "linear":
+        return line
+    if interpolation == "variance_preserving":
+        return line / ops.sqrt((1 - t) ** 2 + t**2)
     sizes = [length(each)[..., None] for each in (start, end)]
     a, b = (each / ops.where(size > 0, size, 1.0) for each, size in zip((start, end), sizes, strict=True))
     omega = arc(a, b)[..., None]
     sine = ops.sin(omega)
     is_arc = ops.logical_and(sine > _NO_ARC, sizes[0] * sizes[1] > 0)
-    sine = ops.where(is_arc, sine, 1.0)
-    turned = (ops.sin((1 - t) * omega) * start + ops.sin(t * omega) * end) / sine
-    return ops.where(is_arc, turned, (1 - t) * start + t * end)
-
-
-def cauchy_path(start: Tensor, end: Tensor, shares: Tensor) -> Tensor:
-    """Points on lines between Cauchy values: `g⁻¹((1 - t) g(start) + t g(end))` of each coordinate.
-
-    `g(z) = tan(π (CDF(z) - 1/2))` takes N(0, 1) to the Cauchy distribution, of which a weighted mean of two draws is a
-    draw again. So, of independent ends from N(0, I), each point is from N(0, I) exactly.
-
-    Computed with NumPy in float64, for float32 does not hold the tails. Coordinates beyond ±30 count as ±30 within a
-    path.
-
-    Example:
-
-    >>> from torusae.paths import cauchy_path
-    >>> [round(float(value), 4) for value in cauchy_path([2.0, 0.0], [0.0, 2.0], 0.5)]
-    [1.6926, 1.6926]
-
-    Reference:
-        Leśniak et al. (2019), Distribution-Interpolation Trade off in Generative Models, the Cauchy-linear
-        interpolation.
-    """
-    like, *_ = start, end, shares = _ends("cauchy_path", start, end, shares)
-    a, b, t = (np.asarray(ops.convert_to_numpy(each), "float64") for each in (start, end, shares))
-    a, b, t = np.broadcast_arrays(a, b, t)
-    values = _normal((1 - t) * _cauchy(a) + t * _cauchy(b))
-    points = np.where(t == 0, a, np.where(t == 1, b, values))
-    return ops.convert_to_tensor(points, dtype=like.dtype)
-
-
-def _cauchy(normal: np.ndarray) -> np.ndarray:
-    """`tan(π (CDF(z) - 1/2))`, by the tail: near 1 the distribution function holds no digits of it."""
-    size = np.minimum(np.abs(normal), _LARGEST_NORMAL) / math.sqrt(2)
-    tails = np.vectorize(math.erfc, otypes=["float64"])(size)  # of both sides
-    return np.sign(normal) / np.tan(np.pi / 2 * np.where(normal == 0, 1.0, tails))
-
-
-def _normal(cauchy: np.ndarray) -> np.ndarray:
-    """The inverse of `_cauchy`."""
-    tails = np.maximum(np.arctan2(1.0, np.abs(cauchy)) / np.pi, _LEAST_TAIL)  # of one side
-    return -np.sign(cauchy) * np.vectorize(NormalDist().inv_cdf, otypes=["float64"])(tails)
+    turned = (ops.sin((1 - t) * omega) * start + ops.sin(t * omega) * end) / ops.where(is_arc, sine, 1.0)
+    return ops.where(is_arc, turned, line)

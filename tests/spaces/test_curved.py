@@ -333,6 +333,9 @@ def test_a_training_that_diverged_has_nan_points():
 
 
 def test_texts_name_spaces():
+    assert repr(parse("QuantizedTorus(2, bits=4) * Gaussian(1)")) == "QuantizedTorus(2, bits=4) * Gaussian(1)"
+    with pytest.raises(ValueError, match="`dim` must be at least 1"):
+        parse("Torus(0)")
     assert repr(parse("T2 x R4 x S2")) == "Torus(2) * Gaussian(4) * Sphere(2)"
     assert repr(parse(" SO3*K × M x I ")) == "SO3() * KleinBottle() * MobiusBand() * Interval()"
     assert repr(parse("RP2")) == "ProjectiveSpace(2)"
@@ -346,7 +349,8 @@ def test_texts_name_spaces():
     [
         ("t2 x r4", "T2 x R4"),
         ("T2 x Q4", "T2 x R4"),
-        ("Torus(3)", "T3"),
+        ("torus(3)", "T3"),
+        ("Torus(__import__)", "T2"),
         ("S", "S2"),
         ("K2", "K"),
         ("SO(3) x T1", "SO3 x T1"),

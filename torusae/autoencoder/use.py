@@ -140,7 +140,7 @@ def morph(
         # Of one dtype: float16 and bfloat16 have none in common.
         pair.append(each.astype("float32") if "float" in str(each.dtype) else each)
     ends = _encoded(model, "morph", np.stack(pair), None, 0)["point"]
-    first, last = ends if flow is None else flow.to_uniform_points(ends)
+    first, last = map(ops.convert_to_tensor, ends if flow is None else flow.to_uniform_points(ends))
     if windings is None:
         windings = space.windings(first, last)
     paths = ops.convert_to_numpy(space.paths(first, last, windings, num_steps))

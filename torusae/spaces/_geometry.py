@@ -1,5 +1,6 @@
 """Formulas that spheres, rotations and their quotients share: directions, arcs, great circles, rotation matrices."""
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -9,6 +10,7 @@ from keras import ops
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
 from torusae._internal.tensors import constant
+from torusae.spaces.base import Space
 
 _NO_DIRECTION = 1e-6  # of a float32 arc: its direction is rounding error
 _HALVINGS, _ORDER = 5, 8  # with 32 parts of a turn, eight powers are exact to float32
@@ -33,6 +35,43 @@ def great_circles(start: np.ndarray, end: np.ndarray, extra: Any, shares: np.nda
     angle = 2 * np.arctan2(np.linalg.norm(start - end, axis=1), np.linalg.norm(start + end, axis=1)) + extra
     steps = (angle[:, None] * shares)[..., None]
     return np.cos(steps) * start[:, None] + np.sin(steps) * across[:, None]
+
+
+class GreatCircles(Space):
+    """Base of spaces whose shortest paths are great circles of unit vectors: see `on_sphere` and `from_sphere`."""
+
+    num_windings = 1
+    turn = 2 * math.pi
+    """The angle on the sphere, radians, that an extra turn adds."""
+
+    @staticmethod
+    def on_sphere(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The unit vectors of two points, `(rows, columns)`."""
+        return start, end
+
+    @staticmethod
+    def from_sphere(points: np.ndarray) -> np.ndarray:
+        """The points of unit vectors, `(rows, steps, point_size)`."""
+        return points
+
+    def windings(self, start, end):
+        """`[[0], [-1]]`: extra turns along the great circle. 0 is the short way, -1 the way around the other side."""
+        return ops.convert_to_tensor([[0], [-1]], dtype="int32")
+
+    def paths(self, start, end, windings, num_steps=12):
+        """Great circles. A winding is a number of extra turns. Equal or opposite points have any circle of theirs."""
+        windings, t = path_rows(f"{type(self).__name__}.paths", windings, 1, num_steps)
+        start, end = (np.tile(each, (len(windings), 1)) for each in host(start, end))
+        return self._along(start, end, windings[:, 0], t)
+
+    def shortest(self, start, end, t):
+        """Points on the shorter arcs of great circles."""
+        start, end, t = host(start, end, t)
+        return self._along(start, end, 0, t[:, None])[:, 0]
+
+    def _along(self, start: np.ndarray, end: np.ndarray, turns: Any, t: np.ndarray) -> Tensor:
+        points = great_circles(*self.on_sphere(start, end), self.turn * turns, t)
+        return ops.convert_to_tensor(self.from_sphere(points).astype("float32"))
 
 
 def rotation_matrices(angles: Tensor, size: int) -> Tensor:

@@ -1,6 +1,7 @@
 """Quotients of a space by a group of two: each point stands for itself and for its image."""
 
 import abc
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,10 +10,11 @@ from keras import ops
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
 from torusae._internal.tensors import constant
-from torusae.angles import angle_difference, polar_angles
+from torusae.angles import polar_angles
 from torusae.losses import DiaphonyLoss
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Term
+from torusae.spaces.base import Space
+from torusae.spaces.terms import Term
 
 MAX_FREQUENCY, DECAY = 4, 1.0
 
@@ -43,6 +45,10 @@ class Quotient(Space):
     def sample(self, num_samples, seed=None):
         """Points drawn from the prior, `(num_samples, point_size)`. See `Torus.sample`."""
         return self.cover.sample(num_samples, seed)
+
+    def log_prob(self, point):
+        """The log density of the cover, which has twice the volume, and log 2, `(batch,)`."""
+        return self.cover.log_prob(point) + math.log(2)
 
     def distance(self, a, b):
         """The length of the shortest path between points, `(batch,)`: the least of the cover's over both images."""
@@ -90,15 +96,15 @@ class Quotient(Space):
         """Points on the shortest paths of the cover to the nearer image."""
         return self.cover.shortest(start, self.nearer(start, end), t)
 
+    def move(self, point, step):
+        """Points moved as those of the cover, `(step_size,)` or `(batch, step_size)`."""
+        return self.cover.move(point, step)
+
     def nearer(self, start: Tensor, end: Tensor) -> Tensor:
         """Of the two points of the cover that stand for `end`, the nearer ones to `start`, row by row."""
         image = self.image(end)
         is_near = self.cover.distance(start, end) <= self.cover.distance(start, image)
         return ops.where(is_near[:, None], end, image)
-
-    def get_config(self):
-        """Returns `{}`."""
-        return {}
 
 
 class FlatQuotient(Quotient):
@@ -109,6 +115,7 @@ class FlatQuotient(Quotient):
 
     views = ("orbit",)
     action_size = num_angles = 1
+    step_size = 2
     weight: ClassVar[float]
     """The default weight of the uniform term, from short trainings with weights of 1 to 10."""
 
@@ -139,10 +146,6 @@ class FlatQuotient(Quotient):
     def angles(self, point):
         """`2a`, `(batch, 1)`, radians, `[-π, π)`."""
         return polar_angles(self.decoder_input(point)[:, :2])
-
-    def with_angles(self, point, angles):
-        """Points moved along a, the shortest way, to a value of `2a`. The second coordinate stays."""
-        return self.act(point, 0.5 * angle_difference(angles, self.angles(point)))
 
     @property
     def angle_actions(self):

@@ -1,8 +1,12 @@
-"""The contract of a latent space. `docs/architecture.md` shows how to add a space."""
+"""The contract of a latent space, and products of spaces. `docs/architecture.md` shows how to add a space."""
 
 import abc
 import functools
 import inspect
+import itertools
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -11,77 +15,19 @@ from keras import ops
 
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
-from torusae.losses import LatentLoss
+from torusae._internal.tensors import constant
+from torusae._internal.vectors import length
+from torusae.angles import angle_difference
+from torusae.spaces.terms import Term
 
 MAX_PATHS = 1 << 16
+_REQUIRED = ("raw_size", "point_size", "terms", "sample", "log_prob", "distance", "paths")
+# Sizes that a space need not set, and those that they are equal to.
+_SIZES = {"decoder_input_size": "point_size", "head_input_size": "decoder_input_size", "step_size": "action_size"}
 
 
-@keras.saving.register_keras_serializable(package="torusae")
-class Term:
-    """One loss of a latent space: what it is called, what it reads, and its weight.
-
-    Args:
-        loss: `LatentLoss`.
-        weight: Float, not negative. Defaults to `None`, the loss's `default_weight`.
-        reads: String, `"raw"`, `"point"`, or one of the space's `views`. Defaults to `None`, what the loss reads.
-        name: String, the name in logs. Defaults to `None`, the loss's name.
-        relative: Boolean. `True`: the weight is relative to the gradient that arrives at the point (see `Latent`).
-            `False`: `weight * loss` is added to the model's loss, as in a variational bound. Defaults to `True`.
-
-    Example:
-
-    >>> import torusae
-    >>> torusae.Term(torusae.SpringLoss(), weight=2.0)
-    Term('spring', reads='angles', weight=2)
-    """
-
-    def __init__(
-        self,
-        loss: LatentLoss,
-        weight: float | None = None,
-        reads: str | None = None,
-        name: str | None = None,
-        relative: bool = True,
-    ):
-        if not isinstance(loss, LatentLoss):
-            raise TypeError(
-                f"Term: `loss` must be a LatentLoss such as SpringLoss(). Received: loss={loss!r}. "
-                f"Derive a loss of your own from torusae.LatentLoss."
-            )
-        self.loss = loss
-        self.weight = checks.positive_float(
-            "Term", "weight", loss.default_weight if weight is None else weight, zero_allowed=True
-        )
-        self.reads = loss.reads if reads is None else reads
-        self.name = loss.name if name is None else name
-        self.relative = bool(relative)
-
-    def __repr__(self) -> str:
-        return f"Term({self.name!r}, reads={self.reads!r}, weight={self.weight:.4g})"
-
-    def replaced(self, **changes: Any) -> "Term":
-        """A copy with some arguments replaced."""
-        arguments = {name: getattr(self, name) for name in ("loss", "weight", "reads", "name", "relative")}
-        return Term(**{**arguments, **changes})
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {
-            "loss": keras.saving.serialize_keras_object(self.loss),
-            "weight": self.weight,
-            "reads": self.reads,
-            "name": self.name,
-            "relative": self.relative,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Term":
-        """Returns the term that `get_config` describes."""
-        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
-
-
-class _Contract(abc.ABCMeta):
-    """Checks a space when it is made, so that a missing part is named before the first training step."""
+class _Contract(type):
+    """Checks a space when it is made, so that a missing member is named before the first training step."""
 
     @property
     def __signature__(cls) -> inspect.Signature:
@@ -89,27 +35,24 @@ class _Contract(abc.ABCMeta):
         return inspect.signature(functools.partial(cls.__init__, None))  # type: ignore[misc]
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        missing = sorted(cls.__abstractmethods__)
-        if missing and cls.__name__ != "Space":
-            raise TypeError(_missing(cls, missing))
         space = super().__call__(*args, **kwargs)
-        missing = [name for name in ("raw_size", "point_size") if not hasattr(space, name)]
+        members = {name: getattr(space, name, None) for name in _REQUIRED}
+        missing = [name for name, each in members.items() if each is None or hasattr(each, "__isabstractmethod__")]
         if missing:
-            raise TypeError(_missing(cls, missing))
-        for name in ("raw_size", "point_size", "decoder_input_size", "num_windings", "action_size", "num_angles"):
+            raise TypeError(
+                f"{cls.__name__}: a Space must define {', '.join(f'`{name}`' for name in missing)}. "
+                f"docs/architecture.md lists the contract of a space."
+            )
+        for name, equal in _SIZES.items():
+            if not hasattr(space, name):
+                setattr(space, name, getattr(space, equal))
+        for name in ("raw_size", "point_size", "num_windings", "action_size", "num_angles", *_SIZES):
             checks.positive_int(cls.__name__, name, getattr(space, name), least=int(name in ("raw_size", "point_size")))
         return space
 
 
-def _missing(cls: type, names: list[str]) -> str:
-    return (
-        f"{cls.__name__}: a Space must define {', '.join(f'`{name}`' for name in names)}. "
-        f"docs/architecture.md lists the contract of a space."
-    )
-
-
 class Space(metaclass=_Contract):
-    """Base class of latent spaces. Layers, models, densities and plots ask the space; they never ask its type.
+    """Base class of latent spaces: geometry, prior, the losses that make points follow it, and what a network reads.
 
     A space tells three things apart:
 
@@ -118,8 +61,9 @@ class Space(metaclass=_Contract):
     - *decoder input*: what the decoder reads of a point, `(batch, decoder_input_size)`. It has no seam, and it is equal
       for equal points.
 
-    A subclass defines `raw_size`, `point_size`, `terms`, `sample`, `distance`, `paths` and `get_config`. All else has a
-    default. Register it with `keras.saving.register_keras_serializable`, so that models with it can be saved.
+    A subclass defines `raw_size`, `point_size`, `terms`, `sample`, `log_prob`, `distance` and `paths`. All else has a
+    default. It keeps each argument of its constructor in an attribute of that name, and is registered with
+    `keras.saving.register_keras_serializable`, so that models with it can be saved.
 
     Example:
 
@@ -131,22 +75,25 @@ class Space(metaclass=_Contract):
 
     raw_size: int  # columns of raw values
     point_size: int  # columns of points
+    decoder_input_size: int  # what the decoder reads; by default `point_size`
+    head_input_size: int  # what a head reads; by default `decoder_input_size`
     views: tuple[str, ...] = ()  # what `view` knows besides "raw" and "point"; a term reads one of them
     presets: tuple[str, ...] = ("none",)  # what `terms` knows; the first is the default
     num_windings: int = 0  # columns of `windings`
     action_size: int = 0  # columns of actions
+    step_size: int  # columns of steps; by default `action_size`
     num_angles: int = 0  # columns of angles
     is_stochastic: bool = False  # whether `point` draws random numbers in training
 
-    @property
-    def decoder_input_size(self) -> int:
-        """The number of values that the decoder reads."""
-        return self.point_size
+    def __init__(self) -> None:
+        """A space without arguments."""
 
-    @property
-    def head_input_size(self) -> int:
-        """The number of values that a head reads."""
-        return self.head_input(keras.KerasTensor((None, self.point_size), dtype="float32")).shape[1]
+    def __repr__(self) -> str:
+        """The call of the constructor, without other arguments than the first that are defaults: `parse` reads it."""
+        config, parameters = self.get_config(), list(inspect.signature(type(self)).parameters.values())
+        first = [repr(config[each.name]) for each in parameters[:1]]
+        others = [f"{each.name}={config[each.name]!r}" for each in parameters[1:] if config[each.name] != each.default]
+        return f"{type(self).__name__}({', '.join([*first, *others])})"
 
     def point(self, raw: Tensor, seed: keras.random.SeedGenerator | None = None) -> Tensor:
         """Points of raw values, `(batch, point_size)`. With a seed, as in training, a stochastic space draws them."""
@@ -160,26 +107,22 @@ class Space(metaclass=_Contract):
         """What a head reads of points, `(batch, head_input_size)`."""
         return self.decoder_input(point)
 
+    @abc.abstractmethod
+    def terms(self, preset: str) -> list[Term]:
+        """The terms of a preset. `"none"` is never asked for."""
+
     def view(self, name: str, raw: Tensor, point: Tensor) -> Tensor:
         """What a term reads, `(batch, columns)`: `"raw"`, `"point"` or one of `views`."""
         checks.option(type(self).__name__, "view", name, ("raw", "point", *self.views))
         return raw if name == "raw" else point
 
-    def angles(self, point: Tensor) -> Tensor:
-        """The angles of points, `(batch, num_angles)`, radians, `[-π, π)`."""
-        raise ValueError(f"{self!r} has no angles. Received: a request for angles. Read the points instead.")
-
-    def with_angles(self, point: Tensor, angles: Tensor) -> Tensor:
-        """Points like `point` whose first angles are `angles`, `(batch, count)`: see `initialize_at_circles`."""
-        raise ValueError(f"{self!r} has no angles that can be set. Received: a request for points at angles.")
-
-    @abc.abstractmethod
-    def terms(self, preset: str) -> list[Term]:
-        """The terms of a preset. `"none"` is never asked for."""
-
     @abc.abstractmethod
     def sample(self, num_samples: int, seed: int | keras.random.SeedGenerator | None = None) -> Tensor:
         """Points drawn from the prior, `(num_samples, point_size)`."""
+
+    @abc.abstractmethod
+    def log_prob(self, point: Tensor) -> Tensor:
+        """The log density of the prior at points, `(batch,)`, nats, with respect to the measure that `move` keeps."""
 
     @abc.abstractmethod
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
@@ -187,7 +130,7 @@ class Space(metaclass=_Contract):
 
     @abc.abstractmethod
     def paths(self, start: Tensor, end: Tensor, windings: Tensor, num_steps: int = 12) -> Tensor:
-        """Points along one path per row of `windings`, `(num_paths, num_steps, point_size)`.
+        """Points along one path per row of `windings`, `(num_paths, num_steps, point_size)`, at even speed.
 
         `start` and `end` are one point each, `(point_size,)`. Paths begin and end there.
         """
@@ -211,6 +154,19 @@ class Space(metaclass=_Contract):
         """Points moved by a symmetry of the space, `(action_size,)` or `(batch, action_size)`. Zeros move nothing."""
         return point
 
+    def move(self, point: Tensor, step: Tensor) -> Tensor:
+        """Points moved by steps in all directions of the space, `(step_size,)` or `(batch, step_size)`.
+
+        Zeros move nothing, and small steps move a little. Steps whose distribution is that of their negatives make
+        moves from a to b as likely as from b to a: a random walk with them keeps the measure of `log_prob`. By default
+        a step is an action of `act`.
+        """
+        return self.act(point, step)
+
+    def angles(self, point: Tensor) -> Tensor:
+        """The angles of points, `(batch, num_angles)`, radians, `[-π, π)`."""
+        raise ValueError(f"{self!r} has no angles. Received: a request for angles. Read the points instead.")
+
     @property
     def angle_actions(self) -> np.ndarray:
         """The actions that turn each angle alone by one radian, `(num_angles, action_size)`; zeros where none does.
@@ -219,30 +175,234 @@ class Space(metaclass=_Contract):
         """
         return np.eye(self.num_angles, self.action_size)
 
+    def with_angles(self, point: Tensor, angles: Tensor) -> Tensor:
+        """Points like `point` whose first angles are `angles`, `(batch, count)`, radians.
+
+        By default `act` turns these angles the shortest way.
+        """
+        turns = angle_difference(angles, self.angles(point)[:, : angles.shape[1]])
+        return self.act(point, turns @ constant(self.angle_actions[: angles.shape[1]], turns))
+
     def analogy(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
         """Points d with "a is to b as c is to d", rows: the symmetry that takes a to b takes c to d.
 
-        Only spaces whose symmetries take every point to every other have analogies.
+        Only spaces whose symmetries take every point to every other have analogies. By default a ValueError.
         """
         raise ValueError(
             f"{type(self).__name__}.analogy: {self!r} has no analogies: no symmetry of it takes each point to each "
             f"other one. Give the differences to space.act, or use a torus, Gaussian space, sphere or SO3()."
         )
 
-    def __mul__(self, other: "Space") -> "Space":
+    def __mul__(self, other: "Space") -> "Product":
         """The product of two spaces: their points side by side."""
-        from torusae.spaces.product import Product
-
         return Product([self, other])
 
-    @abc.abstractmethod
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
+        """Returns the constructor's arguments: the attributes of their names."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Space":
         """Returns the space that `get_config` describes."""
         return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="torusae")
+class Product(Space):
+    """A product of spaces, as `Torus(3) * Gaussian(4)` makes it.
+
+    - Raw values, points, what decoders and heads read, windings, actions and steps stand side by side, in the factors'
+      order.
+    - Views, terms and statistics are named after their factor: `"torus.angles"`, `"gaussian.cramer_wold"`. Factors of
+      one kind are numbered: `"sphere_0.uniform"`, `"sphere_1.uniform"`.
+    - The squared distance is the sum of the factors' squared distances.
+
+    Presets: `"default"` (each factor's own), `"none"`, and every factor's presets. A factor that does not know a preset
+    takes its own default.
+
+    Args:
+        factors: Two or more spaces. Factors that are products themselves are taken apart.
+
+    Example:
+
+    >>> import torusae
+    >>> space = torusae.Torus(3) * torusae.Gaussian(4)
+    >>> [term.name for term in space.terms("default")]
+    ['torus.diaphony', 'torus.quantile', 'gaussian.cramer_wold']
+
+    Reference:
+        Mikulski & Duda (2019), arXiv:1903.12286, section 5.
+    """
+
+    def __init__(self, factors: Sequence[Space]):
+        self.factors: list[Space] = []
+        for factor in factors:
+            if not isinstance(factor, Space):
+                raise TypeError(
+                    f"Product: only spaces can be multiplied, as in Torus(3) * Gaussian(4). Received: {factor!r}."
+                )
+            self.factors.extend(factor.factors if isinstance(factor, Product) else [factor])
+        if len(self.factors) < 2:
+            raise ValueError(f"Product: `factors` must hold two or more spaces. Received: {self.factors}.")
+        self.names = _names([type(factor).__name__.lower() for factor in self.factors])
+        named = list(zip(self.names, self.factors, strict=True))
+        for size in ("raw_size", "point_size", "num_windings", "action_size", "num_angles", *_SIZES):
+            setattr(self, size, sum(getattr(factor, size) for factor in self.factors))
+        self.is_stochastic = any(factor.is_stochastic for factor in self.factors)
+        self.views = tuple(f"{name}.{view}" for name, factor in named for view in ("raw", "point", *factor.views))
+        presets = [preset for factor in self.factors for preset in factor.presets]
+        self.presets = ("default", *dict.fromkeys([*presets, "none"]))
+
+    def __repr__(self) -> str:
+        return " * ".join(map(repr, self.factors))
+
+    def split(self, values: Tensor, size: str = "point_size") -> list[Tensor]:
+        """The columns of each factor. `size` names the factors' attribute with the number of columns."""
+        ends = list(itertools.accumulate(getattr(factor, size) for factor in self.factors))
+        return [values[..., start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+    def _checked_split(self, owner: str, points: Tensor) -> list[Tensor]:
+        points = checks.float_tensor(f"Product.{owner}", "points", points)
+        if len(points.shape) == 0 or points.shape[-1] != self.point_size:
+            raise ValueError(
+                f"Product.{owner}: points must have {self.point_size} columns. Received: shape={tuple(points.shape)}."
+            )
+        return self.split(points)
+
+    def _joined(self, function: Callable, *values: list[Tensor]) -> Tensor:
+        """`function(factor, *columns)` of every factor, side by side. Values are split."""
+        return ops.concatenate([function(*each) for each in zip(self.factors, *values, strict=True)], axis=-1)
+
+    def point(self, raw, seed=None):
+        """The factors' points side by side."""
+        return self._joined(lambda factor, own: factor.point(own, seed), self.split(raw, "raw_size"))
+
+    def decoder_input(self, point):
+        """The factors' decoder inputs side by side."""
+        return self._joined(lambda factor, own: factor.decoder_input(own), self.split(point))
+
+    def head_input(self, point):
+        """What heads read of the factors' points, side by side."""
+        return self._joined(lambda factor, own: factor.head_input(own), self.split(point))
+
+    def view(self, name, raw, point):
+        """A factor's view by its full name, such as `"torus.angles"`."""
+        checks.option("Product", "view", name, ("raw", "point", *self.views))
+        if name in ("raw", "point"):
+            return super().view(name, raw, point)
+        factor, _, view = name.partition(".")
+        index = self.names.index(factor)
+        return self.factors[index].view(view, self.split(raw, "raw_size")[index], self.split(point)[index])
+
+    def angles(self, point):
+        """The angles of all factors that have angles, side by side."""
+        if not self.num_angles:
+            return super().angles(point)
+        pairs = zip(self.factors, self.split(point), strict=True)
+        return ops.concatenate([factor.angles(own) for factor, own in pairs if factor.num_angles], axis=-1)
+
+    def with_angles(self, point, angles):
+        """Points whose first factors have some angles. The other factors stay."""
+        if not self.num_angles:
+            return super().with_angles(point, angles)
+        points = []
+        for factor, own in zip(self.factors, self.split(point), strict=True):
+            count = min(factor.num_angles, angles.shape[1])
+            points.append(factor.with_angles(own, angles[:, :count]) if count else own)
+            angles = angles[:, count:]
+        return ops.concatenate(points, axis=-1)
+
+    def terms(self, preset):
+        """The factors' terms, each named after its factor: see the class."""
+        checks.option("Product", "preset", preset, self.presets)
+        terms = []
+        for name, factor in zip(self.names, self.factors, strict=True):
+            own = preset if preset in factor.presets else factor.presets[0]
+            terms += [
+                term.replaced(name=f"{name}.{term.name}", reads=f"{name}.{term.reads}")
+                for term in (factor.terms(own) if own != "none" else [])
+            ]
+        return terms
+
+    def sample(self, num_samples, seed=None):
+        """Points drawn from the prior, `(num_samples, point_size)`. See `Torus.sample`."""
+        seed = seed_generator(seed)
+        return ops.concatenate([factor.sample(num_samples, seed) for factor in self.factors], axis=-1)
+
+    def log_prob(self, point):
+        """The sum of the factors' log densities, `(batch,)`: with respect to the product of their measures."""
+        pairs = zip(self.factors, self.split(point), strict=True)
+        return ops.sum(ops.stack([factor.log_prob(own) for factor, own in pairs], axis=-1), axis=-1)
+
+    def distance(self, a, b):
+        """The root of the sum of the factors' squared distances, `(batch,)`."""
+        pairs = zip(self.factors, self._checked_split("distance", a), self._checked_split("distance", b), strict=True)
+        return length(ops.stack([factor.distance(x, y) for factor, x, y in pairs], axis=-1))
+
+    def windings(self, start, end):
+        """Every path of one factor with every path of the others, `(num_paths, num_windings)`."""
+        ends = zip(self.factors, *(self._checked_split("windings", each) for each in (start, end)), strict=True)
+        rows = [ops.convert_to_numpy(factor.windings(first, last)) for factor, first, last in ends]
+        count = math.prod(map(len, rows))
+        if count > MAX_PATHS:
+            raise ValueError(
+                f"Product.windings: there are {count} paths between two points, more than {MAX_PATHS}. "
+                f"Give `windings` of your own: an integer array with one row per path."
+            )
+        joined = [np.concatenate(choice) for choice in itertools.product(*rows)]
+        return ops.convert_to_tensor(np.stack(joined).astype("int32"))
+
+    def paths(self, start, end, windings, num_steps=12):
+        """Paths that follow a path of every factor at once. `windings` has shape `(num_paths, num_windings)`."""
+        windings = ops.convert_to_numpy(windings)
+        if windings.ndim != 2 or windings.shape[1] != self.num_windings:
+            raise ValueError(
+                f"Product.paths: `windings` must have shape (num_paths, {self.num_windings}). "
+                f"Received: windings.shape={windings.shape}."
+            )
+        own = self.split(start), self.split(end), self.split(windings, "num_windings")
+        return self._joined(lambda factor, *own: factor.paths(*own, num_steps), *own)
+
+    def shortest(self, start, end, t):
+        """The factors' shortest paths side by side."""
+        return self._joined(lambda factor, a, b: factor.shortest(a, b, t), self.split(start), self.split(end))
+
+    def act(self, point, action):
+        """Points moved by the factors' symmetries; the actions stand side by side."""
+        return self._joined(lambda factor, *own: factor.act(*own), self.split(point), self.split(action, "action_size"))
+
+    def move(self, point, step):
+        """The factors' moves; the steps stand side by side."""
+        return self._joined(lambda factor, *own: factor.move(*own), self.split(point), self.split(step, "step_size"))
+
+    @property
+    def angle_actions(self):
+        """The factors' actions in blocks along the diagonal."""
+        from scipy.linalg import block_diag
+
+        return block_diag(*(factor.angle_actions for factor in self.factors))
+
+    def analogy(self, a, b, c):
+        """The factors' analogies side by side. If a factor has none, the product has none."""
+        points = rows_of_points(self, "analogy", a=a, b=b, c=c)
+        return self._joined(lambda factor, *own: factor.analogy(*own), *map(self.split, points))
+
+    def get_config(self):
+        return {"factors": [keras.saving.serialize_keras_object(factor) for factor in self.factors]}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls([keras.saving.deserialize_keras_object(factor) for factor in config["factors"]])
+
+
+def _names(families: list[str]) -> list[str]:
+    """A name per factor: its family, numbered where a family occurs more than once."""
+    counts, seen = Counter(families), Counter[str]()
+    names = []
+    for family in families:
+        names.append(f"{family}_{seen[family]}" if counts[family] > 1 else family)
+        seen[family] += 1
+    return names
 
 
 def seed_generator(seed: int | keras.random.SeedGenerator | None) -> keras.random.SeedGenerator:
@@ -265,10 +425,6 @@ def rows_of_points(space: Space, owner: str, **points: Tensor) -> list[Tensor]:
     return [ops.cast(each, dtype) for each in rows]
 
 
-def check_path_count(owner: str, count: int) -> None:
-    """Raises if there are more than 2**16 paths."""
-    if count > MAX_PATHS:
-        raise ValueError(
-            f"{owner}: there are {count} paths between two points, more than {MAX_PATHS}. "
-            f"Give `windings` of your own: an integer array with one row per path."
-        )
+def uniform_log_prob(point: Tensor, volume: float) -> Tensor:
+    """The log density of a uniform prior on a space of this volume, `(batch,)`."""
+    return ops.zeros_like(point[:, 0]) - math.log(volume)

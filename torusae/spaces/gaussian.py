@@ -1,16 +1,18 @@
 """Gaussian spaces: those of WAE, SWAE, CWAE, the Gaussian autoencoder and the VAE."""
 
+import math
+
 import keras
-import numpy as np
 from keras import ops
 
-from torusae import paths
 from torusae._internal import checks
 from torusae._internal.vectors import length
 from torusae.losses import CramerWoldLoss, GaussianDistanceLoss, KLLoss, MMDLoss, SlicedWassersteinLoss
 from torusae.losses.kl import draw_posterior, split_posterior
+from torusae.paths import INTERPOLATIONS, interpolate
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Term, rows_of_points, seed_generator
+from torusae.spaces.base import Space, rows_of_points, seed_generator
+from torusae.spaces.terms import Term
 
 _LOSSES = {
     "cwae": CramerWoldLoss,
@@ -19,7 +21,6 @@ _LOSSES = {
     "gae": GaussianDistanceLoss,
     "vae": KLLoss,
 }
-_WAYS = (paths.straight_path, paths.spherical_path, paths.matched_path, paths.cauchy_path)
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -29,13 +30,12 @@ class Gaussian(Space):
     Presets: `"cwae"` (the default), `"wae"`, `"swae"`, `"gae"` and `"none"`. With `variational=True` also `"vae"`, then
     the default.
 
-    Ways of a morph, by their windings: 0 the straight line, the shortest and the default; 1 spherical, 2 matched, 3
-    Cauchy. The last three keep to the prior: see `torusae.paths`.
-
     Args:
         dim: Integer, at least 1.
         variational: Boolean, whether raw values are the means and log variances of posteriors, as in a VAE. In training
             a point is drawn; elsewhere it is the mean. Defaults to `False`.
+        interpolation: String, the path of a morph: `"linear"`, `"variance_preserving"` or `"slerp"`. The last two keep
+            to the prior: see `torusae.paths.interpolate`. Defaults to `"linear"`, the shortest.
 
     Example:
 
@@ -48,20 +48,16 @@ class Gaussian(Space):
         arXiv:1804.01947; Duda (2018), arXiv:1811.04751; Kingma & Welling (2013), arXiv:1312.6114.
     """
 
-    num_windings = 1
-
-    def __init__(self, dim: int, variational: bool = False):
+    def __init__(self, dim: int, variational: bool = False, interpolation: str = "linear"):
         self.dim = checks.positive_int("Gaussian", "dim", dim)
         self.variational = bool(variational)
+        self.interpolation = checks.option("Gaussian", "interpolation", interpolation, INTERPOLATIONS)
         self.is_stochastic = self.variational
         self.point_size = self.action_size = self.dim
         self.raw_size = 2 * self.dim if variational else self.dim
         self.views = ("mean",) if variational else ()
         presets = ("cwae", "wae", "swae", "gae", "none")
         self.presets = ("vae", *presets) if variational else presets
-
-    def __repr__(self) -> str:
-        return f"Gaussian({self.dim}, variational=True)" if self.variational else f"Gaussian({self.dim})"
 
     def point(self, raw, seed=None):
         """The means. With a seed, in a variational space: values drawn from the posteriors."""
@@ -94,21 +90,20 @@ class Gaussian(Space):
         num_samples = checks.positive_int("Gaussian.sample", "num_samples", num_samples)
         return keras.random.normal((num_samples, self.dim), dtype="float32", seed=seed_generator(seed))
 
+    def log_prob(self, point):
+        """The log density of N(0, I), `(batch,)`, with respect to the volume."""
+        return -0.5 * (ops.sum(point * point, axis=-1) + self.dim * math.log(2 * math.pi))
+
     def distance(self, a, b):
         """The length of the straight line between points, `(batch,)`."""
         a, b = checks.float_pair("Gaussian.distance", 2, "(batch, dim)", a=a, b=b)
         return length(a - b)
 
     def paths(self, start, end, windings, num_steps=12):
-        """Paths between two points, one per winding: the number of a way, see the class."""
-        windings, shares = _geometry.path_rows("Gaussian.paths", windings, 1, num_steps)
-        start = checks.float_tensor("Gaussian.paths", "start", start, 1, "(dim,)")
-        end = checks.float_tensor("Gaussian.paths", "end", end, 1, "(dim,)")
-        for number in windings[:, 0].tolist():
-            checks.option("Gaussian.paths", "windings", number, range(len(_WAYS)))
-        asked = np.union1d(windings[:, 0], [0])  # the line too, so that no windings give an array of no paths
-        every = ops.stack([_WAYS[number](start, end, shares[0]) for number in asked])
-        return ops.take(every, np.searchsorted(asked, windings[:, 0]), axis=0)
+        """The path of `interpolation`, once per row of `windings`, which has no columns."""
+        windings, t = _geometry.path_rows("Gaussian.paths", windings, 0, num_steps)
+        path = interpolate(start, end, t[0].astype("float32"), self.interpolation)
+        return ops.tile(path[None], (len(windings), 1, 1))
 
     def shortest(self, start, end, t):
         """Points on straight lines."""
@@ -122,6 +117,3 @@ class Gaussian(Space):
         """`c + (b - a)`, as Radford et al. (2016), arXiv:1511.06434, and Reed et al. (2015) add features."""
         a, b, c = rows_of_points(self, "analogy", a=a, b=b, c=c)
         return c + (b - a)
-
-    def get_config(self):
-        return {"dim": self.dim, "variational": self.variational}

@@ -8,7 +8,8 @@ from torusae._internal import checks
 from torusae._internal.vectors import length
 from torusae.losses import QuantileLoss
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Term, seed_generator
+from torusae.spaces.base import Space, seed_generator, uniform_log_prob
+from torusae.spaces.terms import Term
 
 _WEIGHT = 5.0  # of 1 to 10: more changes little
 
@@ -36,11 +37,8 @@ class Interval(Space):
     3
     """
 
-    raw_size = point_size = 1
+    raw_size = point_size = step_size = 1
     presets = ("uniform", "none")
-
-    def __repr__(self) -> str:
-        return "Interval()"
 
     def point(self, raw, seed=None):
         """`tanh(raw)`."""
@@ -58,6 +56,10 @@ class Interval(Space):
         num_samples = checks.positive_int("Interval.sample", "num_samples", num_samples)
         return keras.random.uniform((num_samples, 1), -1.0, 1.0, dtype="float32", seed=seed_generator(seed))
 
+    def log_prob(self, point):
+        """`-log 2`, `(batch,)`, with respect to the length."""
+        return uniform_log_prob(point, 2.0)
+
     def distance(self, a, b):
         """The difference of points, `(batch,)`, without its sign."""
         a, b = checks.float_pair("Interval.distance", 2, "(batch, 1)", a=a, b=b)
@@ -65,15 +67,15 @@ class Interval(Space):
 
     def paths(self, start, end, windings, num_steps=12):
         """The straight line, once per row of `windings`, which has no columns."""
-        windings, shares = _geometry.path_rows("Interval.paths", windings, 0, num_steps)
+        windings, t = _geometry.path_rows("Interval.paths", windings, 0, num_steps)
         start, end = _geometry.host(start, end)
-        line = (1 - shares) * start + shares * end
+        line = (1 - t) * start + t * end
         return ops.convert_to_tensor(np.tile(line[..., None], (len(windings), 1, 1)).astype("float32"))
 
     def shortest(self, start, end, t):
         """Points on straight lines, which stop at the ends of the interval."""
         return ops.clip(start + t[:, None] * (end - start), -1.0, 1.0)
 
-    def get_config(self):
-        """Returns `{}`."""
-        return {}
+    def move(self, point, step):
+        """Points moved by numbers, `(1,)` or `(batch, 1)`, and reflected at the ends."""
+        return 1.0 - ops.abs(ops.mod(point + step + 1.0, 4.0) - 2.0)

@@ -10,6 +10,7 @@ from torusae._internal import checks
 from torusae.angles import polar_angles, to_cartesian
 from torusae.spaces import _geometry
 from torusae.spaces._quotient import FlatQuotient
+from torusae.spaces.base import uniform_log_prob
 from torusae.spaces.torus import Torus
 
 
@@ -47,9 +48,6 @@ class KleinBottle(FlatQuotient):
     raw_size, point_size, num_windings = 5, 4, 3
     decoder_input_size = 5
 
-    def __repr__(self) -> str:
-        return "KleinBottle()"
-
     def point(self, raw, seed=None):
         """Points with a in `[-π/2, π/2)`."""
         raw = checks.float_tensor("KleinBottle.point", "raw", raw, 2, "(batch, 5)")
@@ -83,6 +81,14 @@ class KleinBottle(FlatQuotient):
         """Points moved along a by angles, radians, `(1,)` or `(batch, 1)`. π turns b over."""
         action = _geometry.action_tensor("KleinBottle.act", action, 1, point)
         return self.cover.act(point, ops.concatenate([action, ops.zeros_like(action)], axis=-1))
+
+    def log_prob(self, point):
+        """`-log 2π²`, `(batch,)`, with respect to the area."""
+        return uniform_log_prob(point, 2 * math.pi**2)
+
+    def move(self, point, step):
+        """Points moved along a and b by angles, radians, `(2,)` or `(batch, 2)`."""
+        return self.cover.act(point, step)
 
     def chart(self, points):
         """a in `[-π/2, π/2]` and b, radians."""

@@ -48,9 +48,6 @@ class MobiusBand(FlatQuotient):
     raw_size, point_size, num_windings = 4, 3, 2
     decoder_input_size = 4
 
-    def __repr__(self) -> str:
-        return "MobiusBand()"
-
     def point(self, raw, seed=None):
         """Points with a in `[-π/2, π/2)`."""
         raw = checks.float_tensor("MobiusBand.point", "raw", raw, 2, "(batch, 4)")

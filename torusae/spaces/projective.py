@@ -11,8 +11,9 @@ from torusae._internal.tensors import constant
 from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
 from torusae.spaces._quotient import Quotient
-from torusae.spaces.base import Term, rows_of_points
+from torusae.spaces.base import rows_of_points
 from torusae.spaces.sphere import Sphere
+from torusae.spaces.terms import Term
 
 _WEIGHT = 3.0  # of 1 to 10: more changes little
 _MIN_GAP = 1e-6
@@ -58,16 +59,8 @@ class ProjectiveSpace(Quotient):
         self.n = checks.positive_int("ProjectiveSpace", "n", n)
         self.cover = Sphere(self.n)
         self.point_size = self.n + 1
-        self.raw_size = (self.n + 1) * (self.n + 2) // 2
+        self.raw_size = self.decoder_input_size = (self.n + 1) * (self.n + 2) // 2
         self.action_size = self.cover.action_size
-
-    def __repr__(self) -> str:
-        return f"ProjectiveSpace({self.n})"
-
-    @property
-    def decoder_input_size(self):
-        """The entries of a symmetric matrix."""
-        return self.raw_size
 
     def _triangle(self):
         """Rows, columns and factors of the entries of a decoder input."""
@@ -114,7 +107,3 @@ class ProjectiveSpace(Quotient):
         """The smallest turn that takes a to the nearer of b and -b turns c: see `Sphere.analogy`."""
         a, b, c = rows_of_points(self, "analogy", a=a, b=b, c=c)
         return self.cover.analogy(a, self.nearer(a, b), c)
-
-    def get_config(self):
-        """Returns `{"n": n}`."""
-        return {"n": self.n}

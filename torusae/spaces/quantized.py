@@ -8,6 +8,7 @@ from keras import ops
 from torusae._internal import checks
 from torusae.angles import polar_angles, to_cartesian
 from torusae.codes import MAX_BITS
+from torusae.spaces.base import uniform_log_prob
 from torusae.spaces.torus import Torus
 
 _TRAININGS = ("rounding", "noise", "none")
@@ -48,11 +49,17 @@ class QuantizedTorus(Torus):
 
     def __init__(self, dim: int, bits: int = 8, training: str = "rounding"):
         super().__init__(dim)
+        self.step_size = self.dim
         self.bits = checks.positive_int("QuantizedTorus", "bits", bits, most=MAX_BITS)
         self.training = checks.option("QuantizedTorus", "training", training, _TRAININGS)
 
-    def __repr__(self) -> str:
-        return f"QuantizedTorus({self.dim}, bits={self.bits}, training={self.training!r})"
+    def log_prob(self, point):
+        """`-dim log 2π`, `(batch,)`, with respect to the volume of the angles."""
+        return uniform_log_prob(point, (2 * math.pi) ** self.dim)
+
+    def move(self, point, step):
+        """Points turned by steps of their angles, radians, `(dim,)` or `(batch, dim)`."""
+        return self.act(point, step)
 
     def point(self, raw, seed=None):
         """The cosines and sines of the angles of raw values. With a seed, angles have the quantiser's error."""
@@ -75,9 +82,6 @@ class QuantizedTorus(Torus):
     def terms(self, preset):
         """The terms of a preset of `Torus`."""
         return Torus(self.dim).terms(preset)
-
-    def get_config(self):
-        return {**super().get_config(), "bits": self.bits, "training": self.training}
 
 
 def _on_circles(angles):

@@ -11,7 +11,9 @@ from torusae._internal.tensors import constant, direct_ops
 from torusae._internal.vectors import length, unit
 from torusae.losses import CharacterLoss
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Term, rows_of_points, seed_generator
+from torusae.spaces._geometry import GreatCircles
+from torusae.spaces.base import rows_of_points, seed_generator, uniform_log_prob
+from torusae.spaces.terms import Term
 
 _WEIGHT = 3.0  # of 1 to 10: more raises the reconstruction error
 _NO_PLANE = 1e-8  # squared sine of the angle between two raw vectors that hold no plane
@@ -40,13 +42,8 @@ def _quaternions(points: np.ndarray) -> np.ndarray:
     return np.linalg.eigh((points @ _BILINEAR.T).reshape(-1, 4, 4))[1][..., -1]
 
 
-def _of_quaternions(quaternions: np.ndarray) -> np.ndarray:
-    products = quaternions[..., :, None] * quaternions[..., None, :]
-    return (products.reshape(*quaternions.shape[:-1], 16) @ _BILINEAR).astype("float32")
-
-
 @keras.saving.register_keras_serializable(package="torusae")
-class SO3(Space):
+class SO3(GreatCircles):
     """The rotations in three dimensions. A point is a rotation matrix, row by row, 9 values; the decoder reads them.
 
     Raw values are two vectors of three numbers. Gram and Schmidt's process makes the first two columns of the matrix of
@@ -71,11 +68,9 @@ class SO3(Space):
     """
 
     raw_size, point_size = 6, 9
-    num_windings, action_size = 1, 3
+    action_size = 3
+    turn = math.pi  # a turn of a rotation is half a turn of its quaternion
     presets = ("uniform", "none")
-
-    def __repr__(self) -> str:
-        return "SO3()"
 
     def point(self, raw, seed=None):
         """Rotation matrices of raw values, by Gram and Schmidt. Any plane is taken where the vectors hold none."""
@@ -101,6 +96,10 @@ class SO3(Space):
         products = ops.reshape(quaternions[:, :, None] * quaternions[:, None, :], (-1, 16))
         return products @ constant(_BILINEAR, quaternions)
 
+    def log_prob(self, point):
+        """`-log 8π²`, `(batch,)`: with respect to the volume whose unit of length is a radian of a rotation."""
+        return uniform_log_prob(point, 8 * math.pi**2)
+
     def distance(self, a, b):
         """The angle of the rotation from one to the other, `(batch,)`, radians, `[0, π]`.
 
@@ -114,27 +113,17 @@ class SO3(Space):
         cosine = 0.5 * (M[:, 0, 0] + M[:, 1, 1] + M[:, 2, 2] - 1.0)
         return direct_ops(cosine).arctan2(0.5 * length(ops.stack(sines, axis=-1)), cosine)
 
-    def windings(self, start, end):
-        """`[[0], [-1]]`: extra turns about the axis. 0 is the short way, -1 the other way around."""
-        return ops.convert_to_tensor([[0], [-1]], dtype="int32")
-
-    def paths(self, start, end, windings, num_steps=12):
-        """Rotations about the axis that leads from start to end. A winding is a number of extra turns."""
-        windings, shares = _geometry.path_rows("SO3.paths", windings, 1, num_steps)
-        start, end = (np.tile(each, (len(windings), 1)) for each in _geometry.host(start, end))
-        return self._turned(start, end, windings[:, 0], shares)
-
-    def shortest(self, start, end, t):
-        """Rotations on the shortest way."""
-        start, end, t = _geometry.host(start, end, t)
-        return self._turned(start, end, 0, t[:, None])[:, 0]
-
-    def _turned(self, start, end, turns, shares):
-        """Great circles of the quaternions: a turn of a rotation is half a turn there."""
+    @staticmethod
+    def on_sphere(start, end):
+        """Unit quaternions, those of the end with the nearer sign."""
         start, end = _quaternions(start), _quaternions(end)
-        end = np.where(np.sum(start * end, axis=1, keepdims=True) < 0, -end, end)
-        points = _geometry.great_circles(start, end, math.pi * turns, shares)
-        return ops.convert_to_tensor(_of_quaternions(points))
+        return start, np.where(np.sum(start * end, axis=1, keepdims=True) < 0, -end, end)
+
+    @staticmethod
+    def from_sphere(points):
+        """The matrices of unit quaternions."""
+        products = points[..., :, None] * points[..., None, :]
+        return products.reshape(*points.shape[:-1], 16) @ _BILINEAR
 
     def act(self, point, action):
         """Points turned about a vector, `(3,)` or `(batch, 3)`, by its length in radians: `exp([v]) R`."""
@@ -147,7 +136,3 @@ class SO3(Space):
         """`B Aᵀ C`: the rotation that takes a to b, from the left as in `act`, turns c."""
         a, b, c = (ops.reshape(each, (-1, 3, 3)) for each in rows_of_points(self, "analogy", a=a, b=b, c=c))
         return ops.reshape(ops.matmul(b, ops.matmul(ops.transpose(a, (0, 2, 1)), c)), (-1, 9))
-
-    def get_config(self):
-        """Returns `{}`."""
-        return {}

@@ -11,13 +11,15 @@ from torusae._internal.vectors import arc, unit
 from torusae.angles import polar_angles
 from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
-from torusae.spaces.base import Space, Term, rows_of_points, seed_generator
+from torusae.spaces._geometry import GreatCircles
+from torusae.spaces.base import rows_of_points, seed_generator, uniform_log_prob
+from torusae.spaces.terms import Term
 
 _WEIGHT = 5.0  # of 1 to 10: unevenness falls to a fifth, and the reconstruction error rises by a fifth
 
 
 @keras.saving.register_keras_serializable(package="torusae")
-class Sphere(Space):
+class Sphere(GreatCircles):
     """The sphere S^n: unit vectors in n + 1 dimensions. The decoder reads the point.
 
     Prior: uniform. `Sphere(1)` is a circle without a radius; it has an angle. `Torus(1)` is one with a radius.
@@ -46,16 +48,12 @@ class Sphere(Space):
     """
 
     presets = ("uniform", "none")
-    num_windings = 1
 
     def __init__(self, n: int = 2):
         self.n = checks.positive_int("Sphere", "n", n)
         self.raw_size = self.point_size = self.n + 1
         self.action_size = self.n * (self.n + 1) // 2
         self.num_angles = int(self.n == 1)
-
-    def __repr__(self) -> str:
-        return f"Sphere({self.n})"
 
     def point(self, raw, seed=None):
         """The directions of raw values. Zeros become the first axis."""
@@ -73,26 +71,15 @@ class Sphere(Space):
         shape = (num_samples, self.n + 1)
         return unit(keras.random.normal(shape, dtype="float32", seed=seed_generator(seed)))
 
+    def log_prob(self, point):
+        """Minus the log of the area, `2 π^((n+1)/2) / Γ((n+1)/2)`, `(batch,)`, with respect to the area."""
+        half = (self.n + 1) / 2
+        return uniform_log_prob(point, 2 * math.pi**half / math.gamma(half))
+
     def distance(self, a, b):
         """The angle between points, `(batch,)`, radians, `[0, π]`. The lengths of the vectors do not count."""
         a, b = checks.float_pair("Sphere.distance", 2, "(batch, n + 1)", a=a, b=b)
         return arc(unit(a), unit(b))
-
-    def windings(self, start, end):
-        """`[[0], [-1]]`: extra turns along the great circle. 0 is the short way, -1 the way around the other side."""
-        return ops.convert_to_tensor([[0], [-1]], dtype="int32")
-
-    def paths(self, start, end, windings, num_steps=12):
-        """Great circles. A winding is a number of extra turns. Equal or opposite points have any circle of theirs."""
-        windings, shares = _geometry.path_rows("Sphere.paths", windings, 1, num_steps)
-        start, end = (np.tile(each, (len(windings), 1)) for each in _geometry.host(start, end))
-        points = _geometry.great_circles(start, end, 2 * math.pi * windings[:, 0], shares)
-        return ops.convert_to_tensor(points.astype("float32"))
-
-    def shortest(self, start, end, t):
-        """Points on the shorter arcs of great circles."""
-        start, end, t = _geometry.host(start, end, t)
-        return ops.convert_to_tensor(_geometry.great_circles(start, end, 0.0, t[:, None])[:, 0].astype("float32"))
 
     def act(self, point, action):
         """Points turned, `action` of shape `(n (n + 1) / 2,)` or with a row per point, radians.
@@ -118,13 +105,3 @@ class Sphere(Space):
     def angles(self, point):
         """The angle of points of a circle, `(batch, 1)`, radians, `[-π, π)`; higher spheres have none."""
         return polar_angles(point) if self.n == 1 else super().angles(point)
-
-    def with_angles(self, point, angles):
-        """Points of a circle at some angles; higher spheres have none."""
-        if self.n > 1:
-            return super().with_angles(point, angles)
-        return ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
-
-    def get_config(self):
-        """Returns `{"n": n}`."""
-        return {"n": self.n}

@@ -1,16 +1,19 @@
 """Spaces from texts such as `"T2 x R4 x S2"`."""
 
+import ast
 import difflib
+import math
 import re
 from collections.abc import Callable
 from typing import Any
+
+import keras
 
 from torusae.spaces.base import Space
 from torusae.spaces.gaussian import Gaussian
 from torusae.spaces.interval import Interval
 from torusae.spaces.klein import KleinBottle
 from torusae.spaces.mobius import MobiusBand
-from torusae.spaces.product import Product
 from torusae.spaces.projective import ProjectiveSpace
 from torusae.spaces.so3 import SO3
 from torusae.spaces.sphere import Sphere
@@ -33,7 +36,9 @@ def parse(text: str) -> Space:
         text: Factors joined by `x`, `×` or `*`, each one of
 
             - `T2`: `Torus(2)`; `R4`: `Gaussian(4)`; `S2`: `Sphere(2)`; `RP2`: `ProjectiveSpace(2)`;
-            - `I`: `Interval()`; `SO3`: `SO3()`; `K`: `KleinBottle()`; `M`: `MobiusBand()`.
+            - `I`: `Interval()`; `SO3`: `SO3()`; `K`: `KleinBottle()`; `M`: `MobiusBand()`;
+            - the call of a constructor, as `repr(space)` has it: `QuantizedTorus(2, bits=4)`. Spaces of your own are
+              known by their class when it is registered with `keras.saving.register_keras_serializable`.
 
             `S1` is `Sphere(1)`, a circle without a radius, and `T1` is `Torus(1)`, a circle with one.
 
@@ -54,7 +59,7 @@ def parse(text: str) -> Space:
     """
     if not isinstance(text, str):
         raise TypeError(f'parse: `text` must be a string such as "T2 x R4". Received: {text!r}.')
-    names = re.split(r"\s*[x×*]\s*", text.strip())
+    names = re.split(r"\s*[×*]\s*|\s+x\s+|(?<=[A-Z\d)])x(?=[A-Z])", text.strip())
     factors = [_factor(name) for name in names]
     if None in factors:
         wrong = next(name for name, factor in zip(names, factors, strict=True) if factor is None)
@@ -63,7 +68,7 @@ def parse(text: str) -> Space:
             f'parse: `text` must name spaces, such as "T2 x R4": T, R, S or RP with a number, or I, SO3, K, M. '
             f"Received: {wrong!r} in text={text!r}. Did you mean {nearest!r}?"
         )
-    return factors[0] if len(factors) == 1 else Product(factors)
+    return math.prod(factors[1:], start=factors[0])
 
 
 def _factor(name: str) -> Any:
@@ -71,7 +76,25 @@ def _factor(name: str) -> Any:
     if name in _ALONE:
         return _ALONE[name]()
     match = re.fullmatch(r"(T|RP|R|S)([1-9]\d*)", name)
-    return _WITH_NUMBER[match[1]](int(match[2])) if match else None
+    return _WITH_NUMBER[match[1]](int(match[2])) if match else _called(name)
+
+
+def _called(name: str) -> Any:
+    """The space of a call such as `"QuantizedTorus(2, bits=4)"`, or `None`."""
+    registered: list[Any] = [
+        each for each in keras.saving.get_custom_objects().values() if isinstance(each, type(Space))
+    ]
+    # The library's own come last: of two classes of one name they count.
+    registered.sort(key=lambda each: each.__module__.startswith("torusae."))
+    classes = {each.__name__: each for each in registered}
+    try:
+        call: Any = ast.parse(name, mode="eval").body
+        space = classes[call.func.id]
+        arguments = [ast.literal_eval(each) for each in call.args]
+        options = {each.arg: ast.literal_eval(each.value) for each in call.keywords}
+    except (SyntaxError, AttributeError, KeyError, ValueError):
+        return None
+    return space(*arguments, **options)
 
 
 def _nearest(name: str) -> str:

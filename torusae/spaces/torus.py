@@ -10,7 +10,8 @@ from torusae._internal import checks
 from torusae._internal.vectors import length
 from torusae.angles import angle_difference, polar_angles, squared_radii, to_cartesian, to_polar
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
-from torusae.spaces.base import Space, Term, rows_of_points, seed_generator
+from torusae.spaces.base import Space, rows_of_points, seed_generator
+from torusae.spaces.terms import Term
 
 # The weights of the default terms were found on MNIST, tables and images with circles: docs/comparison.md.
 _DIAPHONY_WEIGHTS = {1: 1.0, 2: 5.0, 3: 20.0}  # of all circles at once, by the number of circles
@@ -69,9 +70,7 @@ class Torus(Space):
         self.dim = checks.positive_int("Torus", "dim", dim)
         self.raw_size = self.point_size = 2 * self.dim
         self.num_windings = self.action_size = self.num_angles = self.dim
-
-    def __repr__(self) -> str:
-        return f"Torus({self.dim})"
+        self.step_size = 2 * self.dim
 
     def terms(self, preset):
         """The terms of a preset: see the class."""
@@ -118,6 +117,12 @@ class Torus(Space):
         radii = keras.random.normal(shape, self.radius_mean, self.radius_stddev, dtype="float32", seed=seed)
         return to_cartesian(radii, angles)
 
+    def log_prob(self, point):
+        """The log density of angles, radians, and radii, `(batch,)`: with respect to `dφ dr` of each circle."""
+        z = (to_polar(point)[0] - self.radius_mean) / self.radius_stddev
+        constant = math.log(2 * math.pi * self.radius_stddev * math.sqrt(2 * math.pi))
+        return -0.5 * ops.sum(z * z, axis=-1) - self.dim * constant
+
     def distance(self, a, b):
         """The length of the shortest path between the angles of points, `(batch,)`, radians. Radii do not count."""
         return length(angle_difference(polar_angles(a), polar_angles(b)))
@@ -141,6 +146,15 @@ class Torus(Space):
         radii, angles = to_polar(point)
         return to_cartesian(radii, angles + ops.convert_to_tensor(action, dtype=angles.dtype))
 
+    def move(self, point, step):
+        """Points moved by steps of their angles, radians, then of their radii: `(2 dim,)` or `(batch, 2 dim)`.
+
+        Radii are reflected at 0.
+        """
+        radii, angles = to_polar(point)
+        turns, stretches = ops.split(ops.convert_to_tensor(step, dtype=angles.dtype), 2, axis=-1)
+        return to_cartesian(ops.abs(radii + stretches), angles + turns)
+
     def analogy(self, a, b, c):
         """`z_d = z_c z_b / z_a` with `z = x + iy` of each circle: angles add, `φ_c + (φ_b - φ_a)`, and radii multiply.
 
@@ -150,6 +164,3 @@ class Torus(Space):
         (radii_a, angles_a), (radii_b, angles_b), (radii_c, angles_c) = map(to_polar, points)
         ratio = ops.where(radii_a > 0, radii_b / ops.where(radii_a > 0, radii_a, 1.0), 1.0)
         return to_cartesian(radii_c * ratio, angles_c + angle_difference(angles_b, angles_a))
-
-    def get_config(self):
-        return {"dim": self.dim}
