@@ -13,6 +13,7 @@ from keras import ops
 from torusae._internal import checks, replicas
 from torusae.autoencoder.adapter import Rows
 from torusae.layers.latent import Latent
+from torusae.layers.logger import latent_layer
 from torusae.spaces import Space
 from torusae.supervision import Supervision
 from torusae.topology import Circles, find_circles
@@ -122,19 +123,17 @@ def _parts(owner: str, model: Any) -> tuple[Any, Latent, Any, Any]:
     if isinstance(getattr(model, "latent", None), Latent) and hasattr(model, "decoder"):
         objective = getattr(model, "objective", None)
         return model.encoder, model.latent, model.decoder, objective.reconstruction if objective else "mse"
-    layers = [layer for layer in getattr(model, "layers", []) if isinstance(layer, Latent)]
-    if len(layers) != 1:
-        raise ValueError(f"{owner}: the model must have one latent layer among its layers. Received: {len(layers)}.")
+    layer = latent_layer(owner, model)
     try:
-        encoder = keras.Model(model.inputs[0], layers[0].input)
-        decoder = keras.Model(layers[0].output, model.outputs[0] if len(model.outputs) == 1 else model.outputs)
+        encoder = keras.Model(model.inputs[0], layer.input)
+        decoder = keras.Model(layer.output, model.outputs[0] if len(model.outputs) == 1 else model.outputs)
     except (AttributeError, ValueError, TypeError) as error:
         raise TypeError(
             f"{owner}: a Sequential or Functional model is needed, whose layers are known. Received: {model!r}. For a "
             f"subclassed model, call this with a Functional model of the same layers: the weights are shared."
         ) from error
     loss = getattr(model, "loss", None)
-    return encoder, layers[0], decoder, loss if isinstance(loss, (str, keras.losses.Loss)) or callable(loss) else "mse"
+    return encoder, layer, decoder, loss if isinstance(loss, (str, keras.losses.Loss)) or callable(loss) else "mse"
 
 
 class _Charted(keras.Model):

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from torusae.plots._style import image_channels_last
+
 _LARGEST_THUMBNAIL = 32  # pixels, height and width
 _THUMBNAIL_BYTES = 500_000  # of all thumbnails together, before compression
 _OUTLIERS = 0.001  # the share of values below, and above, what is drawn of vectors
@@ -50,23 +52,23 @@ class Samples:
     """
 
     def __init__(self, owner: str, shape: Sequence[int]):
-        self.channels_first = len(shape) == 3 and keras.config.image_data_format() == "channels_first"
-        if len(shape) == 3:
-            shape = (*shape[1:], shape[0]) if self.channels_first else tuple(shape)
-        if len(shape) > 3 or (len(shape) == 3 and shape[2] not in (1, 3)):
-            raise ValueError(
-                f"{owner}: samples must be vectors, or images with 1 channel (grey) or 3 (RGB), in the layout "
-                f"{keras.config.image_data_format()!r} of keras.config.image_data_format(). "
-                f"Received: a model of samples of shape {tuple(shape)}. Give a decoder that ends in such a shape."
-            )
         self.is_image = len(shape) > 1
-        self.shape = (shape[0], shape[1], shape[2] if len(shape) == 3 else 1) if self.is_image else (math.prod(shape),)
+        self._owner, self._has_channels = owner, len(shape) == 3
+        self.channels_first = self._has_channels and keras.config.image_data_format() == "channels_first"
+        if len(shape) > 3:
+            raise ValueError(
+                f"{owner}: samples must be vectors or images. Received: a model of samples of shape {tuple(shape)}."
+            )
+        shape = self._channels_last(np.empty((0, *shape))).shape[1:]
+        self.shape = (*shape, 1)[:3] if self.is_image else (math.prod(shape),)
         self.low, self.high = 0.0, 1.0
 
     def rows(self, samples: np.ndarray) -> np.ndarray:
         """Samples as `(num, height, width, channels)`, or vectors `(num, size)`."""
-        samples = np.moveaxis(samples, 1, -1) if self.channels_first else samples
-        return samples.reshape(len(samples), *self.shape).astype("float32")
+        return self._channels_last(samples).reshape(len(samples), *self.shape).astype("float32")
+
+    def _channels_last(self, samples: np.ndarray) -> np.ndarray:
+        return image_channels_last(self._owner, samples) if self._has_channels else samples
 
     def set_range(self, *sets: np.ndarray) -> None:
         """Sets the range that is drawn: of images at least [0, 1], of vectors without outliers."""

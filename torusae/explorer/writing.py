@@ -15,11 +15,10 @@ from torusae._internal import checks, files
 from torusae.autoencoder import TorusAutoencoder
 from torusae.explorer._layers import TO_CHANNELS_LAST, Description, UnknownLayer
 from torusae.explorer._samples import Samples, base64_text, floats
-from torusae.plots._style import choose_rows
+from torusae.plots._style import choose_rows, classes
 from torusae.spaces import Space
 
 _OWNER = "explore"
-_MAX_CLASSES = 20  # colours that can be told apart
 _ATLAS_STEPS = {1: 64, 2: 24}  # tiles around each circle that are decoded in advance, by the number of circles
 # Up to so many weights stay in float32, 0.7 MB. In float16 a picture of the paper's decoder was off by up to 0.0011.
 _FEW_WEIGHTS = 1 << 17
@@ -197,15 +196,8 @@ def _marks(labels: np.ndarray) -> dict[str, Any]:
         low, high = float(labels.min()), float(labels.max())
         shares = (labels - low) / (high - low) if high > low else np.zeros(len(labels))
         return {"shares": base64_text(np.rint(255 * shares).astype("uint8")), "low": low, "high": high}
-    names, index = np.unique(labels.astype(str) if labels.dtype.kind not in "iu" else labels, return_inverse=True)
-    if len(names) > _MAX_CLASSES:
-        raise ValueError(
-            f"{_OWNER}: `labels` must hold at most {_MAX_CLASSES} classes, the number of colours that can be told "
-            f"apart. Received: {len(names)} different values. For a quantity use labels.astype('float32')."
-        )
-    unknown = names[0] == -1 if labels.dtype.kind == "i" else False  # a missing label of a `Head`
-    texts = ["no label" if unknown and not place else str(name) for place, name in enumerate(names)]
-    return {"classes": base64_text(index.reshape(-1).astype("uint8")), "names": texts, "unknown": bool(unknown)}
+    names, index, missing = classes(_OWNER, labels)
+    return {"classes": base64_text(index.astype("uint8")), "names": names, "unknown": missing}
 
 
 def _network(model: TorusAutoencoder, samples: Samples) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import itertools
 import math
 from typing import Any
 
+import keras
 import numpy as np
 
 from torusae._internal import checks
@@ -18,6 +19,7 @@ PI_TICKS = [-math.pi, -math.pi / 2, 0.0, math.pi / 2, math.pi]
 PI_LABELS = ["-π", "-π/2", "0", "π/2", "π"]
 MAX_PANELS = 16  # more panels in one figure are too small to read
 MAX_POINTS = 5000  # more points hide each other
+_MAX_CLASSES = 20  # the size of matplotlib's largest qualitative map
 _MAX_PAIRS = 6
 
 
@@ -47,6 +49,32 @@ def host(value: Any) -> np.ndarray:
 def choose_rows(num: int, most: int, seed: int = 0) -> np.ndarray:
     """At most `most` of `num` row numbers in random order, so that no class covers the others."""
     return np.random.default_rng(seed).permutation(num)[:most]
+
+
+def classes(owner: str, labels: np.ndarray) -> tuple[list[str], np.ndarray, bool]:
+    """The names of classes in order, the class number of each label, and whether the first is the missing label, -1."""
+    values, index = np.unique(labels.astype(str) if labels.dtype.kind == "O" else labels, return_inverse=True)
+    if len(values) > _MAX_CLASSES:
+        raise ValueError(
+            f"{owner}: `labels` must hold at most {_MAX_CLASSES} classes, the number of colours that can be told "
+            f"apart. Received: {len(values)} different values. For a quantity give floating-point labels."
+        )
+    missing = bool(labels.dtype.kind == "i" and values[0] == -1)  # of a `Head`
+    names = ["no label" if missing and not place else str(value) for place, value in enumerate(values.tolist())]
+    return names, index.reshape(-1), missing
+
+
+def image_channels_last(owner: str, images: np.ndarray) -> np.ndarray:
+    """Images `(..., height, width, channels)` from the layout of Keras, after a check of their 1 or 3 channels."""
+    layout = keras.config.image_data_format()
+    if layout == "channels_first":
+        images = np.moveaxis(images, -3, -1)
+    if images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"{owner}: images must have 1 channel (grey) or 3 (RGB), in the layout {layout!r} of "
+            f"keras.config.image_data_format(). Received: {images.shape[-1]} channels."
+        )
+    return images
 
 
 def subscript(number: int) -> str:

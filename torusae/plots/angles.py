@@ -13,7 +13,6 @@ from torusae._internal.checks import Tensor
 from torusae.plots import _style
 
 _MARGIN = 0.5  # radians drawn beyond ±π: enough to see a cluster continue across the edge
-_MAX_CLASSES = 20  # the size of matplotlib's largest qualitative map
 _MISSING_COLOUR = "#d0d0d0"  # lighter than the grey among the colours of classes
 _ARCS = 36
 
@@ -169,8 +168,8 @@ def _rose_figure(
     axes = figure.add_subplot(projection="polar")
     groups = [("sample", "tab:blue", np.ones(len(angles), bool))]
     if kind == "classes":
-        classes, index, palette = _classes(owner, labels)
-        groups = [(_class_name(c), palette[i], index == i) for i, c in enumerate(classes)]
+        names, index, palette = _classes(owner, labels)
+        groups = [(name, palette[i], index == i) for i, name in enumerate(names)]
     draw_rose(axes, angles, groups)
     axes.set_title(f"{len(angles)} points")
     figure.legend(title=label_name if kind == "classes" else None, loc="outside right upper", frameon=False)
@@ -211,8 +210,7 @@ def _colours(owner: str, kind: str | None, labels: np.ndarray, drawn: np.ndarray
         return bar.to_rgba(wrapped[drawn]), [], bar
     names, index, palette = ["sample"], np.zeros(len(labels), int), ["tab:blue"]
     if kind == "classes":
-        classes, index, palette = _classes(owner, labels)
-        names = [_class_name(value) for value in classes]
+        names, index, palette = _classes(owner, labels)
     handles = [
         Line2D([], [], marker="o", linestyle="", color=colour, label=name)
         for name, colour in zip(names, palette, strict=True)
@@ -220,27 +218,14 @@ def _colours(owner: str, kind: str | None, labels: np.ndarray, drawn: np.ndarray
     return np.array([to_rgba(colour) for colour in palette])[index[drawn]], handles, None
 
 
-def _classes(owner: str, labels: np.ndarray) -> tuple[list[Any], np.ndarray, list[Any]]:
-    """The classes in order, the class number of each label, and a colour for each class."""
+def _classes(owner: str, labels: np.ndarray) -> tuple[list[str], np.ndarray, list[Any]]:
+    """The names of the classes in order, the class number of each label, and a colour for each class."""
     from matplotlib import colormaps
 
-    classes, index = np.unique(labels, return_inverse=True)
-    if len(classes) > _MAX_CLASSES:
-        raise ValueError(
-            f"{owner}: `labels` must hold at most {_MAX_CLASSES} classes, the number of colours that can be told "
-            f'apart. Received: {len(classes)} different values. For a quantity use label_kind="number", or "angle" '
-            f"for radians."
-        )
-    missing = labels.dtype.kind == "i" and classes[0] == -1  # a missing label of a `Head`
-    palette = colormaps["tab10" if len(classes) - missing <= 10 else "tab20"]
-    colours: list[Any] = [palette(i) for i in range(len(classes) - missing)]
-    if missing:
-        colours.insert(0, _MISSING_COLOUR)
-    return classes.tolist(), index.reshape(-1), colours
-
-
-def _class_name(value: Any) -> str:
-    return "no label" if value == -1 else str(value)
+    names, index, missing = _style.classes(owner, labels)
+    palette = colormaps["tab10" if len(names) - missing <= 10 else "tab20"]
+    colours = [_MISSING_COLOUR] if missing else []
+    return names, index, [*colours, *map(palette, range(len(names) - missing))]
 
 
 def _draw_square(axes: _style.Axes, limit: float) -> None:

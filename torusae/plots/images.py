@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
 from torusae._internal import checks
@@ -75,16 +74,8 @@ def image_rows(owner: str, samples: Any, least_columns: int) -> np.ndarray:
             f"Received: samples.shape={shape}."
         )
     if samples.ndim == 4:
-        samples = samples[..., None]
-    elif samples.ndim == 5 and keras.config.image_data_format() == "channels_first":
-        samples = np.moveaxis(samples, 2, -1)
-    if samples.ndim == 5 and samples.shape[-1] not in (1, 3):
-        raise ValueError(
-            f"{owner}: images in `samples` must have 1 channel (grey) or 3 (RGB), in the layout "
-            f"{keras.config.image_data_format()!r} of keras.config.image_data_format(). "
-            f"Received: samples.shape={shape}. Choose the channels to draw."
-        )
-    return samples
+        return samples[..., None]
+    return _style.image_channels_last(owner, samples) if samples.ndim == 5 else samples
 
 
 class Mosaic:
