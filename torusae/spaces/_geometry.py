@@ -10,7 +10,7 @@ from keras import ops
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
 from torusae._internal.tensors import constant
-from torusae.spaces.base import Space
+from torusae.spaces.base import Space, path_rows
 
 _NO_DIRECTION = 1e-6  # of a float32 arc: its direction is rounding error
 _HALVINGS, _ORDER = 5, 8  # with 32 parts of a turn, eight powers are exact to float32
@@ -115,18 +115,6 @@ def action_tensor(owner: str, action: Tensor, size: int, like: Tensor) -> Tensor
             f"action.shape={tuple(action.shape)}."
         )
     return ops.cast(action, like.dtype)
-
-
-def path_rows(owner: str, windings: Any, columns: int, num_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Checked windings `(num_paths, columns)`, integers, and the shares of the way of each step, `(1, num_steps)`."""
-    windings = np.asarray(ops.convert_to_numpy(windings) if ops.is_tensor(windings) else windings)
-    if windings.ndim != 2 or windings.shape[1] != columns or windings.dtype.kind not in "iu":
-        raise ValueError(
-            f"{owner}: `windings` must be integers of shape (num_paths, {columns}). Received: "
-            f"windings.shape={windings.shape}, dtype={windings.dtype}."
-        )
-    num_steps = checks.positive_int(owner, "num_steps", num_steps, least=2)
-    return windings, np.linspace(0, 1, num_steps)[None]
 
 
 def host(*points: Tensor) -> list[np.ndarray]:

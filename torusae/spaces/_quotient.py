@@ -12,8 +12,7 @@ from torusae._internal.checks import Tensor
 from torusae._internal.tensors import constant
 from torusae.angles import polar_angles
 from torusae.losses import DiaphonyLoss
-from torusae.spaces import _geometry
-from torusae.spaces.base import Space
+from torusae.spaces.base import Space, path_rows
 from torusae.spaces.terms import Term
 
 MAX_FREQUENCY, DECAY = 4, 1.0
@@ -77,7 +76,7 @@ class Quotient(Space):
     def paths(self, start, end, windings, num_steps=12):
         """Paths of the cover to the end or to its image, one per row of `windings`."""
         owner = f"{type(self).__name__}.paths"
-        windings, _ = _geometry.path_rows(owner, windings, self.num_windings, num_steps)
+        windings, _ = path_rows(owner, windings, self.num_windings, num_steps)
         if not np.isin(windings[:, 0], (0, 1)).all():
             raise ValueError(
                 f"{owner}: the first column of `windings` must be the number of an image, 0 or 1. "

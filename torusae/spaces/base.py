@@ -354,12 +354,7 @@ class Product(Space):
 
     def paths(self, start, end, windings, num_steps=12):
         """Paths that follow a path of every factor at once. `windings` has shape `(num_paths, num_windings)`."""
-        windings = ops.convert_to_numpy(windings)
-        if windings.ndim != 2 or windings.shape[1] != self.num_windings:
-            raise ValueError(
-                f"Product.paths: `windings` must have shape (num_paths, {self.num_windings}). "
-                f"Received: windings.shape={windings.shape}."
-            )
+        windings, _ = path_rows("Product.paths", windings, self.num_windings, num_steps)
         own = self.split(start), self.split(end), self.split(windings, "num_windings")
         return self._joined(lambda factor, *own: factor.paths(*own, num_steps), *own)
 
@@ -428,3 +423,15 @@ def rows_of_points(space: Space, owner: str, **points: Tensor) -> list[Tensor]:
 def uniform_log_prob(point: Tensor, volume: float) -> Tensor:
     """The log density of a uniform prior on a space of this volume, `(batch,)`."""
     return ops.zeros_like(point[:, 0]) - math.log(volume)
+
+
+def path_rows(owner: str, windings: Any, columns: int, num_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Checked windings `(num_paths, columns)`, integers, and the shares of the way of each step, `(1, num_steps)`."""
+    windings = np.asarray(ops.convert_to_numpy(windings) if ops.is_tensor(windings) else windings)
+    if windings.ndim != 2 or windings.shape[1] != columns or windings.dtype.kind not in "iu":
+        raise ValueError(
+            f"{owner}: `windings` must be integers of shape (num_paths, {columns}). Received: "
+            f"windings.shape={windings.shape}, dtype={windings.dtype}."
+        )
+    num_steps = checks.positive_int(owner, "num_steps", num_steps, least=2)
+    return windings, np.linspace(0, 1, num_steps)[None]

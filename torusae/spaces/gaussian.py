@@ -10,8 +10,7 @@ from torusae._internal.vectors import length
 from torusae.losses import CramerWoldLoss, GaussianDistanceLoss, KLLoss, MMDLoss, SlicedWassersteinLoss
 from torusae.losses.kl import draw_posterior, split_posterior
 from torusae.paths import INTERPOLATIONS, interpolate
-from torusae.spaces import _geometry
-from torusae.spaces.base import Space, rows_of_points, seed_generator
+from torusae.spaces.base import Space, path_rows, rows_of_points, seed_generator
 from torusae.spaces.terms import Term
 
 _LOSSES = {
@@ -101,7 +100,7 @@ class Gaussian(Space):
 
     def paths(self, start, end, windings, num_steps=12):
         """The path of `interpolation`, once per row of `windings`, which has no columns."""
-        windings, t = _geometry.path_rows("Gaussian.paths", windings, 0, num_steps)
+        windings, t = path_rows("Gaussian.paths", windings, 0, num_steps)
         path = interpolate(start, end, t[0].astype("float32"), self.interpolation)
         return ops.tile(path[None], (len(windings), 1, 1))
 

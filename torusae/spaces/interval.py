@@ -1,14 +1,13 @@
 """One bounded coordinate."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from torusae._internal import checks
 from torusae._internal.vectors import length
 from torusae.losses import QuantileLoss
-from torusae.spaces import _geometry
-from torusae.spaces.base import Space, seed_generator, uniform_log_prob
+from torusae.paths import interpolate
+from torusae.spaces.base import Space, path_rows, seed_generator, uniform_log_prob
 from torusae.spaces.terms import Term
 
 _WEIGHT = 5.0  # of 1 to 10: more changes little
@@ -67,10 +66,9 @@ class Interval(Space):
 
     def paths(self, start, end, windings, num_steps=12):
         """The straight line, once per row of `windings`, which has no columns."""
-        windings, t = _geometry.path_rows("Interval.paths", windings, 0, num_steps)
-        start, end = _geometry.host(start, end)
-        line = (1 - t) * start + t * end
-        return ops.convert_to_tensor(np.tile(line[..., None], (len(windings), 1, 1)).astype("float32"))
+        windings, t = path_rows("Interval.paths", windings, 0, num_steps)
+        line = interpolate(start, end, t[0].astype("float32"))
+        return ops.tile(line[None], (len(windings), 1, 1))
 
     def shortest(self, start, end, t):
         """Points on straight lines, which stop at the ends of the interval."""
