@@ -16,7 +16,7 @@ from torusae.autoencoder import TorusAutoencoder
 from torusae.explorer._layers import TO_CHANNELS_LAST, Description, UnknownLayer
 from torusae.explorer._samples import Samples, base64_text, floats
 from torusae.plots._style import choose_rows, classes
-from torusae.spaces import Space
+from torusae.spaces import Gaussian, Space, Sphere, Torus
 
 _OWNER = "explore"
 _ATLAS_STEPS = {1: 64, 2: 24}  # tiles around each circle that are decoded in advance, by the number of circles
@@ -131,32 +131,23 @@ _KNOWN = ("Dense", "Conv2D", "UpSampling2D", "Cropping2D", "BatchNormalization",
 
 
 def _columns(space: Space) -> tuple[list[list[int]], list[int]]:
-    """The x and y column of each circle in a code, and the columns of free numbers.
-
-    Each factor is asked: it is circles if its code is the x and y of its angles, and free numbers if its symmetries
-    are all shifts.
-    """
+    """The x and y column of each circle in what the decoder reads, and the columns of free numbers."""
     circles: list[list[int]] = []
     numbers: list[int] = []
     start = 0
     for factor in getattr(space, "factors", [space]):
-        point = factor.sample(8, seed=0)
-        code = ops.convert_to_numpy(factor.decoder_input(point))
         columns = list(range(start, start + factor.decoder_input_size))
-        start += factor.decoder_input_size
-        half = len(columns) // 2
-        if factor.num_angles and factor.num_angles == half:
-            angles = ops.convert_to_numpy(factor.angles(point))
-            if np.allclose(np.arctan2(code[:, half:], code[:, :half]), angles, atol=1e-5):
-                circles += [list(pair) for pair in zip(columns[:half], columns[half:], strict=True)]
-                continue
-        moved = ops.convert_to_numpy(factor.act(point, ops.ones((8, factor.action_size))))
-        if code.shape != (8, factor.action_size) or not np.allclose(moved, code + 1, atol=1e-5):
+        start += len(columns)
+        if isinstance(factor, Torus) or (isinstance(factor, Sphere) and factor.num_angles):  # all x, then all y
+            half = len(columns) // 2
+            circles += [list(pair) for pair in zip(columns[:half], columns[half:], strict=True)]
+        elif isinstance(factor, Gaussian):
+            numbers += columns
+        else:
             raise ValueError(
-                f"{_OWNER}: the page draws circles, and sliders for numbers that can be shifted. Received: a space "
+                f"{_OWNER}: the page draws circles, and sliders for the numbers of Gaussian factors. Received: a space "
                 f"with {factor!r}. Use a Torus, or its product with a Gaussian."
             )
-        numbers += columns
     if not circles:
         raise ValueError(
             f"{_OWNER}: the space must have a circle. Received: {space!r}. plots.plot_samples draws samples."
