@@ -1,30 +1,32 @@
 """Trains one small model on some devices and writes its weights and losses: python distributed_run.py 4 result.npz
 
-One device is the reference. Rows are 125 and batches 32, so that the last batch of 29 rows divides by neither 2 nor 4.
-Missing labels lie unevenly, too. The run is one that does not enlarge rounding: the data are a circle whose codes, an
-ellipse, stay away from the origin, where angles turn fast, and SGD does not make whole steps of small noise.
+One device is the reference: a test calls `fit` in its own process. Rows are 125 and batches 32, so that the last batch
+of 29 rows divides by neither 2 nor 4. Missing labels lie unevenly, too. The run is one that does not enlarge rounding:
+the data are a circle whose codes, an ellipse, stay away from the origin, where angles turn fast, and SGD does not make
+whole steps of small noise.
 """
 
 import os
 import sys
 
-num_devices, path = int(sys.argv[1]), sys.argv[2]
-os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={num_devices}"
+if __name__ == "__main__":  # before the backend is imported
+    num_devices, path = int(sys.argv[1]), sys.argv[2]
+    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={num_devices}"
 
-if os.environ["KERAS_BACKEND"] == "tensorflow":
-    import tensorflow as tf
+    if os.environ["KERAS_BACKEND"] == "tensorflow":
+        import tensorflow as tf
 
-    (cpu,) = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * num_devices)
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * num_devices)
 
-import contextlib  # noqa: E402
+import contextlib
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
+import keras
+import numpy as np
+import pytest
 
-import torusae  # noqa: E402
-from torusae._internal import replicas  # noqa: E402
+import torusae
+from torusae._internal import replicas
 
 ROWS, BATCH, EPOCHS, RATE = 125, 32, 3, 0.05
 # On TensorFlow a term can't be added to the loss of several replicas.
@@ -61,7 +63,7 @@ def weights(model):
     return {f"weight {i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(model.trainable_variables)}
 
 
-def fit(x, y):
+def fit(x, y, num_devices=1):
     """Loss of each epoch and weights, by Keras' own loop."""
     devices = torusae.distribution.data_parallel(num_devices) if num_devices > 1 else contextlib.nullcontext()
     with devices:
@@ -83,7 +85,7 @@ def fit(x, y):
     }
 
 
-def process(rank, x, y, port):
+def process(rank, x, y, num_devices, port, path):
     """One of torch's processes: its rows of every batch, and DistributedDataParallel."""
     import datetime
     import gc
@@ -134,6 +136,6 @@ if __name__ == "__main__":
 
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        torch.multiprocessing.spawn(process, (x, y, port), nprocs=num_devices)
+        torch.multiprocessing.spawn(process, (x, y, num_devices, port, path), nprocs=num_devices)
     else:
-        np.savez(path, **fit(x, y))
+        np.savez(path, **fit(x, y, num_devices))

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import distributed_run
 import keras
 import numpy as np
 import pytest
@@ -14,33 +15,23 @@ from torusae import distribution
 from torusae._internal import replicas
 from torusae._internal.batches import PaddedBatches, without_padding
 
-SCRIPT = Path(__file__).with_name("distributed_run.py")
+SCRIPT = Path(distributed_run.__file__)
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Runs the script on some devices, once each, and returns its numbers."""
-    folder = tmp_path_factory.mktemp("runs")
-    made = {}
-
-    def run(num_devices):
-        if num_devices not in made:
-            path = folder / f"{num_devices}.npz"
-            result = subprocess.run(
-                [sys.executable, SCRIPT, str(num_devices), str(path)], capture_output=True, text=True, timeout=200
-            )
-            assert path.exists(), result.stderr[-3000:]
-            made[num_devices] = dict(np.load(path))
-        return made[num_devices]
-
-    return run
+def on_one_device():
+    x, y = distributed_run.data()
+    return distributed_run.fit(x, y)
 
 
 @pytest.mark.parametrize(
     "num_devices", [2] if keras.backend.backend() == "torch" else [2, pytest.param(4, marks=pytest.mark.slow)]
 )
-def test_training_on_several_devices_is_that_on_one(run, num_devices):
-    one, several = run(1), run(num_devices)
+def test_training_on_several_devices_is_that_on_one(num_devices, tmp_path):
+    path = tmp_path / "run.npz"
+    command = [sys.executable, SCRIPT, str(num_devices), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert path.exists(), done.stderr[-3000:]
+    one, several = on_one_device(), dict(np.load(path))
     assert one["losses"][-1] < 0.9 * one["losses"][0]
     assert [name for name in one if name not in several] in ([], ["evaluated", "points"])  # torch: a loop by hand
     for name, values in several.items():
@@ -99,15 +90,3 @@ def test_too_many_devices_are_named():
         pass
     with pytest.raises(TypeError, match="num_devices"), distribution.data_parallel("two"):
         pass
-
-
-def test_one_device_is_no_difference(rng):
-    if keras.backend.backend() == "torch":
-        return  # one process, no scope
-    x = rng.normal(size=(40, 4)).astype("float32")
-    with distribution.data_parallel(1):
-        model = torusae.TorusAutoencoder.from_shape((4,), 1)
-        model.compile("adam", "mse")
-        history = model.fit(x, batch_size=32, epochs=1, validation_split=0.2, verbose=0).history
-        assert model.encode(x, verbose=0).shape == (40, 2)
-    assert np.isfinite(history["val_loss"]).all()

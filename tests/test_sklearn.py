@@ -127,15 +127,6 @@ def test_score_is_the_explained_share_of_the_variance(fitted):
     assert isinstance(fitted.score(x, y=np.zeros(60)), float)
 
 
-def test_score_rises_with_training_on_a_circle():
-    x, _ = torusae.datasets.torus_table(300, dim=1, noise=0.05, seed=0)
-    x = StandardScaler().fit_transform(x)
-    short = TorusEstimator(1, epochs=1, random_state=0).fit(x)
-    estimator = TorusEstimator(1, epochs=60, learning_rate=3e-3, random_state=0).fit(x)
-    assert estimator.score(x) > 0.5 > short.score(x)
-    assert len(estimator.history_["loss"]) == 60
-
-
 def test_sample_returns_rows(fitted):
     rows = fitted.sample(5, random_state=3)
     assert rows.shape == (5, 4)
@@ -216,21 +207,18 @@ def test_clone_has_the_arguments_and_no_model(fitted):
         clone(fitted).transform(table())
 
 
-def test_one_random_state_gives_one_result():
-    first, second, other = (
-        TorusEstimator(**TINY | {"random_state": seed}).fit_transform(table()) for seed in (1, 1, 2)
-    )
-    np.testing.assert_array_equal(first, second)
-    assert not np.allclose(first, other)
+def test_a_random_state_or_else_numpys_decides():
+    def angles(seed, numpys):
+        np.random.seed(numpys)  # noqa: NPY002
+        return TorusEstimator(**TINY | {"random_state": seed}).fit_transform(table())
 
-
-def test_without_a_random_state_numpys_decides():
-    results = []
-    for seed in (1, 1, 2):
-        np.random.seed(seed)  # noqa: NPY002
-        results.append(TorusEstimator(**TINY | {"random_state": None}).fit_transform(table()))
-    np.testing.assert_array_equal(results[0], results[1])
-    assert not np.allclose(results[0], results[2])
+    first = angles(5, 1)
+    np.testing.assert_array_equal(angles(5, 2), first)
+    without = angles(None, 1)
+    np.testing.assert_array_equal(angles(None, 1), without)
+    other = angles(None, 2)
+    assert not np.allclose(first, without)
+    assert not np.allclose(other, without)
 
 
 def draws():
@@ -290,9 +278,8 @@ def test_angles_of_another_number_of_circles_are_named(fitted):
         fitted.inverse_transform(np.zeros((5, 3)))
 
 
-@pytest.mark.parametrize("num", [1, 17])
-def test_few_rows_and_one_column(num):
-    estimator = TorusEstimator(**TINY).fit(table(num, 1))
+def test_one_row_and_one_column():
+    estimator = TorusEstimator(**TINY).fit(table(1, 1))
     angles = estimator.transform(table(5, 1))
     assert np.isfinite(angles).all()
     assert estimator.inverse_transform(angles).shape == (5, 1)

@@ -218,40 +218,45 @@ def test_a_model_without_latent_layers_is_left_alone(data):
     assert set(fit(model, x, torusae.LatentLogger())) == {"loss"}
 
 
-def autoencoder():
+@pytest.fixture(scope="module")
+def still():
+    """An autoencoder that no fit changes: one model, compiled once, for what several fits log."""
     keras.utils.set_random_seed(1)
     model = torusae.TorusAutoencoder.from_shape((WIDTH,), dim=1, losses="paper")
-    model.compile("adam", "mse")
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    model.fit(np.random.default_rng(0).normal(size=(40, WIDTH)).astype("float32"), verbose=0)
     return model
 
 
-def test_the_autoencoder_logs_by_itself(data):
+def history_of(model, x, **options):
+    """The same order of the rows in every call."""
+    keras.utils.set_random_seed(1)
+    return model.fit(x, verbose=0, **options).history
+
+
+def test_the_autoencoder_logs_by_itself(data, still):
     x, x_val = data
-    histories = [
-        autoencoder().fit(x, validation_data=x_val, verbose=0, callbacks=callbacks).history
-        for callbacks in ([], [torusae.LatentLogger(x_val)])
-    ]
-    assert histories[0] == histories[1]
-    assert {"kuiper", "val_kuiper"} < set(histories[0])
+    history = history_of(still, x, validation_data=x_val)
+    assert history == history_of(still, x, validation_data=x_val, callbacks=[torusae.LatentLogger(x_val)])
+    assert {"kuiper", "val_kuiper"} < set(history)
 
 
 @pytest.mark.parametrize("split", [False, True], ids=["data", "split"])
-@pytest.mark.parametrize("in_list", [False, True], ids=["plain", "callback list"])
-def test_a_logger_without_samples_measures_the_validation_data_of_each_fit(data, split, in_list):
+def test_a_logger_without_samples_measures_the_validation_data_of_each_fit(data, split, still):
     x, x_val = data
     validation = {"validation_split": 0.5} if split else {"validation_data": x_val}
-    model, logger = autoencoder(), torusae.LatentLogger()
-    callbacks = keras.callbacks.CallbackList([logger], add_history=True, model=model) if in_list else [logger]
-    history = model.fit(x, verbose=0, callbacks=callbacks, **validation).history
-    expected = autoencoder().fit(x, verbose=0, **validation).history
+    expected = history_of(still, x, **validation)
     assert {f"val_{name}" for name in NAMES} < set(expected)
-    assert history == expected
-    # The samples are lent: neither a fit without them nor a plain Keras model sees those of an earlier one.
-    assert logger.x is None
-    assert "val_kuiper" not in model.fit(x, verbose=0, callbacks=[logger]).history
-    with pytest.raises(RuntimeError, match="stop here"):
-        model.fit(x, verbose=0, callbacks=[logger, Stop()], **validation)
-    assert logger.x is None
+    for in_list in (False, True):
+        logger = torusae.LatentLogger()
+        callbacks = keras.callbacks.CallbackList([logger], add_history=True, model=still) if in_list else [logger]
+        assert history_of(still, x, callbacks=callbacks, **validation) == expected
+        # The samples are lent: neither a fit without them nor a plain Keras model sees those of an earlier one.
+        assert logger.x is None
+        assert "val_kuiper" not in still.fit(x, verbose=0, callbacks=[logger]).history
+        with pytest.raises(RuntimeError, match="stop here"):
+            still.fit(x, verbose=0, callbacks=[logger, Stop()], **validation)
+        assert logger.x is None
 
 
 class Stop(keras.callbacks.Callback):
@@ -259,39 +264,38 @@ class Stop(keras.callbacks.Callback):
         raise RuntimeError("stop here")
 
 
-def test_a_logger_with_samples_keeps_them(data):
+def test_a_logger_with_samples_keeps_them(data, still):
     x, x_val = data
-    histories = [
-        autoencoder().fit(x, verbose=0, validation_data=x_val, callbacks=callbacks).history
+    own, plain = (
+        history_of(still, x, validation_data=x_val, callbacks=callbacks)
         for callbacks in ([torusae.LatentLogger(x[:20])], [])
-    ]
-    assert histories[0]["val_loss"] == histories[1]["val_loss"]
-    assert histories[0]["val_kuiper"] != histories[1]["val_kuiper"]
+    )
+    assert own["val_loss"] == plain["val_loss"]
+    assert own["val_kuiper"] != plain["val_kuiper"]
 
 
-def test_callbacks_of_an_autoencoder_read_what_it_logs(data):
+def test_callbacks_of_an_autoencoder_read_what_it_logs(data, still):
     x, x_val = data
-    model = autoencoder()
     stop = keras.callbacks.EarlyStopping("val_kuiper", mode="min", patience=1, min_delta=9)  # no progress is enough
-    assert len(model.fit(x, validation_data=x_val, epochs=5, verbose=0, callbacks=[stop]).history["loss"]) == 2
-    several = keras.callbacks.CallbackList([keras.callbacks.History()], add_history=True, model=model)
-    history = model.fit(x, validation_split=0.25, verbose=0, callbacks=several).history
+    assert len(still.fit(x, validation_data=x_val, epochs=5, verbose=0, callbacks=[stop]).history["loss"]) == 2
+    several = keras.callbacks.CallbackList([keras.callbacks.History()], add_history=True, model=still)
+    history = still.fit(x, validation_split=0.25, verbose=0, callbacks=several).history
     assert {"kuiper", "val_kuiper"} < set(history)
 
 
-def test_a_logger_of_the_callers_comes_before_what_reads_its_logs(data):
+def test_a_logger_of_the_callers_comes_before_what_reads_its_logs(data, still):
     x, x_val = data
     stop = keras.callbacks.EarlyStopping("val_kuiper", mode="min", patience=1, min_delta=9)
     callbacks = [stop, torusae.LatentLogger(x_val)]
-    history = autoencoder().fit(x, epochs=5, verbose=0, callbacks=callbacks).history
+    history = still.fit(x, epochs=5, verbose=0, callbacks=callbacks).history
     assert len(history["loss"]) == 2
     assert isinstance(callbacks[1], torusae.LatentLogger)  # the caller's list is as it was
 
 
-def test_a_table_of_keras_holds_all_that_is_logged(data, tmp_path):
+def test_a_table_of_keras_holds_all_that_is_logged(data, still, tmp_path):
     x, x_val = data
     table = keras.callbacks.CSVLogger(tmp_path / "log.csv")
-    history = autoencoder().fit(x, validation_data=x_val, epochs=2, verbose=0, callbacks=[table]).history
+    history = still.fit(x, validation_data=x_val, epochs=2, verbose=0, callbacks=[table]).history
     names, *rows = [line.split(",") for line in (tmp_path / "log.csv").read_text().splitlines()]
     assert {"val_kuiper", "val_spring"} < set(names)
     for epoch, row in enumerate(rows):
