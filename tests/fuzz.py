@@ -491,7 +491,7 @@ LOSSES = {
     "cramer_wold_loss": {"values": table},
     "gaussian_distance_loss": {"values": table},
     "kl_loss": {"posterior": points_table},
-    "maximum_mean_discrepancy": {"values": table, "prior_values": like("values")},
+    "maximum_mean_discrepancy": {"values": table},
     "sliced_wasserstein_loss": {
         "values": table,
         "directions": like("values", lambda shape: (4, *shape[1:])),

@@ -57,7 +57,6 @@ BATCH = 12
         (torusae.losses.ProductMomentLoss(), 1, 0.0),
         (torusae.losses.ProductMomentLoss(), 3, 2 * (BATCH - 1) / BATCH**2),
         (torusae.losses.MMDLoss(), 2, 0.0),
-        (torusae.losses.MMDLoss("sampled"), 2, 0.0),
     ],
     ids=lambda item: getattr(item, "name", item),
 )

@@ -14,7 +14,6 @@ P = 1e-4  # a sound generator fails one test of ten thousand
 LOSSES = [
     torusae.losses.SlicedLoss(num_directions=3),
     torusae.losses.SlicedWassersteinLoss(num_directions=3),
-    torusae.losses.MMDLoss("sampled"),
 ]
 
 
@@ -30,9 +29,8 @@ def draws(function, num_batches=60):
     [
         (lambda x: _random.uniform(x, 0, (50,)), scipy.stats.uniform),
         (lambda x: _random.normal(x, 0, (25, 2)), scipy.stats.norm),
-        (lambda x: _random.normal_like(x, 0), scipy.stats.norm),
     ],
-    ids=["uniform", "normal", "normal_like"],
+    ids=["uniform", "normal"],
 )
 def test_numbers_follow_their_law_in_and_across_batches(function, law):
     found = draws(function)
@@ -115,7 +113,6 @@ def test_random_losses_do_not_freeze_in_compile(loss, rng):
     [
         lambda seed: torusae.losses.SlicedLoss(seed=seed),
         lambda seed: torusae.losses.SlicedWassersteinLoss(seed=seed),
-        lambda seed: torusae.losses.MMDLoss("sampled", seed=seed),
     ],
 )
 def test_a_seed_is_an_integer(make):

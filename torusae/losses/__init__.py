@@ -4,7 +4,7 @@ A latent loss is a scalar tensor, float32 (float64 for float64 input). All but `
 of another rank than documented is a ValueError, input that is not floating-point a TypeError.
 """
 
-from torusae.losses.angular import AngularLoss, angular_loss
+from torusae.losses.angular import angular_loss
 from torusae.losses.base import LatentLoss
 from torusae.losses.circles import (
     CircularWassersteinLoss,

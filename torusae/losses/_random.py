@@ -30,13 +30,6 @@ def normal(values: Tensor, seed: int, shape: tuple[int, ...]) -> Tensor:
     return _normal(constant(_counters((2, *shape), seed), key) + key)
 
 
-def normal_like(values: Tensor, seed: int) -> Tensor:
-    """Standard normal numbers in the shape of a batch, whose size may be unknown while tracing."""
-    key, dim = _key(values), values.shape[1]
-    row = ops.cumsum(ops.ones_like(values[:, :1], dtype="int32"), axis=0) * _int32(2 * dim * _GOLDEN)
-    return _normal(row + constant(_counters((2, 1, dim), seed), key) + key)
-
-
 def integers(values: Tensor, seed: int, count: int, below: int) -> Tensor:
     """`count` integers of `[0, below)`, int32, computed from a batch `(batch, dim)` and a seed."""
     return ops.cast(uniform(values, seed, (count,)) * below, "int32")

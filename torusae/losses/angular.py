@@ -2,7 +2,6 @@
 
 import math
 
-import keras
 from keras import ops
 
 from torusae._internal import checks
@@ -48,38 +47,3 @@ def angular_loss(targets: Tensor, angles: Tensor, period: float = 2 * math.pi) -
     targets, angles = checks.same_dtype(targets, angles)
     difference = to_radians(targets, period) - to_radians(angles, period)
     return 1.0 - ops.mean(direct_ops(difference).cos(difference), axis=-1)
-
-
-@keras.saving.register_keras_serializable(package="torusae")
-class AngularLoss(keras.losses.Loss):
-    """`angular_loss` as an object, for `compile` or a head.
-
-    Targets `(batch,)` fit outputs `(batch, 1)`, and the other way round, as in Keras' own losses.
-
-    Args:
-        period: Positive float, the period of targets and outputs. Defaults to `2π`, radians.
-        reduction: Keras reduction over the batch. Defaults to `"sum_over_batch_size"`.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> loss = torusae.losses.AngularLoss(period=24.0)
-    >>> round(float(loss(keras.ops.zeros((2, 1)), keras.ops.full((2, 1), 6.0))), 4)
-    1.0
-    """
-
-    def __init__(self, period: float = 2 * math.pi, reduction: str = "sum_over_batch_size", name: str = "angular"):
-        super().__init__(name=name, reduction=reduction)
-        self.period = checks.period("AngularLoss", period)
-
-    def call(self, y_true, y_pred):
-        # Keras does this in its own losses alone, not for subclasses of Loss.
-        ranks = len(y_true.shape), len(y_pred.shape)
-        if ranks == (1, 2) and y_pred.shape[1] == 1:
-            y_true = y_true[:, None]
-        elif ranks == (2, 1) and y_true.shape[1] == 1:
-            y_pred = y_pred[:, None]
-        return angular_loss(y_true, y_pred, self.period)
-
-    def get_config(self):
-        return {**super().get_config(), "period": self.period}

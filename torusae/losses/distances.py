@@ -12,7 +12,6 @@ from torusae._internal.checks import Tensor
 from torusae._internal.sorting import sort_columns
 from torusae._internal.tensors import counting_dtype
 from torusae.losses.base import LatentLoss
-from torusae.losses.quantiles import standard_normal_quantiles
 
 # The table of chi-square quantiles by the normal score of their probability; 6 is a probability of 1e-9.
 _TABLE_LIMIT = 6.0
@@ -46,77 +45,41 @@ def pair_distances(values: Tensor) -> Tensor:
     return ops.where(place[:, None] == place[None, :], ops.zeros_like(distances), distances)
 
 
-def _chi_square_tails(x: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """P(X < x) and P(X > x) of chi-square, each exact to rounding where it is the smaller one."""
-    a, y = dim / 2, x / 2
-    with np.errstate(divide="ignore"):
-        log_y = np.log(y)
-    # Below: the series of positive terms of the incomplete gamma function.
-    few = np.minimum(y, a)
-    term = np.ones_like(y)
-    below = term.copy()
-    for index in range(1, 200 + 2 * dim):
-        term = term * few / (a + index)
-        below += term
-    below *= np.exp(a * np.log(np.maximum(few, 1e-300)) - few - math.lgamma(a + 1))
-    # Above: a finite sum, for odd dim beside the tail of the normal distribution.
-    start = 0.0 if dim % 2 == 0 else 0.5
-    above = np.zeros_like(y)
-    if dim % 2:
-        above += np.array([math.erfc(math.sqrt(value)) for value in y])
-    for k in np.arange(start, a):
-        above += np.exp(k * log_y - y - math.lgamma(k + 1))
-    lower = y < a
-    return np.where(lower, below, 1 - above), np.where(lower, 1 - below, above)
+@lru_cache(maxsize=16)
+def chi_square_quantiles(count: int, dim: int) -> np.ndarray:
+    """Quantiles of chi-square at the middles of `count` equal shares, float64 `(count,)`."""
+    from scipy import special
+
+    quantiles = 2 * special.gammaincinv(dim / 2, (np.arange(count) + 0.5) / count)
+    quantiles.setflags(write=False)  # one array serves every caller
+    return quantiles
 
 
 @lru_cache(maxsize=64)
 def _chi_square_table(dim: int) -> np.ndarray:
     """Quantiles of chi-square and their slopes by the normal score `z` of the probability, `(2, number of scores)`."""
+    from scipy import special
+
     z = np.arange(-_TABLE_LIMIT, _TABLE_LIMIT + _TABLE_STEP, _TABLE_STEP)
-    lower_tail = np.array([math.erfc(-value / math.sqrt(2)) / 2 for value in z])
-    upper_tail = lower_tail[::-1]
-    low, high = np.full(len(z), -60.0), np.full(len(z), math.log(dim + 12 * math.sqrt(2 * dim) + 80))
-    for _ in range(64):
-        middle = (low + high) / 2
-        below, above = _chi_square_tails(np.exp(middle), dim)
-        too_low = np.where(z < 0, below < lower_tail, above > upper_tail)
-        low, high = np.where(too_low, middle, low), np.where(too_low, high, middle)
-    x = np.exp((low + high) / 2)
-    a = dim / 2
+    a, tail = dim / 2, special.ndtr(-abs(z))  # the smaller one of the two: exact to rounding
+    x = 2 * np.where(z < 0, special.gammaincinv(a, tail), special.gammainccinv(a, tail))
     log_density = (a - 1) * np.log(x) - x / 2 - a * math.log(2) - math.lgamma(a)
-    slope = np.exp(-(z**2) / 2 - log_density) / math.sqrt(2 * math.pi)
-    table = np.stack([x, slope])
-    table.setflags(write=False)
-    return table
-
-
-def _hermite(table, place, offset, take):
-    """Cubic through the values and slopes at both ends of a step of the table."""
-    x0, x1 = take(table[0], place), take(table[0], place + 1)
-    d0, d1 = take(table[1], place) * _TABLE_STEP, take(table[1], place + 1) * _TABLE_STEP
-    rise = x1 - x0
-    return x0 + offset * (d0 + offset * (3 * rise - 2 * d0 - d1 + offset * (d0 + d1 - 2 * rise)))
-
-
-@lru_cache(maxsize=16)
-def chi_square_quantiles(count: int, dim: int) -> np.ndarray:
-    """Quantiles of chi-square at the middles of `count` equal shares, float64 `(count,)`, to 1e-9 of the largest."""
-    table = _chi_square_table(dim)
-    steps = (np.clip(standard_normal_quantiles(count), -_TABLE_LIMIT, _TABLE_LIMIT) + _TABLE_LIMIT) / _TABLE_STEP
-    place = np.minimum(steps.astype(int), table.shape[1] - 2)
-    quantiles = _hermite(table, place, steps - place, np.take)
-    quantiles.setflags(write=False)  # one array serves every caller
-    return quantiles
+    return np.stack([x, np.exp(-(z**2) / 2 - log_density) / math.sqrt(2 * math.pi)])
 
 
 def _traced_chi_square_quantiles(probabilities: Tensor, dim: int) -> Tensor:
-    """`chi_square_quantiles` inside a graph that does not know its batch size."""
+    """`chi_square_quantiles` inside a graph that does not know its batch size, to 1e-9 of the largest.
+
+    Cubics through the values and slopes at both ends of a step of the table.
+    """
     z = math.sqrt(2.0) * ops.erfinv(2.0 * probabilities - 1.0)
     steps = (ops.clip(z, -_TABLE_LIMIT, _TABLE_LIMIT) + _TABLE_LIMIT) / _TABLE_STEP
-    table = [ops.convert_to_tensor(row, dtype=steps.dtype) for row in _chi_square_table(dim)]
-    place = ops.minimum(ops.cast(steps, "int32"), table[0].shape[0] - 2)
-    return _hermite(table, place, steps - ops.cast(place, steps.dtype), ops.take)
+    x, slopes = (ops.convert_to_tensor(row, dtype=steps.dtype) for row in _chi_square_table(dim))
+    place = ops.minimum(ops.cast(steps, "int32"), x.shape[0] - 2)
+    offset = steps - ops.cast(place, steps.dtype)
+    x0, x1, d0, d1 = (ops.take(row, at) for row in (x, slopes * _TABLE_STEP) for at in (place, place + 1))
+    rise = x1 - x0
+    return x0 + offset * (d0 + offset * (3 * rise - 2 * d0 - d1 + offset * (d0 + d1 - 2 * rise)))
 
 
 def gaussian_distance_loss(values: Tensor) -> Tensor:

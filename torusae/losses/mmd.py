@@ -11,12 +11,10 @@ from keras import ops
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
 from torusae._internal.tensors import constant
-from torusae.losses import _random
 from torusae.losses.base import LatentLoss, batch_size
-from torusae.losses.distances import pair_distances, squared_distances, squared_norms
+from torusae.losses.distances import pair_distances, squared_norms
 
-IMQ_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-PRIORS = ("closed", "sampled")
+_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def _imq(squared_distances: Tensor, widths: Sequence[float]) -> Tensor:
@@ -43,23 +41,20 @@ def _imq_nodes(dim: int, widths: tuple[float, ...]) -> tuple[np.ndarray, np.ndar
     return factors[keep], rates[keep], between
 
 
-def maximum_mean_discrepancy(
-    values: Tensor, prior_values: Tensor | None = None, scales: Sequence[float] = IMQ_SCALES
-) -> Tensor:
+def maximum_mean_discrepancy(values: Tensor) -> Tensor:
     """Maximum mean discrepancy between a batch and N(0, I), the penalty of the Wasserstein autoencoder (WAE-MMD).
 
     Formula, with `k(a, b) = Σ_scales C / (C + |a - b|²)`, `C = 2 dim scale`, for a batch of size `S`:
     `L = 1 / (S (S - 1)) Σ_{s≠u} k(x_s, x_u) + E k(z, z') - 2 / S Σ_s E k(x_s, z)` with `z`, `z'` from N(0, I).
     Unbiased: 0 on average for points of N(0, I), and negative for some.
 
+    The scales are 0.1, 0.2, 0.5, 1, 2, 5 and 10. The expectations over N(0, I) are exact to 1e-9.
+
     Args:
         values: Float tensor `(batch, dim)`. A batch of one has no pairs: their sum is 0.
-        prior_values: Float tensor `(num, dim)`, points drawn from the prior, as published, or `None` for the exact
-            expectations over N(0, I), to 1e-9. Defaults to `None`.
-        scales: Positive floats that the kernel is summed over. Defaults to `(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)`.
 
     Raises:
-        ValueError: If a shape does not fit, or there are no scales or one is not positive.
+        ValueError: If `values` are not of rank 2.
 
     Notes:
         Cost `O(batch² (dim + scales))`.
@@ -73,29 +68,13 @@ def maximum_mean_discrepancy(
     Reference:
         Tolstikhin et al. (2018), arXiv:1711.01558, algorithm 2. The closed prior terms are a torusae choice.
     """
-    owner = "maximum_mean_discrepancy"
-    scales = _scales(owner, scales)
-    values = checks.float_tensor(owner, "values", values, 2, "(batch, dim)")
+    values = checks.float_tensor("maximum_mean_discrepancy", "values", values, 2, "(batch, dim)")
     dim = int(values.shape[1])
-    widths = tuple(2.0 * dim * scale for scale in scales)
-    within = _mean_of_pairs(values, widths)
-    if prior_values is None:
-        factors, rates, between = _imq_nodes(dim, widths)
-        kernels = ops.exp(-constant(rates, values) * squared_norms(values)[:, None])
-        cross = ops.sum(constant(factors, values) * kernels) / batch_size(values)
-        return within + between - 2.0 * cross
-    prior_values = checks.float_tensor(owner, "prior_values", prior_values, 2, "(num, dim)")
-    checks.same_columns(owner, prior_values=prior_values, values=values)
-    prior_values = ops.cast(prior_values, values.dtype)
-    cross = ops.mean(_imq(squared_distances(values, prior_values), widths))
-    return within + _mean_of_pairs(prior_values, widths) - 2.0 * cross
-
-
-def _scales(owner: str, scales: Sequence[float]) -> tuple[float, ...]:
-    scales = tuple(checks.positive_float(owner, "scales", scale) for scale in scales)
-    if not scales:
-        raise ValueError(f"{owner}: `scales` must hold at least one positive number. Received: scales=().")
-    return scales
+    widths = tuple(2.0 * dim * scale for scale in _SCALES)
+    factors, rates, between = _imq_nodes(dim, widths)
+    kernels = ops.exp(-constant(rates, values) * squared_norms(values)[:, None])
+    cross = ops.sum(constant(factors, values) * kernels) / batch_size(values)
+    return _mean_of_pairs(values, widths) + between - 2.0 * cross
 
 
 def _mean_of_pairs(values: Tensor, widths: Sequence[float]) -> Tensor:
@@ -109,34 +88,13 @@ def _mean_of_pairs(values: Tensor, widths: Sequence[float]) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class MMDLoss(LatentLoss):
-    """`maximum_mean_discrepancy` as an object.
-
-    Args:
-        prior: `"closed"` for the exact expectations over N(0, I); `"sampled"`, as published, for means over as many
-            points of N(0, I) as the batch has, a hash of the batch and the seed. Defaults to `"closed"`.
-        scales: Positive floats. Defaults to `(0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)`.
-        seed: Integer, for the sampled prior. Defaults to `0`.
-
-    Example:
-
-    >>> import keras, torusae
-    >>> round(float(torusae.losses.MMDLoss()(keras.ops.zeros((8, 2)))), 3)
-    1.584
-    """
+    """`maximum_mean_discrepancy` as an object."""
 
     reads = "point"
     default_weight = 3.0
 
-    def __init__(self, prior: str = "closed", scales: Sequence[float] = IMQ_SCALES, seed: int = 0, name: str = "mmd"):
+    def __init__(self, name: str = "mmd"):
         super().__init__(name)
-        self.prior = checks.option("MMDLoss", "prior", prior, PRIORS)
-        self.scales = _scales("MMDLoss", scales)
-        self.seed = checks.positive_int("MMDLoss", "seed", seed, least=0, most=None)
 
     def call(self, values):
-        values = checks.float_tensor("MMDLoss", "values", values, 2, "(batch, dim)")
-        prior_values = _random.normal_like(values, self.seed) if self.prior == "sampled" else None
-        return maximum_mean_discrepancy(values, prior_values, self.scales)
-
-    def get_config(self):
-        return {**super().get_config(), "prior": self.prior, "scales": list(self.scales), "seed": self.seed}
+        return maximum_mean_discrepancy(values)

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from statistics import NormalDist
 
 import keras
 import numpy as np
@@ -19,8 +18,9 @@ from torusae.losses.base import REDUCTIONS, LatentLoss, batch_size
 @lru_cache(maxsize=64)
 def standard_normal_quantiles(count: int) -> np.ndarray:
     """`normal_quantiles(count, 0, 1)`, one array that all callers share."""
-    inverse_cdf = NormalDist().inv_cdf
-    quantiles = np.array([inverse_cdf((s - 0.5) / count) for s in range(1, count + 1)])
+    from scipy import special
+
+    quantiles = special.ndtri((np.arange(count) + 0.5) / count)
     quantiles.setflags(write=False)
     return quantiles
 

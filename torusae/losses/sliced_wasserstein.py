@@ -5,12 +5,12 @@ from keras import ops
 
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
+from torusae._internal.vectors import unit
 from torusae.losses import _random
 from torusae.losses.base import LatentLoss
 from torusae.losses.quantiles import QuantileLoss, quantile_loss
 
 _NORMAL = QuantileLoss(mean=0.0, stddev=1.0)
-_MIN_SQUARED_LENGTH = 1e-30  # a row of zeros stays zero
 
 
 def sliced_wasserstein_loss(values: Tensor, directions: Tensor) -> Tensor:
@@ -42,9 +42,7 @@ def sliced_wasserstein_loss(values: Tensor, directions: Tensor) -> Tensor:
     values = checks.float_tensor(owner, "values", values, 2, "(batch, dim)")
     directions = checks.float_tensor(owner, "directions", directions, 2, "(num_directions, dim)")
     checks.same_columns(owner, directions=directions, values=values)
-    directions = ops.cast(directions, values.dtype)
-    unit = directions / ops.sqrt(ops.maximum(ops.sum(directions * directions, -1, keepdims=True), _MIN_SQUARED_LENGTH))
-    projections = values @ ops.transpose(unit)  # (batch, num_directions)
+    projections = values @ ops.transpose(unit(ops.cast(directions, values.dtype)))  # (batch, num_directions)
     return quantile_loss(projections, _NORMAL.quantiles(projections), "normalized")
 
 
