@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from torusae._internal import checks
+from torusae._internal.arrays import random_rows
 
 __all__ = ["sample_rows"]
 
@@ -51,19 +52,16 @@ def sample_rows(
     (generator,) = checks.generators("sample_rows", seed, 1)
     arrays = keras.tree.flatten(data)
     if all(checks.is_array(array) for array in arrays):
-        total = _common_length(arrays, "`data`")
-        rows = np.sort(generator.choice(total, min(num_rows, total), replace=False))
+        rows = random_rows(_common_length(arrays, "`data`"), num_rows, generator)
         return keras.tree.map_structure(lambda array: np.asarray(checks.host_array(array)[rows]), data)
     kept: Any = None
     keys = np.empty(0)
-    seen = 0
     for step, batch in enumerate(_batches(data, steps), start=1):
         batch = keras.tree.map_structure(checks.host_array, batch)
         length = _common_length(keras.tree.flatten(batch), f"batch {step}")
         if kept is None:
             kept = keras.tree.map_structure(lambda array: array[:0], batch)
         keys = np.concatenate([keys, generator.random(length)])
-        seen += length
         smallest = np.sort(np.argpartition(keys, num_rows - 1)[:num_rows]) if len(keys) > num_rows else slice(None)
         keys = keys[smallest]
         try:
@@ -76,7 +74,7 @@ def sample_rows(
                 f"sample_rows: all batches must have the same arrays. Received: shapes {shapes[1]} in batch {step}, "
                 f"which do not fit those before it, {shapes[0]}."
             ) from error
-    if not seen:
+    if not len(keys):
         raise ValueError("sample_rows: the stream has no rows. Received: no batch, or empty ones. Was it used before?")
     return kept
 

@@ -63,14 +63,6 @@ def _image_axes(owner: str, name: str, shape: Sequence[int]) -> tuple[int, int, 
     return shape
 
 
-def _pooled_sizes(size: int, num_poolings: int) -> list[int]:
-    """Sizes of one image axis before and after each pooling by two: 28 -> [28, 14, 7, 4]."""
-    sizes = [size]
-    for _ in range(num_poolings):
-        sizes.append((sizes[-1] + 1) // 2)
-    return sizes
-
-
 def conv_encoder(
     input_shape: Sequence[int], filters: Sequence[int] = (32, 64, 64), num_features: int = 256, name: str = "encoder"
 ) -> keras.Model:
@@ -133,17 +125,17 @@ def conv_decoder(
             "conv_decoder: `filters` must hold one integer or more. Received: filters=(). Use (64, 64, 32)."
         )
     decoder_input_size = checks.positive_int("conv_decoder", "decoder_input_size", decoder_input_size)
-    heights, widths = _pooled_sizes(height, len(filters)), _pooled_sizes(width, len(filters))
-    start = (heights[-1], widths[-1], filters[0])
-    if keras.config.image_data_format() == "channels_first":
-        start = (start[2], *start[:2])
+    # Heights and widths as the encoder pools them, the smallest first: 4, 7, 14, 28.
+    sizes = [(-(-height // 2**level), -(-width // 2**level)) for level in range(len(filters), -1, -1)]
+    first = keras.config.image_data_format() == "channels_first"
+    start = (filters[0], *sizes[0]) if first else (*sizes[0], filters[0])
     inputs = keras.Input((decoder_input_size,), name="decoder_input")
-    x = keras.layers.Dense(start[0] * start[1] * start[2], activation="relu", kernel_initializer="he_normal")(inputs)
+    x = keras.layers.Dense(math.prod(start), activation="relu", kernel_initializer="he_normal")(inputs)
     x = keras.layers.Reshape(start)(x)
-    for level, count in reversed(list(enumerate(reversed(filters)))):
+    for count, (height, width), (last_height, last_width) in zip(filters, sizes[1:], sizes, strict=False):
         x = Conv2D(count, 3, padding="same", activation="relu", kernel_initializer="he_normal")(x)
         x = UpSampling2D(2)(x)
-        surplus = ((0, heights[level + 1] * 2 - heights[level]), (0, widths[level + 1] * 2 - widths[level]))
+        surplus = ((0, 2 * last_height - height), (0, 2 * last_width - width))
         if surplus != ((0, 0), (0, 0)):
             x = keras.layers.Cropping2D(surplus)(x)
     # A sigmoid starts dark and with small weights. Most images are mostly dark. Outputs that start around 0.5 first

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from torusae._internal import checks
+from torusae._internal.arrays import blocks
 
 MAX_ROWS = 10_000  # rows of the graphs; the others take their angles from neighbours among them
 LEAST_ROWS = 100
@@ -83,8 +84,7 @@ def reduced(data: np.ndarray, rng: np.random.Generator) -> Reduced:
     kept = _worth_keeping(variance, variance[0] / pca.explained_variance_ratio_[0], min(some.shape))
     scale = 1 / np.sqrt(variance[kept] + _FLOOR * variance[0])
     points = np.empty((len(data), int(kept.sum())), "float32")
-    for first in range(0, len(data), MAX_ROWS):  # bounds the memory
-        block = slice(first, first + MAX_ROWS)
+    for block in blocks(len(data), MAX_ROWS):
         points[block] = (data[block] - pca.mean_) @ (pca.components_[kept].T * scale)
     different = np.unique(points[rows], axis=0, return_index=True)[1]
     notes = []

@@ -174,19 +174,13 @@ def short_basis(differences: np.ndarray) -> np.ndarray:
     gram = gram / max(np.trace(gram), 1e-300) + 1e-12 * np.eye(dim)
     basis = np.eye(dim, dtype=int)
 
-    def dot(a: np.ndarray, b: np.ndarray) -> float:
-        return float(a @ gram @ b)
+    root = np.linalg.cholesky(gram)  # the squared length of a row is that of row @ root
 
     def orthogonalized() -> tuple[np.ndarray, np.ndarray]:
         """Gram-Schmidt: the coefficients μ and the squared lengths."""
-        mu, orthogonal = np.eye(dim), basis.astype("float64")
-        for i in range(dim):
-            for j in range(i):
-                mu[i, j] = dot(basis[i].astype("float64"), orthogonal[j]) / max(
-                    dot(orthogonal[j], orthogonal[j]), 1e-300
-                )
-                orthogonal[i] = orthogonal[i] - mu[i, j] * orthogonal[j]
-        return mu, np.array([dot(row, row) for row in orthogonal])
+        triangle = np.linalg.qr((basis @ root).T, mode="r")
+        lengths = np.diag(triangle)
+        return (triangle / lengths[:, None]).T, lengths**2
 
     index = 1
     while index < dim:
@@ -198,4 +192,4 @@ def short_basis(differences: np.ndarray) -> np.ndarray:
         else:
             basis[[index - 1, index]] = basis[[index, index - 1]]
             index = max(index - 1, 1)
-    return basis[np.argsort([dot(row, row) for row in basis], kind="stable")]
+    return basis[np.argsort(((basis @ root) ** 2).sum(axis=1), kind="stable")]
