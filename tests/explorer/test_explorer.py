@@ -140,7 +140,7 @@ def operation_at_the_end():
         (lambda: sequential(LAYERS.Reshape((2, 2, 1)), LAYERS.Conv2DTranspose(1, 2)), "Conv2DTranspose"),
         (lambda: sequential(LAYERS.Reshape((1, 2, 2)), LAYERS.Conv2D(2, 1, groups=2)), "groups or dilation"),
         (lambda: sequential(LAYERS.Reshape((2, 2, 1)), LAYERS.UpSampling2D(2, interpolation="bilinear")), "bilinear"),
-        (two_ways, "reads more than the one before"),
+        (two_ways, "no chain"),
         (twice, "no chain"),
         (operation_at_the_end, "no chain"),
     ],

@@ -77,10 +77,10 @@ class Description:
             return
         if type(layer) in _SKIPPED:
             return
-        if type(layer) not in _LAYERS:
+        if type(layer) not in LAYERS:
             raise UnknownLayer(f"{type(layer).__name__} {layer.name!r}")
         after = tuple(layer.compute_output_shape((None, *self.shape))[1:])
-        _LAYERS[type(layer)](self, layer, after)
+        LAYERS[type(layer)](self, layer, after)
         self.shape = after
 
     def activation(self, layer: Any) -> None:
@@ -93,13 +93,12 @@ class Description:
         elif _ACTIVATIONS[function] != "linear":
             self.add("activation", name=_ACTIVATIONS[function])
 
-    def of_image(self, layer: Any, kind: str, **fields: Any) -> None:
-        """An operation on an image, in channels last."""
-        first = layer.data_format == "channels_first"
-        if first:
+    def add_to_image(self, channels_first: bool, kind: str, **fields: Any) -> None:
+        """Appends an operation on an image, in channels last."""
+        if channels_first:
             self.add("permute", axes=TO_CHANNELS_LAST)
         self.add(kind, **fields)
-        if first:
+        if channels_first:
             self.add("permute", axes=TO_CHANNELS_FIRST)
 
 
@@ -108,24 +107,22 @@ def _chain(model: keras.Model) -> Sequence[Any]:
     if type(model) is keras.Sequential:
         return model.layers
     try:
-        (tensor,), (output,) = model.inputs, model.outputs
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.InputLayer):
-                continue
-            if layer.input is not tensor:
-                raise UnknownLayer(
-                    f"{layer.name!r}, a model in a model or a layer that reads more than the one before it"
-                )
-            tensor = layer.output
-    except (AttributeError, TypeError, ValueError) as error:  # a model of the user's own class, or a layer used twice
-        raise UnknownLayer(f"{model.name!r}, which is no chain of layers") from error
-    if tensor is not output:
-        raise UnknownLayer(f"{model.name!r}, which is no chain of layers")
-    return model.layers
+        layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+        given = [model.input, *(layer.output for layer in layers)]
+        read = [*(layer.input for layer in layers), model.output]
+        if list(map(id, given)) == list(map(id, read)):
+            return layers
+    except (AttributeError, ValueError):  # a model of the user's own class, or a layer used twice
+        pass
+    raise UnknownLayer(f"{model.name!r}, which is no chain of layers, each of which reads the one before it")
 
 
 def _array(weight: Any) -> np.ndarray:
     return np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(weight, "float32")), "float32")
+
+
+def _is_channels_first(layer: Any) -> bool:
+    return getattr(layer, "data_format", "") == "channels_first"
 
 
 def _bias(layer: Any) -> Any:
@@ -141,18 +138,18 @@ def _conv(to: Description, layer: Any, after: tuple[int, ...]) -> None:
     if layer.groups != 1 or tuple(layer.dilation_rate) != (1, 1) or layer.padding not in ("same", "valid"):
         raise UnknownLayer(f"{layer.name!r}, a convolution with groups or dilation")
     fields = {"strides": list(layer.strides), "padding": layer.padding}
-    to.of_image(layer, "conv", kernel=_array(layer.kernel), bias=_bias(layer), **fields)
+    to.add_to_image(_is_channels_first(layer), "conv", kernel=_array(layer.kernel), bias=_bias(layer), **fields)
     to.activation(layer)
 
 
 def _up(to: Description, layer: Any, after: tuple[int, ...]) -> None:
     if layer.interpolation != "nearest":
         raise UnknownLayer(f"{layer.name!r}, an up-sampling by interpolation={layer.interpolation!r}")
-    to.of_image(layer, "up", size=list(layer.size))
+    to.add_to_image(_is_channels_first(layer), "up", size=list(layer.size))
 
 
 def _crop(to: Description, layer: Any, after: tuple[int, ...]) -> None:
-    to.of_image(layer, "crop", sizes=[size for pair in layer.cropping for size in pair])
+    to.add_to_image(_is_channels_first(layer), "crop", sizes=[size for pair in layer.cropping for size in pair])
 
 
 def _normalization(to: Description, layer: Any, after: tuple[int, ...]) -> None:
@@ -162,15 +159,11 @@ def _normalization(to: Description, layer: Any, after: tuple[int, ...]) -> None:
     deviation = np.sqrt(_array(layer.moving_variance) + np.float32(layer.epsilon))
     scale = (_array(layer.gamma) if layer.scale else np.float32(1)) / deviation
     shift = (_array(layer.beta) if layer.center else np.float32(0)) - _array(layer.moving_mean) * scale
-    if axis != len(after):
-        to.add("permute", axes=TO_CHANNELS_LAST)
-    to.add("affine", scale=scale, shift=shift)
-    if axis != len(after):
-        to.add("permute", axes=TO_CHANNELS_FIRST)
+    to.add_to_image(axis != len(after), "affine", scale=scale, shift=shift)
 
 
 def _reshape(to: Description, layer: Any, after: tuple[int, ...]) -> None:
-    if getattr(layer, "data_format", "") == "channels_first" and len(to.shape) == 3:
+    if _is_channels_first(layer) and len(to.shape) == 3:
         to.add("permute", axes=TO_CHANNELS_LAST)  # as Keras flattens images
     to.add("reshape", shape=list(after))
 
@@ -184,7 +177,7 @@ def _relu(to: Description, layer: Any, after: tuple[int, ...]) -> None:
         to.add("activation", name="relu")
 
 
-_LAYERS: dict[type, Callable[[Description, Any, tuple[int, ...]], None]] = {
+LAYERS: dict[type, Callable[[Description, Any, tuple[int, ...]], None]] = {
     keras.layers.Dense: _dense,
     keras.layers.Conv2D: _conv,
     networks.Conv2D: _conv,

@@ -13,7 +13,7 @@ from keras import ops
 
 from torusae._internal import checks, files
 from torusae.autoencoder import TorusAutoencoder
-from torusae.explorer._layers import TO_CHANNELS_LAST, Description, UnknownLayer
+from torusae.explorer._layers import LAYERS, TO_CHANNELS_LAST, Description, UnknownLayer
 from torusae.explorer._samples import Samples, base64_text, floats
 from torusae.plots._style import choose_rows, classes
 from torusae.spaces import Gaussian, Space, Sphere, Torus
@@ -107,7 +107,7 @@ def explore(
         used = "the first two circles" if len(circles) > 1 else "the circle"
         warnings.warn(
             f"{_OWNER}: the page can't compute the decoder, because of {layer}. It shows samples over {used}, decoded "
-            f"in advance. It computes {', '.join(_KNOWN)}, one after the other.",
+            f"in advance. It computes {', '.join(sorted({kind.__name__ for kind in LAYERS}))}, one after the other.",
             stacklevel=2,
         )
         content["atlas"] = _atlas(model, samples, circles, batch_size)
@@ -116,18 +116,13 @@ def explore(
         codes = ops.convert_to_numpy(space.decoder_input(ops.convert_to_tensor(model.encode(x, batch_size, verbose=0))))
         for number in content["numbers"]:
             column = codes[:, number["column"]]
-            number.update(
-                low=min(number["low"], float(column.min())),
-                high=max(number["high"], float(column.max())),
-            )
+            number["low"] = min(number["low"], float(column.min()))
+            number["high"] = max(number["high"], float(column.max()))
         content["points"] = {"count": len(x), "codes": floats(codes), **marks}
         content["thumbnails"] = samples.thumbnails(x[:num_thumbnails])
     with files.replacing(target) as part:
         part.write_text(_page(content), encoding="utf-8", newline="\n")
     return target
-
-
-_KNOWN = ("Dense", "Conv2D", "UpSampling2D", "Cropping2D", "BatchNormalization", "Reshape", "Flatten", "activations")
 
 
 def _columns(space: Space) -> tuple[list[list[int]], list[int]]:
@@ -206,20 +201,19 @@ def _atlas(model: TorusAutoencoder, samples: Samples, circles: list, batch_size:
     """Samples at even angles of the first one or two circles, rows along the second. Other angles and numbers are 0."""
     used = circles[:2]
     steps = _ATLAS_STEPS[len(used)]
-    angles = 2 * np.pi * np.arange(steps) / steps
-    space = model.latent.space
-    codes = np.zeros((steps ** len(used), space.decoder_input_size), "float32")
-    codes[:, [x for x, _ in circles]] = 1
-    for (x, y), angle in zip(used, np.meshgrid(*[angles] * len(used)), strict=True):
-        codes[:, x], codes[:, y] = np.cos(angle.ravel()), np.sin(angle.ravel())
-    decoded = samples.rows(model.decode(codes, batch_size, verbose=0))  # a drawn space's code is its point
+    angles = np.meshgrid(*[2 * np.pi * np.arange(steps) / steps] * len(used))
+    points = np.zeros((steps ** len(used), model.latent.space.point_size), "float32")  # which the decoder reads
+    points[:, [x for x, _ in circles]] = 1
+    for (x, y), angle in zip(used, angles, strict=True):
+        points[:, x], points[:, y] = np.cos(angle.ravel()), np.sin(angle.ravel())
+    decoded = samples.rows(model.decode(points, batch_size, verbose=0))
     return {"circles": len(used), "steps": steps, **samples.packed(decoded)}
 
 
 def _page(content: dict[str, Any]) -> str:
     """The page as text: its parts in their places, in one pass, so that no content is taken for a place."""
     parts = {"css": _file("page.css"), "script": "\n".join(map(_file, _SCRIPTS))}
-    # "<" ends no script inside a string that holds none.
+    # Without "<", no "</script>" in a title or in the name of a class ends the script.
     parts["data"] = json.dumps(content, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     parts["title"] = html.escape(content["title"])
     pieces = _file("page.html").split("@@")
