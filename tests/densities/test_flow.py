@@ -10,7 +10,7 @@ import torusae
 from torusae import densities
 from torusae.autoencoder import use
 from torusae.densities import _splines
-from torusae.densities.flow import _start
+from torusae.densities._triangular import identity
 
 
 def random_flow(dim, num_bins=8, units=16, scale=0.3):
@@ -18,7 +18,7 @@ def random_flow(dim, num_bins=8, units=16, scale=0.3):
     rng = np.random.default_rng(7)
     flow = densities.TorusFlow(num_bins, units)
     names = [name for name in flow._state if name != "points"]
-    arrays = [array + rng.normal(0, scale, array.shape) for array in _start(dim, units, num_bins, rng)]
+    arrays = [array + rng.normal(0, scale, array.shape) for array in identity(dim, units, num_bins, rng)]
     flow.set_state({**dict(zip(names, arrays, strict=True)), "points": ring(dim, 50)})
     return flow
 

@@ -1,33 +1,20 @@
 """A normalizing flow on the torus: a density that is also a map onto the uniform torus."""
 
-import itertools
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
-from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.arrays import cartesian, polar
-from torusae._internal.checks import Tensor
-from torusae.densities import _splines
+from torusae._internal.arrays import blocks, cartesian, polar, wrap
+from torusae.densities import _triangular
+from torusae.densities._flow_training import Training
 from torusae.densities.base import TorusDensity, directions, optional_seed
 
-_HELD_OUT = 0.1
-_LEAST_HELD_OUT = 500  # where they are at most a quarter of the points
-_RATE = 0.02  # of Adam at the start, with cosine decay to 0; for more units smaller in proportion
-_UNITS = 64
-_MANY_UNITS = 128  # for more than four circles
-_PATIENCE = 2  # epochs without progress; then the fit goes back to the best weights
-_DECAY = 600  # of the weights, divided by the number of points
-_BACKOFF = 0.3  # and lowers the rate by this factor,
-_LEAST_BACKOFF = 0.005  # until this is left
-_BATCHES = (64, 1024)  # least and largest batch, powers of 2
-_STEPS = 50  # least number of steps in an epoch
 _LEAST_POINTS = 10
 _BLOCK = 1 << 11  # rows at a time: bounds the memory
-_WEIGHTS = ("kernel_1", "bias_1", "kernel_2", "bias_2", "kernel_3", "bias_3")
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -70,7 +57,7 @@ class TorusFlow(TorusDensity):
     """
 
     _arguments = ("num_bins", "units", "epochs", "max_points", "seed", "verbose")
-    _state: ClassVar = dict.fromkeys((*_WEIGHTS, "points"), "float32")
+    _state: ClassVar = dict.fromkeys((*_triangular.WEIGHTS, "points"), "float32")
 
     held_out: float | None = None
     """The mean log density of the points that `fit` held out, nats. `None` before `fit` and after loading."""
@@ -97,21 +84,11 @@ class TorusFlow(TorusDensity):
 
         Angles that follow the density become independent and uniform.
         """
-        turns = self._checked_turns("to_uniform", angles)
-        mapped = []
-        for block in _blocks(turns):
-            of = _splines.spline(_parameters(block, self._arrays))
-            mapped.append(np.transpose(_splines.forward(np.transpose(block), of)[0] + _splines.turn(of)))
-        return _radians(np.concatenate(mapped))
+        return self._mapped("to_uniform", angles, _triangular.forward)
 
     def from_uniform(self, angles: Any) -> np.ndarray:
         """The inverse of `to_uniform`, in closed form. Uniform angles become samples of the density."""
-        turns = self._checked_turns("from_uniform", angles)
-        for block in _blocks(turns):  # views: the loop replaces their columns
-            for circle in range(int(self.dim or 0)):
-                of = _splines.spline(_parameters(block, self._arrays, slice(circle, circle + 1)))
-                block[:, circle] = _splines.inverse(_fraction(block[:, circle] - _splines.turn(of)), of)[0]
-        return _radians(turns)
+        return self._mapped("from_uniform", angles, _triangular.inverse)
 
     def to_uniform_points(self, points: Any) -> np.ndarray:
         """Points `(num, 2 * dim)` with their angles mapped by `to_uniform`, float32. Radii stay."""
@@ -130,74 +107,42 @@ class TorusFlow(TorusDensity):
         return _LEAST_POINTS, "Encode more samples."
 
     def _fit(self, points):
-        rng = np.random.default_rng(self.seed)
-        turns = rng.permutation(_turns(polar(points)[1]))
-        num_held = int(max(_HELD_OUT * len(turns), min(_LEAST_HELD_OUT, len(turns) / 4)))
-        held, seen = turns[:num_held], turns[num_held:]
-        batch = min(int(np.clip(2 ** int(math.log2(len(seen) / _STEPS + 1)), *_BATCHES)), len(seen))
-        rows = batch * max(_STEPS, len(seen) // batch)
-        dim = seen.shape[1]
-        units = self.units or (_UNITS if dim <= 4 else _MANY_UNITS)
-        first_rate = _RATE * min(_UNITS / units, 1.0)
-        network = _Network(_start(dim, units, self.num_bins, rng))
-        optimizer = keras.optimizers.AdamW(first_rate, weight_decay=min(_DECAY / len(seen), 1.0))
-        optimizer.exclude_from_weight_decay(var_names=["bias"])
-        network.compile(optimizer)
-        progress = keras.utils.Progbar(self.epochs, stateful_metrics=["held_out"], unit_name="epoch")
-        best, best_arrays, best_epoch, failures, backoff = -math.inf, network.get_weights(), -1, 0, 1.0
+        training = Training(_turns(polar(points)[1]), self.num_bins, self.units, np.random.default_rng(self.seed))
         try:
-            for epoch in range(-1, self.epochs):
-                if epoch >= 0:  # the start, the uniform density, is measured too
-                    rate = first_rate * backoff * math.cos(math.pi * epoch / self.epochs / 2) ** 2
-                    optimizer.learning_rate = rate
-                    orders = [rng.permutation(len(seen)) for _ in range(-(-rows // len(seen)))]
-                    # In this order and without a last smaller batch: Keras shuffles by the global seed.
-                    chosen = seen[np.concatenate(orders)[:rows]].astype("float32")
-                    network.fit(chosen, batch_size=batch, shuffle=False, verbose=0)
-                arrays = [array.astype("float64") for array in network.get_weights()]
-                score = float(np.mean(np.concatenate([_log_density(block, arrays) for block in _blocks(held)])))
-                if score > best:
-                    best, best_arrays, best_epoch, failures = score, arrays, epoch, 0
-                else:
-                    failures += 1
-                if self.verbose and epoch >= 0:
-                    progress.update(epoch + 1, [("held_out", score)])
-                if failures == _PATIENCE:
-                    network.set_weights(best_arrays)
-                    failures, backoff = 0, backoff * _BACKOFF
-                    if backoff < _LEAST_BACKOFF:
-                        break
+            training.run(self.epochs, self.verbose)
         except KeyboardInterrupt:
-            if best_epoch >= 0:  # else an earlier fit stays
-                self._keep(best_arrays, best, points)
+            if training.epoch >= 0:  # else an earlier fit stays
+                self._keep(training, points)
+                self._prepare()
                 self.is_fitted = True
             raise
-        self._keep(best_arrays, best, points)
+        self._keep(training, points)
 
-    def _keep(self, arrays: list[np.ndarray], held_out: float, points: np.ndarray) -> None:
-        """Sets what a fit found."""
-        self._arrays, self.held_out = arrays, held_out
-        for name, array in zip(_WEIGHTS, arrays, strict=True):
+    def _keep(self, training: Training, points: np.ndarray) -> None:
+        """Sets what a training found."""
+        self.held_out = training.score
+        for name, array in zip(_triangular.WEIGHTS, training.weights, strict=True):
             setattr(self, name, array)
         super()._fit(points)
-        self._prepare()
 
     def _prepare(self):
         self.dim = len(self.kernel_1)
-        self._arrays = [getattr(self, name) for name in _WEIGHTS]
+        self._weights = [getattr(self, name) for name in _triangular.WEIGHTS]
 
     def _log_density(self, points):
-        blocks = _blocks(_turns(polar(points)[1]))
-        return np.concatenate([_log_density(block, self._arrays) for block in blocks])
+        return self._in_blocks(_triangular.log_density, _turns(polar(points)[1]))
+
+    def _in_blocks(self, function: Callable[..., np.ndarray], turns: np.ndarray) -> np.ndarray:
+        return np.concatenate([function(turns[rows], self._weights) for rows in blocks(len(turns), _BLOCK)])
 
     def _sample(self, num_samples, rng):
         angles = self.from_uniform(rng.uniform(-np.pi, np.pi, (num_samples, self.dim)))
         rows, kept = cartesian(np.ones(1), angles), directions(self.points).T
-        nearest = np.concatenate([np.argmax(block @ kept, axis=1) for block in _blocks(rows)])
+        nearest = np.concatenate([np.argmax(rows[block] @ kept, axis=1) for block in blocks(num_samples, _BLOCK)])
         return cartesian(polar(self.points)[0][nearest], angles)
 
-    def _checked_turns(self, method: str, angles: Any) -> np.ndarray:
-        """Angles in turns, checked."""
+    def _mapped(self, method: str, angles: Any, function: Callable[..., np.ndarray]) -> np.ndarray:
+        """The images of angles, checked, under a function of turns and weights."""
         self._check_fitted(method)
         owner = f"TorusFlow.{method}"
         angles = np.asarray(checks.host_array(angles))  # float64 stays: a tensor of JAX would be float32
@@ -209,76 +154,8 @@ class TorusFlow(TorusDensity):
                 f"Received: angles.shape={angles.shape}. Give what TorusAutoencoder.angles(x) returns."
             )
         checks.finite_array(owner, "angles", angles)
-        return _turns(angles.astype("float64"))
-
-
-class _Network(keras.Model):
-    """The networks of all circles while they learn. It returns the log density of positions in turns."""
-
-    def __init__(self, arrays: list[np.ndarray]):
-        super().__init__(name="flow", dtype="float32")
-        self.arrays = [
-            self.add_weight(shape=array.shape, initializer="zeros", name=name)
-            for name, array in zip(_WEIGHTS, arrays, strict=True)
-        ]
-        self.built = True
-        self.set_weights(arrays)
-
-    def call(self, turns):
-        return _log_density(turns, [ops.convert_to_tensor(array) for array in self.arrays])
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        return -ops.mean(y_pred)
-
-
-def _start(dim: int, units: int, num_bins: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Weights of the identity, `(dim, inputs, outputs)` and `(dim, 1, outputs)`: the last layer returns 0."""
-    sizes = [2 * dim, units, units, 3 * num_bins]
-    weights = []
-    for inputs, outputs in itertools.pairwise(sizes):
-        weights += [rng.normal(0, math.sqrt(2 / inputs), (dim, inputs, outputs)), np.zeros((dim, 1, outputs))]
-    weights[-2] *= 0
-    return weights
-
-
-def _parameters(turns: Tensor, arrays: list[Tensor], circles: slice = slice(None)) -> Tensor:
-    """The parameters of the splines of some circles, `(circles, batch, 3 * num_bins)`, of positions `(batch, dim)`."""
-    xp = _splines.library(turns)
-    kernel_1, bias_1, kernel_2, bias_2, kernel_3, bias_3 = (array[circles] for array in arrays)
-    phases = 2 * math.pi * turns
-    features = xp.concatenate([xp.cos(phases), xp.sin(phases)], axis=-1)
-    before = np.tile(np.tril(np.ones((turns.shape[1],) * 2, "float32"), -1), 2)[circles, :, None]
-    kernel_1 = kernel_1 * (before if xp is np else ops.convert_to_tensor(before))
-    hidden = _swish(xp, xp.matmul(features, kernel_1) + bias_1)
-    hidden = hidden + _swish(xp, xp.matmul(hidden, kernel_2) + bias_2)
-    return xp.matmul(hidden, kernel_3) + bias_3
-
-
-def _swish(xp: Any, values: Tensor) -> Tensor:
-    # A smooth activation, so that the map is smooth in all angles. The hyperbolic tangent does not overflow.
-    return values * (0.5 + 0.5 * xp.tanh(values / 2))
-
-
-def _log_density(turns: Tensor, arrays: list[Tensor]) -> Tensor:
-    """The log density of positions `(batch, dim)` per radian, `(batch,)`."""
-    xp = _splines.library(turns)
-    of = _splines.spline(_parameters(turns, arrays))
-    return xp.sum(_splines.forward(xp.transpose(turns), of)[1], axis=0) - turns.shape[1] * math.log(2 * math.pi)
-
-
-def _blocks(rows: np.ndarray) -> list[np.ndarray]:
-    return [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
-
-
-def _fraction(turns: np.ndarray) -> np.ndarray:
-    """Turns modulo 1, below 1 where rounding would give 1."""
-    rest = turns - np.floor(turns)
-    return np.where(rest < 1, rest, 0.0)
+        return wrap(2 * math.pi * (self._in_blocks(function, _turns(angles.astype("float64"))) - 0.5))
 
 
 def _turns(angles: np.ndarray) -> np.ndarray:
-    return _fraction(angles / (2 * math.pi) + 0.5)
-
-
-def _radians(turns: np.ndarray) -> np.ndarray:
-    return 2 * math.pi * (_fraction(turns) - 0.5)
+    return wrap(angles) / (2 * math.pi) + 0.5
