@@ -172,7 +172,7 @@ class Anchor(_Labels):
         if self.circles is not None:
             units.check_labels(owner, name, array, self.period, "Anchor(")
             array = reduced(array, self.period)
-        return array.astype("float32")
+        return array  # float64: hours since 1970 keep their digits
 
     def losses_and_errors(self, values, step):
         """As in `Supervision`, of the points of the samples that have a value."""
