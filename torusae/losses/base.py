@@ -31,7 +31,7 @@ class LatentLoss(keras.losses.Loss):
     """
 
     reads = "angles"
-    """The part of a space that the loss reads by default, on a torus `"angles"`, `"radii"` or `"squared_radii"`."""
+    """What of the points the loss reads by default: `"raw"`, `"point"` or a name among the space's `views`."""
 
     default_weight = 1.0
     """The weight of the term unless the user gives another."""

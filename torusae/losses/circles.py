@@ -135,7 +135,7 @@ def product_moment_loss(angles: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class CircularWassersteinLoss(LatentLoss):
-    """`circular_wasserstein_loss` as an object."""
+    """`circular_wasserstein_loss` as an object. It reads angles."""
 
     default_weight = 2.0
 
@@ -148,7 +148,7 @@ class CircularWassersteinLoss(LatentLoss):
 
 @keras.saving.register_keras_serializable(package="torusae")
 class SlicedLoss(LatentLoss):
-    """A loss of single circles along random primitive integer directions. See `sliced_loss`.
+    """A loss of single circles along random primitive integer directions. It reads angles. See `sliced_loss`.
 
     The directions are a hash of the batch and the seed: any other batch has others.
 
@@ -219,7 +219,7 @@ class SlicedLoss(LatentLoss):
 
 @keras.saving.register_keras_serializable(package="torusae")
 class ProductMomentLoss(LatentLoss):
-    """`product_moment_loss` as an object."""
+    """`product_moment_loss` as an object. It reads angles."""
 
     default_weight = 1.0
 

@@ -94,7 +94,7 @@ def cramer_wold_loss(values: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class CramerWoldLoss(LatentLoss):
-    """`cramer_wold_loss` as an object."""
+    """`cramer_wold_loss` as an object. It reads points."""
 
     reads = "point"
     default_weight = 30.0

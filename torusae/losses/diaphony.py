@@ -166,7 +166,7 @@ def _low_order(bernoulli: list[Tensor], interactions: int) -> tuple[Tensor, list
 
 @keras.saving.register_keras_serializable(package="torusae")
 class DiaphonyLoss(LatentLoss):
-    """`diaphony_loss` as an object.
+    """`diaphony_loss` as an object. It reads angles.
 
     Args:
         max_frequency: As in `diaphony_loss`. Defaults to `None`, the closed form over all pairs of points.

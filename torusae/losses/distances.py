@@ -134,7 +134,7 @@ def gaussian_distance_loss(values: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class GaussianDistanceLoss(LatentLoss):
-    """`gaussian_distance_loss` as an object."""
+    """`gaussian_distance_loss` as an object. It reads points."""
 
     reads = "point"
     default_weight = 10.0

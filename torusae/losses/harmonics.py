@@ -169,7 +169,7 @@ def num_harmonics(n: int, degree: int) -> int:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class HarmonicLoss(LatentLoss):
-    """Squared moments of spherical harmonics as an object. See `harmonic_loss`.
+    """Squared moments of spherical harmonics as an object. It reads points. See `harmonic_loss`.
 
     A batch of `S` independent uniform points has the loss `1 / S` on average.
 
@@ -217,7 +217,7 @@ class HarmonicLoss(LatentLoss):
 
 @keras.saving.register_keras_serializable(package="torusae")
 class CharacterLoss(LatentLoss):
-    """Squared moments of the rotation group as an object. See `character_loss`.
+    """Squared moments of the rotation group as an object. It reads points. See `character_loss`.
 
     A batch of `S` independent rotations of Haar measure has the loss `1 / S` on average.
 

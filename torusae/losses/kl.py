@@ -62,7 +62,7 @@ def kl_loss(posterior: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class KLLoss(LatentLoss):
-    """`kl_loss` as an object."""
+    """`kl_loss` as an object. It reads raw values, the posteriors."""
 
     reads = "raw"
     default_weight = 0.1

@@ -88,7 +88,7 @@ def _mean_of_pairs(values: Tensor, widths: Sequence[float]) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class MMDLoss(LatentLoss):
-    """`maximum_mean_discrepancy` as an object.
+    """`maximum_mean_discrepancy` as an object. It reads points.
 
     Example:
 

@@ -99,6 +99,8 @@ def quantile_loss(values: Tensor, quantiles: Tensor, reduction: str = "sum") -> 
 class QuantileLoss(LatentLoss):
     """`quantile_loss` as an object: draws values to a distribution, normal by default, in batches of any size.
 
+    It reads radii, or squared radii where `squared` is true.
+
     Args:
         mean: Float, mean of the normal distribution. Defaults to `1.0`.
         stddev: Positive float, its standard deviation. Defaults to `0.1`.

@@ -48,7 +48,7 @@ def sliced_wasserstein_loss(values: Tensor, directions: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class SlicedWassersteinLoss(LatentLoss):
-    """`sliced_wasserstein_loss` along random directions as an object.
+    """`sliced_wasserstein_loss` along random directions as an object. It reads points.
 
     The directions are a hash of the batch and the seed: any other batch has others.
 

@@ -85,7 +85,7 @@ def _known_full_turns(size: int, neighbor: int) -> np.ndarray:
 
 @keras.saving.register_keras_serializable(package="torusae")
 class SpringLoss(LatentLoss):
-    """`spring_loss` as an object: spaces the angles of a batch evenly around each circle.
+    """`spring_loss` as an object: spaces the angles of a batch evenly around each circle. It reads angles.
 
     Args:
         period: Positive float. Defaults to `2π`.
