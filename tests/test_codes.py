@@ -101,9 +101,8 @@ def test_nearest_codes_are_those_of_a_loop(rng, bits, block, monkeypatch):
         assert all(i < j for (i, x), (j, y) in itertools.pairwise(zip(own, near, strict=True)) if x == y)
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
+def test_wrong_input_is_named():
+    for call, error, message in [
         (lambda: c.quantize_angles(np.zeros(3, int)), TypeError, "must be floating-point numbers, radians"),
         (lambda: c.quantize_angles([0.0, math.nan]), ValueError, "must hold finite numbers only"),
         (lambda: c.quantize_angles([0.0], 2.0), TypeError, "`bits` must be an integer"),
@@ -117,11 +116,9 @@ def test_nearest_codes_are_those_of_a_loop(rng, bits, block, monkeypatch):
         (lambda: c.nearest_codes([[1]], [[1, 2]]), ValueError, "`queries` must have as many columns as `codes`"),
         (lambda: c.nearest_codes([[1]], [[1], [2]], 3), ValueError, "`k` must be at most 2"),
         (lambda: c.nearest_codes([1], [[1]]), ValueError, r"`queries` must have shape \(num, dim\)"),
-    ],
-)
-def test_wrong_input_is_named(call, error, message):
-    with pytest.raises(error, match=message):
-        call()
+    ]:
+        with pytest.raises(error, match=message):
+            call()
 
 
 def test_tensors_and_huge_angles_are_read(rng):

@@ -86,9 +86,8 @@ def test_a_stream_without_an_end_needs_steps():
         data.sample_rows(Endless(), 5)
 
 
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
+def test_streams_that_can_not_be_sampled():
+    for make, error, message in [
         (lambda: [[1.0, 2.0]], TypeError, "arrays or a stream of batches. Received: list"),
         (lambda: 3, TypeError, "Received: int"),
         (lambda: iter([]), ValueError, "has no rows"),
@@ -97,8 +96,6 @@ def test_a_stream_without_an_end_needs_steps():
         (lambda: iter([(np.zeros(2), np.zeros(3))]), ValueError, "batch 1 must be arrays with one row a sample"),
         (lambda: (np.zeros(2), np.zeros(3)), ValueError, "`data` must be arrays with one row a sample"),
         (lambda: np.float32(3), ValueError, r"shapes \[\(\)\]"),
-    ],
-)
-def test_streams_that_can_not_be_sampled(make, error, message):
-    with pytest.raises(error, match=message):
-        data.sample_rows(make(), 5)
+    ]:
+        with pytest.raises(error, match=message):
+            data.sample_rows(make(), 5)

@@ -115,9 +115,8 @@ def test_networks_for_a_shape(shape, first, last):
     assert decoder.layers[-1].activation.__name__ == last
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
+def test_wrong_arguments_of_networks():
+    for call, error, message in [
         (lambda: networks.conv_encoder((28, 28)), ValueError, r"image shape such as \(28, 28, 1\).*\(28, 28\).*dense_"),
         (lambda: networks.conv_encoder((28, 28, 0)), ValueError, r"`input_shape\[2\]` must be at least 1"),
         (lambda: networks.conv_encoder((None, 28, 1)), TypeError, r"`input_shape\[0\]` must be an integer"),
@@ -130,11 +129,9 @@ def test_networks_for_a_shape(shape, first, last):
         (lambda: networks.dense_decoder((5, 0), 2), ValueError, r"`output_shape\[1\]` must be at least 1"),
         (lambda: networks.dense_decoder((5,), -2), ValueError, r"`decoder_input_size` must be at least 1.*-2"),
         (lambda: torusae.networks.conv_decoder((8, 8, 1), 2, ()), ValueError, "one integer or more"),
-    ],
-)
-def test_wrong_arguments_of_networks(call, error, message):
-    with pytest.raises(error, match=message):
-        call()
+    ]:
+        with pytest.raises(error, match=message):
+            call()
 
 
 @pytest.mark.parametrize("options", [{}, {"strides": 2}, {"padding": "valid"}, {"dilation_rate": 2}])

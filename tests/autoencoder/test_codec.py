@@ -109,17 +109,14 @@ def test_a_plain_call_returns_the_raw_outputs_of_heads_too(trained):
     np.testing.assert_allclose(to_numpy(outputs["digit"]), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("points", "message"),
-    [
+def test_bad_points(trained):
+    for points, message in [
         (np.ones((2, 3)), r"decode: `points` must have shape \(num, 2\). Received: points.shape=\(2, 3\)"),
         (np.ones(2), r"decode: `points` must have shape \(num, 2\). Received: points.shape=\(2,\)"),
         (np.full((2, 2), np.nan), r"decode: `points` must hold finite numbers"),
-    ],
-)
-def test_bad_points(trained, points, message):
-    with pytest.raises(ValueError, match=message):
-        trained.decode(points, verbose=0)
+    ]:
+        with pytest.raises(ValueError, match=message):
+            trained.decode(points, verbose=0)
 
 
 def test_morph_takes_one_sample_at_each_end(trained):

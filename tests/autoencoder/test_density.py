@@ -78,9 +78,8 @@ def test_a_density_of_ones_own():
     assert np.ptp(model.sample(3, density="fitted", verbose=0), axis=0).max() < 1e-6
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "match"),
-    [
+def test_model_errors():
+    for call, error, match in [
         (lambda m: m.sample(3, density="fitted"), ValueError, r"needs a fitted density.*Call fit_density\(x\)"),
         (lambda m: m.sample(3, density="fited"), ValueError, "must be one of .*Did you mean 'fitted'"),
         (lambda m: m.fit_density(data(), "mixtur"), ValueError, "Did you mean 'mixture'"),
@@ -102,11 +101,9 @@ def test_a_density_of_ones_own():
             ValueError,
             r"uniform=True needs a flow, and only a torus has one. Received: Torus\(2\) \* Gaussian\(1\)",
         ),
-    ],
-)
-def test_model_errors(call, error, match):
-    with pytest.raises(error, match=match):
-        call(tiny_model())
+    ]:
+        with pytest.raises(error, match=match):
+            call(tiny_model())
 
 
 # A density belongs to the weights that it was fitted with

@@ -97,18 +97,18 @@ def test_analogies_of_other_spaces_in_closed_form():
     close(to_numpy(d), to_numpy(rotations.act(other, action)))
 
 
-@pytest.mark.parametrize("space", [Torus(1), Gaussian(2), spaces.Sphere(1), Torus(1) * Gaussian(1)], ids=repr)
-def test_points_of_an_analogy_are_checked(space):
-    point = np.ones((3, space.point_size), "float32")
-    name = type(space).__name__
-    with pytest.raises(
-        ValueError, match=rf"{name}.analogy: points must have the shape .*'c': \(2, {space.point_size}\)"
-    ):
-        space.analogy(point, point, point[:2])
-    with pytest.raises(ValueError, match=rf"{name}.analogy: points must have the shape"):
-        space.analogy(*[np.ones((3, 5), "float32")] * 3)
-    with pytest.raises(ValueError, match=rf"{name}.analogy: `b` must have shape \(batch, {space.point_size}\)"):
-        space.analogy(point, point[0], point)
+def test_points_of_an_analogy_are_checked():
+    for space in [Torus(1), Gaussian(2), spaces.Sphere(1), Torus(1) * Gaussian(1)]:
+        point = np.ones((3, space.point_size), "float32")
+        name = type(space).__name__
+        with pytest.raises(
+            ValueError, match=rf"{name}.analogy: points must have the shape .*'c': \(2, {space.point_size}\)"
+        ):
+            space.analogy(point, point, point[:2])
+        with pytest.raises(ValueError, match=rf"{name}.analogy: points must have the shape"):
+            space.analogy(*[np.ones((3, 5), "float32")] * 3)
+        with pytest.raises(ValueError, match=rf"{name}.analogy: `b` must have shape \(batch, {space.point_size}\)"):
+            space.analogy(point, point[0], point)
 
 
 def test_opposite_points_of_a_sphere_have_an_analogy():
@@ -192,9 +192,8 @@ def test_blocks_of_rows_are_those_of_all_rows(model, monkeypatch):
 # Bad input
 
 
-@pytest.mark.parametrize(
-    ("angles", "error", "message"),
-    [
+def test_bad_angles(model):
+    for angles, error, message in [
         ({2: 0.1}, ValueError, r"rotate: there is no circle 2. Torus\(2\) has the angles 0 to 1"),
         ({-1: 0.1}, ValueError, r"no circle -1"),
         ({"hue": 0.1}, TypeError, r"circle must be an integer.*Received: 'hue'"),
@@ -206,16 +205,13 @@ def test_blocks_of_rows_are_those_of_all_rows(model, monkeypatch):
         ({0: np.zeros((7, 1))}, ValueError, r"Received: shape=\(7, 1\)"),
         ({0: np.nan}, ValueError, r"angles\[0\]` must hold finite numbers"),
         ({0: "half"}, TypeError, r"angles\[0\]` must be numbers, radians. Received: angles\[0\]='half'"),
-    ],
-)
-def test_bad_angles(model, angles, error, message):
-    with pytest.raises(error, match=message):
-        model.rotate(samples(), angles)
+    ]:
+        with pytest.raises(error, match=message):
+            model.rotate(samples(), angles)
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
+def test_bad_samples(model):
+    for call, error, message in [
         (lambda m, x: m.rotate(x[0], {0: 0.1}), ValueError, r"`x` must have shape \(batch, 4\).*x\[None\]"),
         (lambda m, x: m.rotate(iter([x]), {0: 0.1}), TypeError, r"`x` must be an array of samples"),
         (lambda m, x: m.remove(x, 2), ValueError, r"remove: there is no circle 2"),
@@ -224,11 +220,9 @@ def test_bad_angles(model, angles, error, message):
         (lambda m, x: m.analogy(x[:2], x[:3], x[:3]), ValueError, r"as many samples each, or one.*'a': 2, 'b': 3"),
         (lambda m, x: m.analogy(x, x[:, :3], x), ValueError, r"analogy: `b` must have shape"),
         (lambda m, x: m.analogy(x, x, x.tolist()), TypeError, r"`c` must be one array.*list"),
-    ],
-)
-def test_bad_samples(model, call, error, message):
-    with pytest.raises(error, match=message):
-        call(model, samples())
+    ]:
+        with pytest.raises(error, match=message):
+            call(model, samples())
 
 
 def test_spaces_without_circles_or_analogies_say_so(mixed):

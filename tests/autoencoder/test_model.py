@@ -36,9 +36,8 @@ def subclassed_encoder():
 LOSS = torusae.SpringLoss
 
 
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
+def test_parts_that_do_not_fit():
+    for make, error, message in [
         (
             lambda: (tiny_encoder(), tiny_decoder((5,)), 1),
             ValueError,
@@ -78,25 +77,20 @@ LOSS = torusae.SpringLoss
             ValueError,
             r".*must have different names in the logs. Received: 'reconstruction' more than once",
         ),
-    ],
-)
-def test_parts_that_do_not_fit(make, error, message):
-    with pytest.raises(error, match=f"TorusAutoencoder: {message}"):
-        torusae.TorusAutoencoder(*make())
+    ]:
+        with pytest.raises(error, match=f"TorusAutoencoder: {message}"):
+            torusae.TorusAutoencoder(*make())
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
+def test_wrong_options_of_compile(trained):
+    for arguments, message in [
         ({"loss": {"reconstruction": "mse"}}, r"`loss` must be one reconstruction loss.*Heads have their own"),
         ({"loss": None}, r"`loss` must be one reconstruction loss.*loss=None"),
         ({"loss_weights": {"spring": 1}}, r"`loss_weights` is not used here.*TorusLatent\(3, loss_weights="),
         ({"metrics": {"digits": "mae"}}, r"`metrics` must be one of .*metrics='digits'. Did you mean 'digit'\?"),
-    ],
-)
-def test_wrong_options_of_compile(trained, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        tiny_model({"digit": digit_head()}).compile(**{"optimizer": "sgd", **arguments})
+    ]:
+        with pytest.raises(ValueError, match=message):
+            tiny_model({"digit": digit_head()}).compile(**{"optimizer": "sgd", **arguments})
 
 
 def test_training_before_compile():
@@ -135,10 +129,10 @@ BAD_DATA = [
 ]
 
 
-@pytest.mark.parametrize(("x", "y", "error", "message"), BAD_DATA, ids=lambda value: "")
-def test_bad_arrays_are_named_before_training_starts(trained, x, y, error, message):
-    with pytest.raises(error, match=f"TorusAutoencoder.*{message}"):
-        trained.fit(x, y, verbose=0)
+def test_bad_arrays_are_named_before_training_starts(trained):
+    for x, y, error, message in BAD_DATA:
+        with pytest.raises(error, match=f"TorusAutoencoder.*{message}"):
+            trained.fit(x, y, verbose=0)
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,8 @@ def test_hue_images_show_hue_and_direction():
     assert np.abs(difference).max() < 1e-3
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "match"),
-    [
+def test_synthetic_errors():
+    for call, error, match in [
         (lambda: datasets.torus_table(0), ValueError, "torus_table: `num_samples` must be at least 1"),
         (lambda: datasets.torus_table(5, dim=0), ValueError, "`dim` must be at least 1"),
         (
@@ -96,8 +95,6 @@ def test_hue_images_show_hue_and_direction():
         (lambda: datasets.torus_table(5, seed="a"), TypeError, "`seed` must be an integer. Received: seed='a'"),
         (lambda: datasets.hue_images(5, size=7), ValueError, "hue_images: `size` must be at least 8. Received: size=7"),
         (lambda: datasets.hue_images(2.0), TypeError, "hue_images: `num_samples` must be an integer"),
-    ],
-)
-def test_synthetic_errors(call, error, match):
-    with pytest.raises(error, match=match):
-        call()
+    ]:
+        with pytest.raises(error, match=match):
+            call()

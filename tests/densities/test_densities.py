@@ -151,9 +151,8 @@ def test_errors():
     assert density.fit(ring(3)).dim == 3  # another torus is no error: it is a new fit
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "match"),
-    [
+def test_constructor_and_fit_errors():
+    for call, error, match in [
         (lambda: densities.VonMisesMixture(0), ValueError, "`num_components` must be at least 1"),
         (lambda: densities.VonMisesMixture(2.0), TypeError, "`num_components` must be an integer"),
         (lambda: densities.VonMisesMixture(max_iterations=0), ValueError, "`max_iterations` must be at least 1"),
@@ -164,8 +163,6 @@ def test_errors():
             ValueError,
             "at least 9 points. Received: 8. Lower",
         ),
-    ],
-)
-def test_constructor_and_fit_errors(call, error, match):
-    with pytest.raises(error, match=match):
-        call()
+    ]:
+        with pytest.raises(error, match=match):
+            call()

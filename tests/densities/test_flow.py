@@ -292,9 +292,8 @@ def test_diagnose_names_a_stale_map():
     assert "stale map" in {problem.name for problem in torusae.diagnose(model, data()).problems}
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "match"),
-    [
+def test_errors():
+    for call, error, match in [
         (lambda: densities.TorusFlow(num_bins=1), ValueError, "`num_bins` must be at least 2"),
         (lambda: densities.TorusFlow(units=0), ValueError, "`units` must be at least 1"),
         (lambda: densities.TorusFlow(epochs=1.5), TypeError, "`epochs` must be an integer"),
@@ -314,8 +313,6 @@ def test_diagnose_names_a_stale_map():
             ValueError,
             r"morph: uniform=True.*fit_density\(x, 'flow'\)",
         ),
-    ],
-)
-def test_errors(call, error, match):
-    with pytest.raises(error, match=match):
-        call()
+    ]:
+        with pytest.raises(error, match=match):
+            call()

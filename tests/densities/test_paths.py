@@ -166,9 +166,8 @@ def test_shortest_paths_go_on_beyond_their_start(space):
     np.testing.assert_allclose(both, 1.5 * whole, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "match"),
-    [
+def test_errors():
+    for call, error, match in [
         (
             lambda: PathDensity(3),
             TypeError,
@@ -190,8 +189,6 @@ def test_shortest_paths_go_on_beyond_their_start(space):
         (lambda: PathDensity(Sphere()).fit(np.ones((9, 3), int)), TypeError, "Received: dtype=int64"),
         (lambda: PathDensity(Sphere()).log_density(np.eye(3)), NotImplementedError, "PathDensity can only sample"),
         (lambda: PathDensity(Sphere()).log_likelihood(np.eye(3)), NotImplementedError, "PathDensity can only sample"),
-    ],
-)
-def test_errors(call, error, match):
-    with pytest.raises(error, match=re.escape(match)):
-        call()
+    ]:
+        with pytest.raises(error, match=re.escape(match)):
+            call()

@@ -130,9 +130,8 @@ def operation_at_the_end():
     return keras.Model(inputs, keras.ops.sin(LAYERS.Dense(4)(inputs)))
 
 
-@pytest.mark.parametrize(
-    ("make", "named"),
-    [
+def test_what_the_page_can_not_compute_is_named():
+    for make, named in [
         (lambda: sequential(Wave(name="wave")), "Wave 'wave'"),
         (lambda: sequential(OwnDense(3)), "OwnDense"),
         (lambda: sequential(LAYERS.Dense(3, activation="gelu", name="last")), "activation of 'last'"),
@@ -143,11 +142,9 @@ def operation_at_the_end():
         (two_ways, "no chain"),
         (twice, "no chain"),
         (operation_at_the_end, "no chain"),
-    ],
-)
-def test_what_the_page_can_not_compute_is_named(make, named):
-    with pytest.raises(UnknownLayer, match=named):
-        Description(make(), 4)
+    ]:
+        with pytest.raises(UnknownLayer, match=named):
+            Description(make(), 4)
 
 
 @pytest.fixture(scope="module")
@@ -303,9 +300,8 @@ def image_model(shape):
     return torusae.TorusAutoencoder(networks.dense_encoder(shape, (3,)), decoder, 1)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
+def test_bad_input(tmp_path):
+    for arguments, error, message in [
         ({"model": 3}, TypeError, "must be a TorusAutoencoder"),
         ({"name": "page.txt"}, ValueError, "must end in .html"),
         ({"name": "missing/page.html"}, FileNotFoundError, "folder of `path` must exist"),
@@ -322,12 +318,10 @@ def image_model(shape):
         ({"num_points": 0}, ValueError, "`num_points`"),
         ({"model": torusae.TorusAutoencoder.from_shape(SHAPE, torusae.Gaussian(2))}, ValueError, "must have a circle"),
         ({"model": image_model((3, 3, 2))}, ValueError, "1 channel"),
-    ],
-)
-def test_bad_input(arguments, error, message, tmp_path):
-    with pytest.raises(error, match=message):
-        explored(tmp_path, **arguments)
-    assert not list(tmp_path.iterdir())
+    ]:
+        with pytest.raises(error, match=message):
+            explored(tmp_path, **arguments)
+        assert not list(tmp_path.iterdir())
 
 
 def test_a_space_that_can_not_be_drawn(tmp_path):

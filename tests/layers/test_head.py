@@ -190,9 +190,8 @@ def test_outputs_are_float32_under_a_mixed_policy(rng):
     assert head.hidden[0].compute_dtype == "bfloat16"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
+def test_wrong_arguments():
+    for arguments, error, message in [
         (("clasification", 3), ValueError, r"`task` must be one of .*'clasification'. Did you mean 'classification'\?"),
         (("angle",), ValueError, r"`task` must be one of .*'angle'. Did you mean 'circular_regression'\?"),
         (("classification",), ValueError, r"`num_outputs` must be at least 2. Received: num_outputs=1"),
@@ -211,22 +210,19 @@ def test_outputs_are_float32_under_a_mixed_policy(rng):
             r"`period` must be finite and positive. Received: period=0.0",
         ),
         (("circular_regression", 1, 1.0, (), "24"), TypeError, r"`period` must be a number. Received: period='24'"),
-    ],
-)
-def test_wrong_arguments(arguments, error, message):
-    with pytest.raises(error, match=f"Head: {message}"):
-        torusae.Head(*arguments)
+    ]:
+        with pytest.raises(error, match=f"Head: {message}"):
+            torusae.Head(*arguments)
 
 
-@pytest.mark.parametrize("shape", [(3,), (2, 3, 4)])
-def test_inputs_of_another_rank(shape):
-    with pytest.raises(ValueError, match=r"Head: inputs must have shape \(batch, head_input_size\).*single sample"):
-        torusae.Head("regression")(np.ones(shape, "float32"))
+def test_inputs_of_another_rank():
+    for shape in [(3,), (2, 3, 4)]:
+        with pytest.raises(ValueError, match=r"Head: inputs must have shape \(batch, head_input_size\).*single sample"):
+            torusae.Head("regression")(np.ones(shape, "float32"))
 
 
-@pytest.mark.parametrize(
-    ("head", "labels", "error", "message"),
-    [
+def test_labels_of_another_shape_or_type():
+    for head, labels, error, message in [
         (
             torusae.Head("classification", 3),
             np.eye(3, dtype="int32"),
@@ -246,12 +242,10 @@ def test_inputs_of_another_rank(shape):
             ValueError,
             r"\(batch, 2\). Received: shape=\(3, 3\)",
         ),
-    ],
-)
-def test_labels_of_another_shape_or_type(head, labels, error, message):
-    outputs = np.zeros((3, head.output_layer.units), "float32")
-    with pytest.raises(error, match=message):
-        head.loss_and_score(to_tensor(labels), to_tensor(outputs))
+    ]:
+        outputs = np.zeros((3, head.output_layer.units), "float32")
+        with pytest.raises(error, match=message):
+            head.loss_and_score(to_tensor(labels), to_tensor(outputs))
 
 
 LABELS = [
@@ -287,10 +281,10 @@ LABELS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "labels", "message"), LABELS)
-def test_wrong_labels_of_a_data_set(arguments, labels, message):
-    with pytest.raises(ValueError, match=rf"Owner.fit: y\['a'\] must .*{message}"):
-        torusae.Head(*arguments).check_labels(labels, 3, "Owner.fit", "y['a']")
+def test_wrong_labels_of_a_data_set():
+    for arguments, labels, message in LABELS:
+        with pytest.raises(ValueError, match=rf"Owner.fit: y\['a'\] must .*{message}"):
+            torusae.Head(*arguments).check_labels(labels, 3, "Owner.fit", "y['a']")
 
 
 @pytest.mark.parametrize(
@@ -311,10 +305,12 @@ def test_right_labels_of_a_data_set(head, labels):
     head.check_labels(labels, 3, "Owner.fit", "y['a']")
 
 
-@pytest.mark.parametrize("labels", [[0, 13, 23], [0, 90.0, NAN], [-180.0, 0, 10], [-7.0, 7.0, 0]], ids=str)
-def test_hours_and_degrees_without_a_period_are_an_error(labels):
-    with pytest.raises(ValueError, match=r"y\['a'\] must be radians.*looks like degrees.*period=360\).*period=24\)"):
-        torusae.Head("circular_regression").check_labels(np.array(labels), 3, "Owner.fit", "y['a']")
+def test_hours_and_degrees_without_a_period_are_an_error():
+    for labels in [[0, 13, 23], [0, 90.0, NAN], [-180.0, 0, 10], [-7.0, 7.0, 0]]:
+        with pytest.raises(
+            ValueError, match=r"y\['a'\] must be radians.*looks like degrees.*period=360\).*period=24\)"
+        ):
+            torusae.Head("circular_regression").check_labels(np.array(labels), 3, "Owner.fit", "y['a']")
 
 
 def test_the_heads_part_of_the_gradient_is_that_of_the_logits():

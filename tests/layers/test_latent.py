@@ -152,9 +152,8 @@ def test_terms_have_names_weights_and_parts_of_their_own(samples):
     np.testing.assert_allclose(to_numpy(values["inner"]), (to_numpy(radii) ** 2).mean(), rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
+def test_wrong_arguments():
+    for arguments, error, message in [
         ({"dim": 2.0}, TypeError, r"`dim` must be an integer. Received: dim=2.0"),
         ({"dim": 0}, ValueError, r"`dim` must be at least 1. Received: dim=0"),
         ({"losses": "papre"}, ValueError, r"must be one of .*'papre'. Did you mean 'paper'\?"),
@@ -166,11 +165,9 @@ def test_terms_have_names_weights_and_parts_of_their_own(samples):
         ({"loss_weights": {"spring": -1.0}}, ValueError, r"loss_weights\['spring'\]` must be finite and not negative"),
         ({"loss_weights": {"spring": float("nan")}}, ValueError, "finite and not negative. Received: .*nan"),
         ({"loss_weights": {"spring": "1"}}, TypeError, r"must be a number. Received: loss_weights\['spring'\]='1'"),
-    ],
-)
-def test_wrong_arguments(arguments, error, message):
-    with pytest.raises(error, match=message):
-        torusae.TorusLatent(**{"dim": 2, "losses": "paper", **arguments})
+    ]:
+        with pytest.raises(error, match=message):
+            torusae.TorusLatent(**{"dim": 2, "losses": "paper", **arguments})
 
 
 class WrongPart(RadiusLoss):
@@ -182,24 +179,21 @@ def test_a_loss_of_a_part_that_the_space_lacks():
         torusae.TorusLatent(2, losses=[WrongPart()])
 
 
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
+def test_what_is_no_term_and_no_space():
+    for make, error, message in [
         (lambda: torusae.Term(3), TypeError, r"Term: `loss` must be a LatentLoss such as SpringLoss\(\).*loss=3"),
         (lambda: torusae.Term(RadiusLoss(), -1), ValueError, "Term: `weight` must be finite and not negative.*-1"),
         (lambda: torusae.Term(RadiusLoss(), "1"), TypeError, "Term: `weight` must be a number. Received: weight='1'"),
         (lambda: torusae.Latent(3), TypeError, r"Latent: `space` must be a torusae Space such as Torus\(3\).*space=3"),
-    ],
-)
-def test_what_is_no_term_and_no_space(make, error, message):
-    with pytest.raises(error, match=message):
-        make()
+    ]:
+        with pytest.raises(error, match=message):
+            make()
 
 
-@pytest.mark.parametrize("shape", [(4, 3, 2), (4,)])
-def test_features_of_another_rank(shape):
-    with pytest.raises(ValueError, match=r"TorusLatent: features must have shape \(batch, num_features\).*Flatten"):
-        torusae.TorusLatent(2)(np.ones(shape, "float32"))
+def test_features_of_another_rank():
+    for shape in [(4, 3, 2), (4,)]:
+        with pytest.raises(ValueError, match=r"TorusLatent: features must have shape \(batch, num_features\).*Flatten"):
+            torusae.TorusLatent(2)(np.ones(shape, "float32"))
 
 
 # A loss in `compile`
@@ -310,9 +304,8 @@ def test_embedding_takes_any_leading_axes_and_trains():
     assert history[-1] < 1e-2 < history[0]  # linear in the four waves, so nothing has to be left
 
 
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
+def test_what_an_embedding_refuses():
+    for make, error, message in [
         (lambda: torusae.CircularEmbedding(0), ValueError, "CircularEmbedding: `num_harmonics` must be at least 1"),
         (lambda: torusae.CircularEmbedding(period=0), ValueError, "`period` must be finite and positive.*period=0.0"),
         (lambda: torusae.CircularEmbedding(period=[24, -7]), ValueError, r"`period\[1\]` must be finite and positive"),
@@ -333,11 +326,9 @@ def test_embedding_takes_any_leading_axes_and_trains():
             TypeError,
             "`values` must be a tensor of floating-point numbers. Received: dtype=int32",
         ),
-    ],
-)
-def test_what_an_embedding_refuses(make, error, message):
-    with pytest.raises(error, match=message):
-        make()
+    ]:
+        with pytest.raises(error, match=message):
+            make()
 
 
 def test_polar_of_an_odd_code():

@@ -187,9 +187,8 @@ def test_layer_trains_with_joint_losses(loss):
     assert np.isfinite(host.fit(x, x, batch_size=32, verbose=0).history["loss"]).all()
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
+def test_bad_values():
+    for call, message in [
         (lambda a: torusae.losses.sliced_loss(a, [[1, 0, 0], [0, 0, 0]]), "zeros in row 1"),
         (lambda a: torusae.losses.sliced_loss(a, [[1, 0]]), r"shape \(num_directions, 3\)"),
         (lambda a: torusae.diaphony_loss(a, max_frequency=0), "`max_frequency` must be at least 1"),
@@ -199,25 +198,20 @@ def test_layer_trains_with_joint_losses(loss):
         (lambda a: torusae.diaphony_loss(a[0]), "must have shape"),
         (lambda a: torusae.spring_loss(a, neighbor=0), "`neighbor` must be at least 1"),
         (lambda a: torusae.losses.SlicedLoss(torusae.QuantileLoss()), "must read angles"),
-    ],
-)
-def test_bad_values(call, message):
-    with pytest.raises(ValueError, match=message):
-        call(to_tensor(points()))
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call(to_tensor(points()))
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
+def test_bad_types():
+    for call, message in [
         (lambda a: torusae.losses.sliced_loss(a, [[0.5, 0.0, 1.0]]), "must be integers"),
         (lambda a: torusae.losses.SlicedLoss(torusae.spring_loss), "must be a LatentLoss"),
         (lambda a: torusae.DiaphonyLoss(max_frequency=1.5), "must be an integer"),
         (lambda a: torusae.losses.circular_wasserstein_loss(keras.ops.cast(a, "int32")), "floating-point"),
-    ],
-)
-def test_bad_types(call, message):
-    with pytest.raises(TypeError, match=message):
-        call(to_tensor(points()))
+    ]:
+        with pytest.raises(TypeError, match=message):
+            call(to_tensor(points()))
 
 
 @pytest.mark.parametrize(

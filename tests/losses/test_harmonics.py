@@ -165,20 +165,17 @@ def test_turns_change_nothing(rng):
     )
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
+def test_errors():
+    for call, message in [
         (lambda: harmonic_loss(np.ones((3, 1), "float32")), "`points` must have 2 or more columns"),
         (lambda: harmonic_loss(np.ones((3, 3), "float32"), 13), "`degree` must be at most 12. Received: degree=13"),
         (lambda: harmonic_loss(np.ones((3, 3), "float32"), 1, even=True), "`degree` must be at least 2"),
         (lambda: HarmonicLoss(decay=-1.0), "HarmonicLoss: `decay` must be finite and not negative"),
         (lambda: character_loss(np.ones((3, 6), "float32")), "must have shape (batch, 9), matrices row by row"),
         (lambda: CharacterLoss(7), "CharacterLoss: `degree` must be at most 6"),
-    ],
-)
-def test_errors(call, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        call()
+    ]:
+        with pytest.raises(ValueError, match=re.escape(message)):
+            call()
 
 
 def test_values_are_host_numbers_of_float32(rng):

@@ -390,9 +390,8 @@ def test_mean_of_the_spring_is_the_documented_one(rng, neighbor):
 X = np.zeros((4, 2), "float32")
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "rule", "received"),
-    [
+def test_error_names_the_rule_and_what_came():
+    for call, error, rule, received in [
         (lambda: torusae.spring_loss(X[0]), ValueError, "`angles` must have shape (batch, dim)", "angles.shape=(2,)"),
         (lambda: torusae.spring_loss(X[0]), ValueError, "For a single sample use angles[None, :]", ""),
         (lambda: torusae.spring_loss(X[None]), ValueError, "`angles` must have shape (batch, dim)", "(1, 4, 2)"),
@@ -442,12 +441,10 @@ X = np.zeros((4, 2), "float32")
             "takes no `sample_weight`",
             "sample_weight of shape (4,)",
         ),
-    ],
-)
-def test_error_names_the_rule_and_what_came(call, error, rule, received):
-    with pytest.raises(error, match=re.escape(rule)) as caught:
-        call()
-    assert received in str(caught.value)
+    ]:
+        with pytest.raises(error, match=re.escape(rule)) as caught:
+            call()
+        assert received in str(caught.value)
 
 
 @pytest.mark.parametrize("loss", [torusae.SpringLoss(), torusae.QuantileLoss()], ids=lambda loss: loss.name)

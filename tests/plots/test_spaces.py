@@ -71,21 +71,18 @@ def test_one_coordinate_is_a_density(rng):
     assert texts(axes) == ["points", "N(0, 1)"]
 
 
-@pytest.mark.parametrize(
-    ("draw", "name"),
-    [
+def test_points_that_can_not_be_drawn():
+    for draw, name in [
         (spaces.draw_angles, "angles"),
         (spaces.draw_plane, "points"),
         (spaces.draw_globe, "points"),
         (spaces.draw_interval, "points"),
-    ],
-)
-def test_points_that_can_not_be_drawn(draw, name):
-    with pytest.raises(ValueError, match=rf"{draw.__name__}: `{name}` must have shape \(num, dim\).*shape=\(3,\)"):
-        draw(axes_of(), np.zeros(3))
-    with pytest.raises(ValueError, match="must hold at least one row and one column"):
-        draw(axes_of(), np.zeros((0, 2)))
-    with pytest.raises(ValueError, match=f"`{name}` must hold finite"):
-        draw(axes_of(), np.full((2, 2), np.nan))
-    with pytest.raises(TypeError, match="floating-point"):
-        draw(axes_of(), np.zeros((2, 2), int))
+    ]:
+        with pytest.raises(ValueError, match=rf"{draw.__name__}: `{name}` must have shape \(num, dim\).*shape=\(3,\)"):
+            draw(axes_of(), np.zeros(3))
+        with pytest.raises(ValueError, match="must hold at least one row and one column"):
+            draw(axes_of(), np.zeros((0, 2)))
+        with pytest.raises(ValueError, match=f"`{name}` must hold finite"):
+            draw(axes_of(), np.full((2, 2), np.nan))
+        with pytest.raises(TypeError, match="floating-point"):
+            draw(axes_of(), np.zeros((2, 2), int))

@@ -396,9 +396,8 @@ def test_a_picture_of_points(space, labels):
         assert abs(np.mean(drawn[:, 1] > middle) - 0.5) < 0.15
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
+def test_errors():
+    for call, error, message in [
         (lambda: Sphere(0), ValueError, "Sphere: `n` must be at least 1. Received: n=0"),
         (lambda: ProjectiveSpace(2.0), TypeError, "ProjectiveSpace: `n` must be an integer"),
         (lambda: Sphere(2).terms("even"), ValueError, "Sphere: `preset` must be one of"),
@@ -428,8 +427,6 @@ def test_a_picture_of_points(space, labels):
         ),
         (lambda: parse(3), TypeError, "parse: `text` must be a string"),
         (lambda: torusae.Latent(3), TypeError, "Latent: `space` must be a torusae Space"),
-    ],
-)
-def test_errors(call, error, message):
-    with pytest.raises(error, match=re.escape(message)):
-        call()
+    ]:
+        with pytest.raises(error, match=re.escape(message)):
+            call()

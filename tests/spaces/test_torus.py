@@ -120,9 +120,8 @@ def test_statistics_are_those_of_the_metrics(rng):
     np.testing.assert_allclose(statistic.value, torusae.metrics.kuiper_statistic(angles), rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
+def test_error_names_the_rule_and_what_came():
+    for call, error, message in [
         (lambda: torusae.Torus(0), ValueError, "Torus: `dim` must be at least 1. Received: dim=0"),
         (lambda: torusae.Torus(2.0), TypeError, "Torus: `dim` must be an integer. Received: dim=2.0"),
         (lambda: torusae.Torus(True), TypeError, "Torus: `dim` must be an integer. Received: dim=True"),
@@ -142,8 +141,6 @@ def test_statistics_are_those_of_the_metrics(rng):
             TypeError,
             "`num_samples` must be an integer. Received: num_samples='3'",
         ),
-    ],
-)
-def test_error_names_the_rule_and_what_came(call, error, message):
-    with pytest.raises(error, match=re.escape(message)):
-        call()
+    ]:
+        with pytest.raises(error, match=re.escape(message)):
+            call()

@@ -304,9 +304,8 @@ def test_a_model_without_supervision_is_as_before():
     assert {variable.path for variable in model.metrics_variables} >= names
 
 
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
+def test_wrong_arguments_are_named():
+    for make, error, message in [
         (lambda: Relative(circle=-1), ValueError, "`circle` must be at least 0"),
         (lambda: Relative(circle=(0, 0)), ValueError, "different circles"),
         (lambda: Anchor(period=0), ValueError, "`period` must be finite and positive"),
@@ -326,11 +325,9 @@ def test_a_model_without_supervision_is_as_before():
         (lambda: supervised_model({"hour": Action(stay, circle=3)}), ValueError, "must name an angle"),
         (lambda: Relative(circle=None).check_space("compile", spaces.Interval()), ValueError, "symmetries"),
         (lambda: Anchor().check_space("compile", torusae.Gaussian(2)), ValueError, "has no angles"),
-    ],
-)
-def test_wrong_arguments_are_named(make, error, message):
-    with pytest.raises(error, match=message):
-        make()
+    ]:
+        with pytest.raises(error, match=message):
+            make()
 
 
 X = samples()
