@@ -23,6 +23,7 @@ from torusae._internal.tensors import constant, direct_ops
 _MIN_SQUARED_RADIUS = 1e-12
 
 _TURN = 2 * math.pi
+_MOST_VECTORS = 1 << 20
 
 
 def wrap_angles(angles: Tensor, period: float | Sequence[float] = _TURN) -> Tensor:
@@ -287,19 +288,20 @@ def harmonics(values: Tensor, num_harmonics: int = 1, period: float | Sequence[f
     return to_cartesian(ops.ones_like(angles), angles)
 
 
-def integer_vectors(
-    dim: int, max_frequency: int = 1, interactions: int | None = None, most: int = 1 << 20
-) -> np.ndarray:
+def integer_vectors(dim: int, max_frequency: int = 1, interactions: int | None = None) -> np.ndarray:
     """Integer vectors with small entries, one of each pair `k` and `-k`, the shortest first.
 
     Args:
         dim: Integer, at least 1, the number of circles.
         max_frequency: Integer, at least 1, the largest entry. Defaults to `1`.
         interactions: Integer, at least 1, or `None`: the most entries that are not zero. Defaults to `None`, `dim`.
-        most: Integer, the number of vectors allowed, beyond which there is a ValueError. Defaults to 2**20.
 
     Returns:
         int32 array `(num, dim)`; the first entry of a row that is not zero is positive.
+
+    Raises:
+        TypeError: If an argument is not an integer.
+        ValueError: If an argument is below 1, or there would be more than 2**20 vectors.
 
     Example:
 
@@ -307,7 +309,7 @@ def integer_vectors(
     >>> integer_vectors(2).tolist()
     [[0, 1], [1, 0], [1, -1], [1, 1]]
     """
-    return _integer_vectors("integer_vectors", dim, max_frequency, interactions, most).copy()
+    return _integer_vectors("integer_vectors", dim, max_frequency, interactions).copy()
 
 
 def primitive_directions(dim: int, max_frequency: int = 1, interactions: int | None = None) -> np.ndarray:
@@ -328,21 +330,21 @@ def primitive_directions(dim: int, max_frequency: int = 1, interactions: int | N
     Reference:
         Weyl (1916), Über die Gleichverteilung von Zahlen mod. Eins.
     """
-    vectors = _integer_vectors("primitive_directions", dim, max_frequency, interactions, 1 << 20)
+    vectors = _integer_vectors("primitive_directions", dim, max_frequency, interactions)
     return vectors[np.gcd.reduce(vectors, axis=1) == 1]
 
 
-def _integer_vectors(owner: str, dim: int, max_frequency: int, interactions: int | None, most: int) -> np.ndarray:
+def _integer_vectors(owner: str, dim: int, max_frequency: int, interactions: int | None) -> np.ndarray:
     dim = checks.positive_int(owner, "dim", dim)
     max_frequency = checks.positive_int(owner, "max_frequency", max_frequency)
     interactions = dim if interactions is None else checks.positive_int(owner, "interactions", interactions)
     interactions = min(interactions, dim)
     # A sum of more binomials than this would itself take long; it has at least 2 ** interactions vectors.
     count = num_vectors(dim, max_frequency, min(interactions, 64))
-    if count > most:
+    if count > _MOST_VECTORS:
         raise ValueError(
             f"{owner}: `dim`={dim}, `max_frequency`={max_frequency} and `interactions`={interactions} ask for more "
-            f"than {most} vectors. Use fewer interactions or a smaller max_frequency."
+            f"than {_MOST_VECTORS} vectors. Use fewer interactions or a smaller max_frequency."
         )
     return _vectors_of(dim, max_frequency, interactions, count)
 

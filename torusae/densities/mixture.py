@@ -135,10 +135,8 @@ class VonMisesMixture(TorusDensity):
 
     def _update(self, shares: np.ndarray, sums: np.ndarray) -> None:
         """Sets the most likely components from each component's sum of shares and weighted sum of rows."""
-        x, y = np.split(sums, 2, axis=1)
-        self.means = np.arctan2(y, x)
-        lengths = np.hypot(x, y) / np.maximum(shares, 1e-12)[:, None]
-        self.concentrations = _concentration(lengths)
+        lengths, self.means = polar(sums)
+        self.concentrations = _concentration(lengths / np.maximum(shares, 1e-12)[:, None])
         weights = np.maximum(shares / shares.sum(), _LEAST_WEIGHT)
         self.weights = weights / weights.sum()
 
