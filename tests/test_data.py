@@ -40,17 +40,17 @@ def numbered_stream(kind):
 KINDS = ["generator", "PyDataset", *({"torch", "tensorflow"} & {keras.backend.backend()})]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_rows_of_a_stream_stay_together_and_in_order(kind):
-    x, y = data.sample_rows(numbered_stream(kind), 30, seed=0)
-    assert type(x) is np.ndarray
-    assert x.shape == (30, 1)
-    assert (np.diff(y["number"]) > 0).all()
-    np.testing.assert_array_equal(x[:, 0], y["number"])
-    again, _ = data.sample_rows(numbered_stream(kind), 30, seed=0)
-    np.testing.assert_array_equal(x, again)
-    everything, _ = data.sample_rows(numbered_stream(kind), 500)
-    np.testing.assert_array_equal(everything[:, 0], np.arange(100))
+def test_rows_of_a_stream_stay_together_and_in_order():
+    for kind in KINDS:
+        x, y = data.sample_rows(numbered_stream(kind), 30, seed=0)
+        assert type(x) is np.ndarray
+        assert x.shape == (30, 1)
+        assert (np.diff(y["number"]) > 0).all()
+        np.testing.assert_array_equal(x[:, 0], y["number"])
+        again, _ = data.sample_rows(numbered_stream(kind), 30, seed=0)
+        np.testing.assert_array_equal(x, again)
+        everything, _ = data.sample_rows(numbered_stream(kind), 500)
+        np.testing.assert_array_equal(everything[:, 0], np.arange(100))
 
 
 def test_every_row_of_a_stream_has_the_same_chance():

@@ -11,6 +11,15 @@ from torusae import networks
 IMAGES = [(28, 28, 1), (32, 32, 3), (30, 17, 2)]
 
 
+def of_both(own, theirs, x):
+    """The sums of the sines of the outputs of two layers, and the gradients of these."""
+
+    def of(layer):
+        return gradient(lambda images: keras.ops.sum(keras.ops.sin(layer(images))), x)
+
+    return of(own), of(theirs)
+
+
 @pytest.fixture
 def channels_first():
     before = keras.config.image_data_format()
@@ -19,32 +28,32 @@ def channels_first():
     keras.config.set_image_data_format(before)
 
 
-@pytest.mark.parametrize("shape", IMAGES)
-def test_convolutions_return_the_shape_of_the_image(shape, rng):
-    encoder = networks.conv_encoder(shape, filters=(2, 3), num_features=7)
-    decoder = networks.conv_decoder(shape, decoder_input_size=4, filters=(3, 2))
-    assert encoder.output_shape == (None, 7)
-    assert decoder.output_shape == (None, *shape)
-    if shape != IMAGES[-1]:  # one shape with odd sizes is enough: each new shape costs JAX seconds
-        return
-    images = rng.uniform(size=(3, *shape)).astype("float32")
-    assert to_numpy(encoder(images)).shape == (3, 7)
-    output = to_numpy(decoder(rng.normal(size=(3, 4)).astype("float32")))
-    assert output.shape == images.shape
-    assert ((output > 0) & (output < 1)).all()  # sigmoid
+def test_convolutions_return_the_shape_of_the_image(rng):
+    for shape in IMAGES:
+        encoder = networks.conv_encoder(shape, filters=(2, 3), num_features=7)
+        decoder = networks.conv_decoder(shape, decoder_input_size=4, filters=(3, 2))
+        assert encoder.output_shape == (None, 7)
+        assert decoder.output_shape == (None, *shape)
+        if shape != IMAGES[-1]:  # one shape with odd sizes is enough: each new shape costs JAX seconds
+            continue
+        images = rng.uniform(size=(3, *shape)).astype("float32")
+        assert to_numpy(encoder(images)).shape == (3, 7)
+        output = to_numpy(decoder(rng.normal(size=(3, 4)).astype("float32")))
+        assert output.shape == images.shape
+        assert ((output > 0) & (output < 1)).all()  # sigmoid
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (2, 30, 17)])
 @pytest.mark.usefixtures("channels_first")
-def test_channels_first(shape, rng):
-    encoder = networks.conv_encoder(shape, filters=(2, 3), num_features=7)
-    decoder = networks.conv_decoder(shape, decoder_input_size=4, filters=(3, 2))
-    assert (encoder.output_shape, decoder.output_shape) == ((None, 7), (None, *shape))
-    first = encoder.layers[1]
-    assert first.kernel.shape == (3, 3, shape[0], 2)
-    if keras.backend.backend() != "tensorflow":  # TensorFlow has no convolutions in channels first on a CPU
-        assert to_numpy(encoder(rng.uniform(size=(2, *shape)).astype("float32"))).shape == (2, 7)
-        assert to_numpy(decoder(rng.normal(size=(2, 4)).astype("float32"))).shape == (2, *shape)
+def test_channels_first(rng):
+    for shape in ((1, 28, 28), (2, 30, 17)):
+        encoder = networks.conv_encoder(shape, filters=(2, 3), num_features=7)
+        decoder = networks.conv_decoder(shape, decoder_input_size=4, filters=(3, 2))
+        assert (encoder.output_shape, decoder.output_shape) == ((None, 7), (None, *shape))
+        first = encoder.layers[1]
+        assert first.kernel.shape == (3, 3, shape[0], 2)
+        if keras.backend.backend() != "tensorflow":  # TensorFlow has no convolutions in channels first on a CPU
+            assert to_numpy(encoder(rng.uniform(size=(2, *shape)).astype("float32"))).shape == (2, 7)
+            assert to_numpy(decoder(rng.normal(size=(2, 4)).astype("float32"))).shape == (2, *shape)
 
 
 def test_the_paper_has_three_convolutions_and_one_dense_layer():
@@ -61,25 +70,32 @@ def test_a_dark_start_only_for_the_sigmoid():
         np.testing.assert_array_equal(to_numpy(decoder.layers[-2].bias), [bias] * 3)
 
 
-@pytest.mark.parametrize("shape", [(5,), (3, 4), ()])
-def test_dense_networks(shape, rng):
-    encoder = networks.dense_encoder(shape, units=(6, 5))
-    decoder = networks.dense_decoder(shape, 4, units=(5, 6))
-    assert (encoder.output_shape, decoder.output_shape) == ((None, 5), (None, *shape))
-    output = to_numpy(decoder(to_numpy(encoder(rng.normal(size=(2, *shape)).astype("float32")))[:, :4]))
-    assert output.shape == (2, *shape)
+def test_dense_networks(rng):
+    for shape in (
+        (5,),
+        (3, 4),
+        (),
+    ):
+        encoder = networks.dense_encoder(shape, units=(6, 5))
+        decoder = networks.dense_decoder(shape, 4, units=(5, 6))
+        assert (encoder.output_shape, decoder.output_shape) == ((None, 5), (None, *shape))
+        output = to_numpy(decoder(to_numpy(encoder(rng.normal(size=(2, *shape)).astype("float32")))[:, :4]))
+        assert output.shape == (2, *shape)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_outputs_are_float32_under_a_mixed_policy(policy):
-    keras.config.set_dtype_policy(policy)
-    try:
-        decoders = [networks.conv_decoder((8, 8, 1), 2, filters=(2,)), networks.dense_decoder((3,), 2, units=(4,))]
-    finally:
-        keras.config.set_dtype_policy("float32")
-    for decoder in decoders:
-        output = decoder(np.ones((1, 2), "float32"))
-        assert keras.backend.standardize_dtype(output.dtype) == "float32"
+def test_outputs_are_float32_under_a_mixed_policy():
+    for policy in (
+        "mixed_float16",
+        "mixed_bfloat16",
+    ):
+        keras.config.set_dtype_policy(policy)
+        try:
+            decoders = [networks.conv_decoder((8, 8, 1), 2, filters=(2,)), networks.dense_decoder((3,), 2, units=(4,))]
+        finally:
+            keras.config.set_dtype_policy("float32")
+        for decoder in decoders:
+            output = decoder(np.ones((1, 2), "float32"))
+            assert keras.backend.standardize_dtype(output.dtype) == "float32"
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -99,20 +115,17 @@ def test_images_train_under_a_mixed_policy(policy, rng):
     assert np.mean(np.array(moved) > 0) > 0.8  # a ReLU unit may be inactive
 
 
-@pytest.mark.parametrize(
-    ("shape", "first", "last"),
-    [
+def test_networks_for_a_shape():
+    for shape, first, last in (
         ((8, 8, 1), "image", "sigmoid"),
         ((7, 9, 1), "vector", "sigmoid"),
         ((5,), "vector", "linear"),
         ((3, 4), "vector", "linear"),
-    ],
-)
-def test_networks_for_a_shape(shape, first, last):
-    encoder, decoder = torusae.autoencoder_networks(shape, decoder_input_size=4)
-    assert encoder.input_shape == decoder.output_shape == (None, *shape)
-    assert encoder.layers[0].name == first
-    assert decoder.layers[-1].activation.__name__ == last
+    ):
+        encoder, decoder = torusae.autoencoder_networks(shape, decoder_input_size=4)
+        assert encoder.input_shape == decoder.output_shape == (None, *shape)
+        assert encoder.layers[0].name == first
+        assert decoder.layers[-1].activation.__name__ == last
 
 
 def test_wrong_arguments_of_networks():
@@ -134,25 +147,27 @@ def test_wrong_arguments_of_networks():
             call()
 
 
-@pytest.mark.parametrize("options", [{}, {"strides": 2}, {"padding": "valid"}, {"dilation_rate": 2}])
-def test_convolution_is_that_of_keras(options):
+def test_convolution_is_that_of_keras():
     """In every layout, outputs and gradients equal those of the Keras layer."""
-    x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype("float32")
-    own = networks.Conv2D(4, 3, **{"padding": "same", **options})
-    theirs = keras.layers.Conv2D(4, 3, **{"padding": "same", **options})
-    for layer in (own, theirs):
-        layer.build(x.shape)
-    theirs.set_weights(own.get_weights())
-    (value, slope), (value_2, slope_2) = (
-        gradient(lambda images, layer=layer: keras.ops.sum(keras.ops.sin(layer(images))), x) for layer in (own, theirs)
-    )
-    np.testing.assert_allclose(value, value_2, rtol=1e-5)
-    np.testing.assert_allclose(slope, slope_2, rtol=1e-4, atol=1e-5)  # float32 sums of 27 products
+    for options in (
+        {},
+        {"strides": 2},
+        {"padding": "valid"},
+        {"dilation_rate": 2},
+    ):
+        x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype("float32")
+        own = networks.Conv2D(4, 3, **{"padding": "same", **options})
+        theirs = keras.layers.Conv2D(4, 3, **{"padding": "same", **options})
+        for layer in (own, theirs):
+            layer.build(x.shape)
+        theirs.set_weights(own.get_weights())
+        (value, slope), (value_2, slope_2) = of_both(own, theirs, x)
+        np.testing.assert_allclose(value, value_2, rtol=1e-5)
+        np.testing.assert_allclose(slope, slope_2, rtol=1e-4, atol=1e-5)  # float32 sums of 27 products
 
 
-@pytest.mark.parametrize(
-    ("own", "theirs"),
-    [
+def test_pooling_and_up_sampling_are_those_of_keras():
+    for own, theirs in (
         (networks.MaxPooling2D(2, padding="same"), keras.layers.MaxPooling2D(2, padding="same")),
         (networks.MaxPooling2D(2, padding="valid"), keras.layers.MaxPooling2D(2, padding="valid")),
         (networks.UpSampling2D((2, 3)), keras.layers.UpSampling2D((2, 3))),
@@ -160,12 +175,8 @@ def test_convolution_is_that_of_keras(options):
             networks.UpSampling2D(2, interpolation="bilinear"),
             keras.layers.UpSampling2D(2, interpolation="bilinear"),
         ),
-    ],
-)
-def test_pooling_and_up_sampling_are_those_of_keras(own, theirs):
-    x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype("float32")
-    (value, slope), (value_2, slope_2) = (
-        gradient(lambda images, layer=layer: keras.ops.sum(keras.ops.sin(layer(images))), x) for layer in (own, theirs)
-    )
-    np.testing.assert_allclose(value, value_2, rtol=1e-5)
-    np.testing.assert_allclose(slope, slope_2, rtol=1e-5, atol=1e-6)  # float32 sums of up to six terms
+    ):
+        x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype("float32")
+        (value, slope), (value_2, slope_2) = of_both(own, theirs, x)
+        np.testing.assert_allclose(value, value_2, rtol=1e-5)
+        np.testing.assert_allclose(slope, slope_2, rtol=1e-5, atol=1e-6)  # float32 sums of up to six terms

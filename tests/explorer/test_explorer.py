@@ -66,18 +66,14 @@ def own_decoder():
     )
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
+def test_the_operations_are_the_decoder(rng):
+    for make in (
         lambda: networks.conv_decoder((9, 14, 3), 4, filters=(3, 5)),
         lambda: networks.dense_decoder((3, 2), 4, units=(5, 6), activation="sigmoid"),
         own_decoder,
-    ],
-    ids=["convolutions", "dense", "own"],
-)
-def test_the_operations_are_the_decoder(make, rng):
-    decoder = randomized(make(), rng)
-    np.testing.assert_allclose(described(decoder), decoded(decoder), **TOLERANCE)
+    ):
+        decoder = randomized(make(), rng)
+        np.testing.assert_allclose(described(decoder), decoded(decoder), **TOLERANCE)
 
 
 def test_channels_first(rng):
@@ -204,11 +200,14 @@ def test_many_weights_are_rounded(images, tmp_path, monkeypatch):
     np.testing.assert_allclose(page, to_numpy(rounded(codes)), atol=1e-5)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_png(channels, rng):
-    pixels = rng.integers(0, 256, (5, 7, channels), dtype="uint8")
-    read = matplotlib.image.imread(io.BytesIO(png(pixels)), format="png")
-    np.testing.assert_array_equal(np.rint(255 * read).reshape(5, 7, channels), pixels)
+def test_png(rng):
+    for channels in (
+        1,
+        3,
+    ):
+        pixels = rng.integers(0, 256, (5, 7, channels), dtype="uint8")
+        read = matplotlib.image.imread(io.BytesIO(png(pixels)), format="png")
+        np.testing.assert_array_equal(np.rint(255 * read).reshape(5, 7, channels), pixels)
 
 
 def test_large_images_have_small_thumbnails(rng):

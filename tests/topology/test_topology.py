@@ -25,13 +25,16 @@ def unimodular(rng, dim):
     return matrix
 
 
-@pytest.mark.parametrize("dim", [1, 2])
-def test_circles_of_a_table_are_found_with_their_angles(dim):
-    table, angles = torusae.datasets.torus_table(2000, dim=dim, noise=0.1, seed=3)
-    found = torusae.find_circles(table, num_landmarks=300)
-    assert found.num_circles == dim
-    assert (torusae.align(found.angles, angles).scores > 0.98).all()
-    assert f"{dim} circle" in str(found)
+def test_circles_of_a_table_are_found_with_their_angles():
+    for dim in (
+        1,
+        2,
+    ):
+        table, angles = torusae.datasets.torus_table(2000, dim=dim, noise=0.1, seed=3)
+        found = torusae.find_circles(table, num_landmarks=300)
+        assert found.num_circles == dim
+        assert (torusae.align(found.angles, angles).scores > 0.98).all()
+        assert f"{dim} circle" in str(found)
 
 
 def test_a_circle_is_found_under_noise_in_many_columns(rng):
@@ -85,7 +88,7 @@ def test_what_looks_like_noise():
 def test_gaps_of_a_curve_without_noise_open_no_circle():
     # With 12 neighbours, two neighbouring points of these did not know each other.
     angles = np.random.default_rng(1).uniform(0, 2 * np.pi, 3000)
-    assert torusae.find_circles(np.stack([np.cos(angles), np.sin(angles)], axis=1)).num_circles == 1
+    assert torusae.find_circles(np.stack([np.cos(angles), np.sin(angles)], axis=1), num_landmarks=300).num_circles == 1
 
 
 def test_noise_has_no_circle(rng):
@@ -153,19 +156,25 @@ def test_potential_is_the_least_squares_solution(rng):
     np.testing.assert_allclose(incidence @ potential, incidence @ expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("dim", [1, 2, 3, 5])
-def test_align_inverts_a_change_of_basis(rng, dim):
-    truth = rng.uniform(-np.pi, np.pi, (800, dim))
-    matrix = unimodular(rng, dim)
-    while (
-        np.abs(np.linalg.inv(matrix)).max() > 2 or (np.count_nonzero(np.linalg.inv(matrix).round(), axis=1) > 2).any()
+def test_align_inverts_a_change_of_basis(rng):
+    for dim in (
+        1,
+        2,
+        3,
+        5,
     ):
+        truth = rng.uniform(-np.pi, np.pi, (800, dim))
         matrix = unimodular(rng, dim)
-    angles = truth @ matrix.T + rng.uniform(-3, 3, dim)
-    found = torusae.align(angles, truth)
-    np.testing.assert_array_equal(found.matrix @ matrix, np.eye(dim))
-    np.testing.assert_allclose(found.scores, 1, atol=1e-6)
-    np.testing.assert_allclose(np.exp(1j * found(angles)), np.exp(1j * truth), atol=1e-6)
+        while (
+            np.abs(np.linalg.inv(matrix)).max() > 2
+            or (np.count_nonzero(np.linalg.inv(matrix).round(), axis=1) > 2).any()
+        ):
+            matrix = unimodular(rng, dim)
+        angles = truth @ matrix.T + rng.uniform(-3, 3, dim)
+        found = torusae.align(angles, truth)
+        np.testing.assert_array_equal(found.matrix @ matrix, np.eye(dim))
+        np.testing.assert_allclose(found.scores, 1, atol=1e-6)
+        np.testing.assert_allclose(np.exp(1j * found(angles)), np.exp(1j * truth), atol=1e-6)
 
 
 def test_align_takes_no_multiple_and_no_repeated_row(rng):
@@ -196,17 +205,20 @@ def test_part_of_a_basis_by_minors(rows):
     assert alignment.is_part_of_basis([np.array(row) for row in rows]) == (math.gcd(*minors) == 1)
 
 
-@pytest.mark.parametrize("dim", [2, 3])
-def test_short_basis_is_the_shortest(rng, dim):
-    steps = rng.normal(size=(300, dim)) * np.linspace(1, 2, dim)
-    skew = unimodular(rng, dim) @ unimodular(rng, dim)
-    basis = torusae.topology.short_basis(steps @ skew.T)
-    assert abs(round(np.linalg.det(basis))) == 1
-    lengths = (steps @ skew.T @ basis.T).std(axis=0)
-    rows = np.array([row for row in itertools.product(range(-3, 4), repeat=dim) if any(row)])
-    shortest = np.sort((steps @ rows.T).std(axis=0))[0]
-    np.testing.assert_allclose(lengths[0], shortest, rtol=1e-2)
-    assert np.prod(lengths) < 1.2 * np.prod(steps.std(axis=0))
+def test_short_basis_is_the_shortest(rng):
+    for dim in (
+        2,
+        3,
+    ):
+        steps = rng.normal(size=(300, dim)) * np.linspace(1, 2, dim)
+        skew = unimodular(rng, dim) @ unimodular(rng, dim)
+        basis = torusae.topology.short_basis(steps @ skew.T)
+        assert abs(round(np.linalg.det(basis))) == 1
+        lengths = (steps @ skew.T @ basis.T).std(axis=0)
+        rows = np.array([row for row in itertools.product(range(-3, 4), repeat=dim) if any(row)])
+        shortest = np.sort((steps @ rows.T).std(axis=0))[0]
+        np.testing.assert_allclose(lengths[0], shortest, rtol=1e-2)
+        assert np.prod(lengths) < 1.2 * np.prod(steps.std(axis=0))
 
 
 def test_bad_data_are_named(rng):
