@@ -71,11 +71,7 @@ def test_a_dark_start_only_for_the_sigmoid():
 
 
 def test_dense_networks(rng):
-    for shape in (
-        (5,),
-        (3, 4),
-        (),
-    ):
+    for shape in ((5,), (3, 4), ()):
         encoder = networks.dense_encoder(shape, units=(6, 5))
         decoder = networks.dense_decoder(shape, 4, units=(5, 6))
         assert (encoder.output_shape, decoder.output_shape) == ((None, 5), (None, *shape))
@@ -84,10 +80,7 @@ def test_dense_networks(rng):
 
 
 def test_outputs_are_float32_under_a_mixed_policy():
-    for policy in (
-        "mixed_float16",
-        "mixed_bfloat16",
-    ):
+    for policy in ("mixed_float16", "mixed_bfloat16"):
         keras.config.set_dtype_policy(policy)
         try:
             decoders = [networks.conv_decoder((8, 8, 1), 2, filters=(2,)), networks.dense_decoder((3,), 2, units=(4,))]
@@ -149,12 +142,7 @@ def test_wrong_arguments_of_networks():
 
 def test_convolution_is_that_of_keras():
     """In every layout, outputs and gradients equal those of the Keras layer."""
-    for options in (
-        {},
-        {"strides": 2},
-        {"padding": "valid"},
-        {"dilation_rate": 2},
-    ):
+    for options in ({}, {"strides": 2}, {"padding": "valid"}, {"dilation_rate": 2}):
         x = np.random.default_rng(0).normal(size=(2, 9, 7, 3)).astype("float32")
         own = networks.Conv2D(4, 3, **{"padding": "same", **options})
         theirs = keras.layers.Conv2D(4, 3, **{"padding": "same", **options})

@@ -262,11 +262,7 @@ def test_arguments_are_checked_in_fit():
 
 
 def test_values_that_are_no_float32_are_named(fitted):
-    for value in (
-        np.nan,
-        np.inf,
-        1e300,
-    ):
+    for value in (np.nan, np.inf, 1e300):
         x = table()
         x[3, 1] = value
         for method in (TorusEstimator(**TINY).fit, fitted.transform, fitted.score):

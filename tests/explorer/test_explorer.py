@@ -201,10 +201,7 @@ def test_many_weights_are_rounded(images, tmp_path, monkeypatch):
 
 
 def test_png(rng):
-    for channels in (
-        1,
-        3,
-    ):
+    for channels in (1, 3):
         pixels = rng.integers(0, 256, (5, 7, channels), dtype="uint8")
         read = matplotlib.image.imread(io.BytesIO(png(pixels)), format="png")
         np.testing.assert_array_equal(np.rint(255 * read).reshape(5, 7, channels), pixels)

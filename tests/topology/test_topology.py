@@ -26,10 +26,7 @@ def unimodular(rng, dim):
 
 
 def test_circles_of_a_table_are_found_with_their_angles():
-    for dim in (
-        1,
-        2,
-    ):
+    for dim in (1, 2):
         table, angles = torusae.datasets.torus_table(2000, dim=dim, noise=0.1, seed=3)
         found = torusae.find_circles(table, num_landmarks=300)
         assert found.num_circles == dim
@@ -157,12 +154,7 @@ def test_potential_is_the_least_squares_solution(rng):
 
 
 def test_align_inverts_a_change_of_basis(rng):
-    for dim in (
-        1,
-        2,
-        3,
-        5,
-    ):
+    for dim in (1, 2, 3, 5):
         truth = rng.uniform(-np.pi, np.pi, (800, dim))
         matrix = unimodular(rng, dim)
         while (
@@ -206,10 +198,7 @@ def test_part_of_a_basis_by_minors(rows):
 
 
 def test_short_basis_is_the_shortest(rng):
-    for dim in (
-        2,
-        3,
-    ):
+    for dim in (2, 3):
         steps = rng.normal(size=(300, dim)) * np.linspace(1, 2, dim)
         skew = unimodular(rng, dim) @ unimodular(rng, dim)
         basis = torusae.topology.short_basis(steps @ skew.T)
