@@ -1,10 +1,10 @@
-"""`python -m torusae`: the report, also where packages of the extras are missing."""
+"""`python -m torusae` in processes of its own: with the backend, and where a package can't be imported."""
 
+import os
 import platform
-import runpy
+import subprocess
 import sys
 import tomllib
-from importlib import metadata
 from pathlib import Path
 
 import keras
@@ -17,29 +17,79 @@ from torusae.__main__ import EXTRAS
 ROOT = Path(__file__).parents[1]
 
 
-def test_versions_backend_devices_and_missing_extras(monkeypatch, capsys):
-    version = metadata.version
+def report(*prelude, **environment):
+    """The report as a dict from the name of a line to its text. `prelude`: code that runs first."""
+    command = ["-c", "\n".join(prelude)] if prelude else ["-m", "torusae"]
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
 
-    def without(package):
-        if package in ("ripser", "scikit-learn"):
-            raise metadata.PackageNotFoundError(package)
-        return version(package)
 
-    monkeypatch.setattr(metadata, "version", without)
-    monkeypatch.delitem(sys.modules, "torusae.__main__")
-    runpy.run_module("torusae", run_name="__main__")  # as `python -m torusae` does
-    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+def hidden(*packages):
+    """Code that runs the report in an interpreter without some packages."""
+    return (
+        "import importlib.metadata as metadata, runpy, sys",
+        f"hidden = {packages!r}",
+        "sys.modules.update({name: None for name in hidden})",
+        "version = metadata.version",
+        "def without(name):",
+        "    if name.replace('scikit-learn', 'sklearn') in hidden: raise metadata.PackageNotFoundError(name)",
+        "    return version(name)",
+        "metadata.version = without",
+        "sys.argv = ['-m']",  # as Python sets it while it looks for the module
+        "sys.orig_argv = [sys.executable, '-m', 'torusae']",
+        "runpy.run_module('torusae', run_name='__main__', alter_sys=True)",
+    )
+
+
+def test_versions_backend_devices_and_missing_extras():
+    lines = report(*hidden("ripser", "sklearn"))
     assert lines["torusae"] == torusae.__version__
     assert lines["Python"].startswith(platform.python_version())
     assert (lines["keras"], lines["numpy"], lines["scipy"]) == (keras.__version__, np.__version__, scipy.__version__)
     backend = keras.backend.backend()
     assert lines["KERAS_BACKEND"] == backend
-    assert lines["backend"] == f"{backend} {sys.modules[backend].__version__}"
+    # Some wheels of torch leave their build out of the package's version.
+    name, version = lines["backend"].split()
+    assert (name, version.split("+")[0]) == (backend, sys.modules[backend].__version__.split("+")[0])
     assert lines["devices"].startswith(("cpu", "gpu", "cuda", "mps"))
     assert lines[f"[{backend}]"].startswith(backend)
     assert "missing" not in lines["[plots]"]
     assert 'ripser and scikit-learn missing. Install with: pip install "torusae[circles]"' in lines["[circles]"]
     assert lines["[sklearn]"] == 'scikit-learn missing. Install with: pip install "torusae[sklearn]"'
+
+
+def test_an_unknown_backend_is_a_line_of_the_report():
+    lines = report(KERAS_BACKEND="abacus")
+    assert lines["KERAS_BACKEND"] == "abacus"
+    assert lines["backend"].startswith("not loaded (ValueError")
+    assert keras.backend.backend() in lines["backend"].partition("Set KERAS_BACKEND to one that is installed")[2]
+    assert "devices" not in lines
+
+
+def test_a_missing_backend_is_a_line_of_the_report():
+    backend = keras.backend.backend()
+    lines = report(*hidden(backend))
+    assert lines["backend"].startswith("not loaded (ModuleNotFoundError")
+    assert lines[f"[{backend}]"] == f'{backend} missing. Install with: pip install "torusae[{backend}]"'
+
+
+def test_missing_keras_is_a_line_of_the_report():
+    lines = report(*hidden("keras"))
+    assert lines["torusae"] == torusae.__version__
+    assert lines["keras"].startswith("not installed")
+
+
+def test_an_import_without_a_backend_still_fails():
+    environment = os.environ | {"KERAS_BACKEND": "abacus"}
+    command = [sys.executable, "-c", "import torusae"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "abacus" in done.stderr
+    assert not done.stdout
 
 
 def test_extras_are_those_of_the_project():

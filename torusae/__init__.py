@@ -2,6 +2,15 @@
 
 __version__ = "0.1.0"
 
+try:
+    import keras as _keras  # noqa: F401
+except Exception:
+    from torusae.__main__ import is_asked_for, main
+
+    if is_asked_for():  # Python imports this package before its __main__
+        raise SystemExit(main()) from None
+    raise
+
 from torusae import (
     data,
     datasets,
