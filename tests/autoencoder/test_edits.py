@@ -242,5 +242,5 @@ def test_an_angle_that_no_symmetry_rotates_is_named():
         def angle_actions(self):
             return np.zeros((1, 1))
 
-    with pytest.raises(ValueError, match=r"circle 0 can be rotated by no symmetry of the space.*Torus\(1\)"):
+    with pytest.raises(ValueError, match=r"circle 0 can be rotated by no symmetry of the space.*Stiff\(1\)"):
         model_of(Stiff(1)).remove(samples(), 0)
