@@ -97,6 +97,8 @@ def torus_loss(loss, options, angles):
         return reference.circular_wasserstein_closed(angles)
     if loss == "product_moment":
         return reference.product_moment(angles) if dim > 1 else 0.0
+    if loss != "diaphony":
+        raise ValueError(f"torus_loss: no reference of {loss!r}. Add its function of reference.py here.")
     if "order" in options:
         return reference.finite_diaphony(angles, options["order"], options["interactions"], options["decay"])
     return reference.diaphony(angles, min(options.get("interactions", dim), dim))

@@ -9,6 +9,7 @@ import pytest
 from shared.torus_points import angles_of, points_of, ring
 
 from torusae import densities
+from torusae.densities.base import Density
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,40 @@ def test_set_state_replaces_a_fit_on_another_torus(any_fitted):
     other.log_density(ring(3))
     other.set_state(any_fitted.state())
     np.testing.assert_array_equal(other.log_density(ring(2)), any_fitted.log_density(ring(2)))
+
+
+class Unnamed(Density):
+    """A normal density of any number of columns, without a text."""
+
+    _arguments, _state = (), {"mean": "float64"}
+
+    def _num_columns(self, fitting):
+        return None if fitting else len(self.mean)
+
+    def _fit(self, points):
+        self.mean = points.mean(axis=0)
+
+    def _sample(self, num_samples, rng):
+        return self.mean + rng.normal(size=(num_samples, len(self.mean)))
+
+
+class Normal(Unnamed):
+    def _summary(self):
+        return f"{len(self.mean)} columns"
+
+
+def test_a_density_of_any_space_needs_no_more_than_the_stated_members():
+    with pytest.raises(TypeError, match="_summary"):
+        Unnamed()
+    density = Normal().fit(np.zeros((5, 3)))
+    assert repr(density) == "Normal(3 columns)"
+    assert density.sample(4, seed=0).shape == (4, 3)
+    with pytest.raises(
+        ValueError, match=r"Normal.fit: `points` must have shape \(num, columns\).*Received: points.shape=\(3,\)"
+    ):
+        density.fit(np.zeros(3))
+    with pytest.raises(NotImplementedError, match=r"Normal: a Density must define `_log_density\(points\)`"):
+        density.log_density(np.zeros((5, 3)))
 
 
 def test_errors():

@@ -191,6 +191,7 @@ def test_a_random_walk_keeps_the_prior(space):
 
 def test_an_angle_turns_alone(space):
     point = points_of(space, 20)
+    assert isinstance(space.angle_actions, np.ndarray), "the contract asks for a NumPy array"
     assert space.angle_actions.shape == (space.num_angles, space.action_size)
     if not space.num_angles:
         with pytest.raises(ValueError, match="has no angles"):

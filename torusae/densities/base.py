@@ -1,5 +1,6 @@
 """The methods that all densities share: checks, likelihood, state and serialization."""
 
+import abc
 from typing import Any, ClassVar, Self
 
 import keras
@@ -12,11 +13,11 @@ from torusae._internal.arrays import blocks, cartesian, polar, random_rows
 _BLOCK = 1 << 13  # rows at a time: bounds the memory
 
 
-class Density:
+class Density(abc.ABC):
     """Base of densities that are fitted to points of a latent space.
 
     A subclass names its constructor's arguments in `_arguments` and its fitted arrays in `_state`. It implements
-    `_num_columns`, `_fit`, `_prepare`, `_sample` and `_log_density`.
+    `_summary`, `_num_columns`, `_fit`, `_sample` and `_log_density`.
     """
 
     _arguments: tuple[str, ...]
@@ -24,6 +25,8 @@ class Density:
     """The name and dtype of every fitted array."""
 
     _layout = "all values of a point"
+    _columns, _multiple = "columns", 1
+    """In place of a number of columns that is not known before a fit: its name, and what divides it."""
     _advice = "Give what TorusAutoencoder.encode(x) returns."
     is_fitted = False
     """Whether `fit` or `set_state` was called."""
@@ -106,12 +109,13 @@ class Density:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._summary() if self.is_fitted else 'not fitted'})"
 
+    @abc.abstractmethod
     def _summary(self) -> str:
-        raise NotImplementedError
+        """What `repr` says of a fitted density."""
 
+    @abc.abstractmethod
     def _num_columns(self, fitting: bool) -> int | None:
-        """The columns that points must have. `None` allows any even number."""
-        raise NotImplementedError
+        """The columns that points must have. `None` allows any multiple of `_multiple`."""
 
     def _least_points(self) -> tuple[int, str]:
         """The least number of points to fit, and advice for fewer."""
@@ -122,15 +126,19 @@ class Density:
         kept = random_rows(len(points), self.max_points, self.seed)
         self.points = points[kept].astype("float32").astype("float64")
 
-    def _prepare(self) -> None:
-        """Sets what follows from the arrays of `_state`."""
-        raise NotImplementedError
+    def _prepare(self) -> None:  # noqa: B027 - not every density has something to prepare
+        """Sets what follows from the arrays of `_state`. Here: nothing."""
 
+    @abc.abstractmethod
     def _sample(self, num_samples: int, rng: np.random.Generator) -> np.ndarray:
-        raise NotImplementedError
+        """Points `(num_samples, point_size)`, drawn with `rng` alone."""
 
     def _log_density(self, points: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
+        """The log density of checked points, `(num,)`."""
+        name = type(self).__name__
+        raise NotImplementedError(
+            f"{name}: a Density must define `_log_density(points)`, or `log_density` if it can only sample."
+        )
 
     def _check_fitted(self, method: str) -> None:
         if not self.is_fitted:
@@ -146,10 +154,10 @@ class Density:
             )
         columns = self._num_columns(fitting=method == "fit")
         wrong = points.ndim != 2 or 0 in points.shape
-        if wrong or (points.shape[1] % 2 if columns is None else points.shape[1] != columns):
+        if wrong or (points.shape[1] % self._multiple if columns is None else points.shape[1] != columns):
             raise ValueError(
-                f"{owner}: `points` must have shape (num, {columns or '2 * dim'}), {self._layout}, with num at least "
-                f"1. Received: points.shape={points.shape}. {self._advice}"
+                f"{owner}: `points` must have shape (num, {columns or self._columns}), {self._layout}, with num at "
+                f"least 1. Received: points.shape={points.shape}. {self._advice}"
             )
         checks.finite_array(owner, "points", points)
         return points.astype("float64")
@@ -162,6 +170,7 @@ class TorusDensity(Density):
     """
 
     _layout = "all x values first, then all y values"
+    _columns, _multiple = "2 * dim", 2
     _advice = "Give what TorusAutoencoder.encode(x) returns, or torusae.to_cartesian(radii, angles)."
     dim: int | None = None
     """The number of circles, `None` before `fit`."""

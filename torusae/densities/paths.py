@@ -94,9 +94,6 @@ class PathDensity(Density):
     def _least_points(self):
         return self.num_neighbors + 1, "Lower num_neighbors."
 
-    def _prepare(self):
-        """Nothing follows from the points alone: neighbours are found for those that are drawn."""
-
     def _neighbors(self, rows: np.ndarray) -> np.ndarray:
         """The nearest fitted points of some of them, `(rows, k)`, the nearest first, by what a decoder reads."""
         read = ops.convert_to_numpy(self.space.decoder_input(ops.convert_to_tensor(self.points.astype("float32"))))

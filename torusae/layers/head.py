@@ -1,5 +1,6 @@
 """Heads: small networks that predict labels from the coordinates of a latent space."""
 
+import abc
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +18,7 @@ _TURN = 2 * math.pi
 _OTHER_WORDS = {"number": "regression", "angle": "circular_regression", "circular": "circular_regression"}
 
 
-class Task:
+class Task(abc.ABC):
     """What the labels of a task are, and how outputs are compared with them. A new one goes into `TASKS`.
 
     Args:
@@ -34,13 +35,13 @@ class Task:
         self.num_columns = self.num_outputs = self.num_labels = num_columns
         self.period = period
 
+    @abc.abstractmethod
     def predictions(self, outputs: Tensor) -> Tensor:
         """What a user reads, from the outputs of the network, `(batch, num_columns)`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def compare(self, labels: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The loss, the score, and whether there is a label, of each sample, `(batch,)`."""
-        raise NotImplementedError
 
     def check(self, labels: np.ndarray, num: int, owner: str, name: str) -> None:
         """Checks all labels of a data set, on the host."""

@@ -53,7 +53,9 @@ class LatentLoss(keras.losses.Loss):
 
     def call(self, values: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the loss of `values`, `(batch, columns)`, a scalar tensor."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__}: a LatentLoss must define `call(values)`, a scalar of values (batch, columns)."
+        )
 
     def gradient(self, values: Tensor) -> Tensor | None:
         """Returns the gradient at `values` in closed form; `None` where the backend must differentiate `call`.

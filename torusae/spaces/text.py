@@ -65,7 +65,8 @@ def parse(text: str) -> Space:
         wrong = next(name for name, factor in zip(names, factors, strict=True) if factor is None)
         nearest = " x ".join(name if factor else _nearest(name) for name, factor in zip(names, factors, strict=True))
         raise ValueError(
-            f'parse: `text` must name spaces, such as "T2 x R4": T, R, S or RP with a number, or I, SO3, K, M. '
+            f'parse: `text` must name spaces, such as "T2 x R4": T, R, S or RP with a number, or I, SO3, K, M, '
+            f'or the call of a class, such as "QuantizedTorus(2, bits=4)". '
             f"Received: {wrong!r} in text={text!r}. Did you mean {nearest!r}?"
         )
     return math.prod(factors[1:], start=factors[0])
