@@ -1,4 +1,4 @@
-"""The tree of rooms in docs/architecture.md against the imports of the library."""
+"""The pages for contributors: their tree against the imports of the library, their files and sessions."""
 
 import ast
 import re
@@ -16,6 +16,28 @@ def tree():
         (len(line) - len(line.lstrip()), re.findall(r"\w+(?:\.py|/)", re.split(r" {2,}", line.strip())[0]))
         for line in lines
     ]
+
+
+def test_pages_for_contributors_name_files_that_exist():
+    for page in ("architecture", "contributing"):
+        text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+        paths = re.findall(r"[ `]((?:torusae|tests|docs)/[\w./]*)[` ]", text)
+        assert len(paths) > 1
+        assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_table_of_sessions_is_complete():
+    text = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    table = re.search(r"\| session \|.*?(?=\n\n)", text, re.DOTALL)[0]
+    listed = [name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    functions = [
+        node for node in ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8")).body if hasattr(node, "args")
+    ]
+    sessions = {
+        node.name for node in functions if any("nox.session" in ast.unparse(each) for each in node.decorator_list)
+    }
+    assert len(listed) == len(sessions)
+    assert set(listed) == sessions
 
 
 def room_of(path):
