@@ -61,7 +61,7 @@ def _radix_argsort(values: Tensor) -> Tensor:
 
     Each pass sorts integers that hold some bits of the key above the bits of the index, low key bits first.
     """
-    index_bits = next(bits for bits in _PASSES if values.shape[-1] <= 1 << bits)
+    index_bits = min(_PASSES) if values.shape[-1] <= 1 << min(_PASSES) else max(_PASSES)
     num_passes = _PASSES[index_bits]
     pass_bits = -(-32 // num_passes)
     # The bits of positive floats, read as integers, are in ascending order; those of negative ones in descending order.

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 
 from torusae._internal import batches, checks, replicas
-from torusae._internal.checks import Tensor
 from torusae.layers import Head
 from torusae.spaces import Space
 from torusae.supervision import Supervision
@@ -95,14 +94,10 @@ class Adapter:
 
     # In a step: names, shapes and types, which are known while the step compiles.
 
-    def step(self, x: Any, y: Any, sample_weight: Any = None) -> Rows:
-        """The parts of one batch."""
-        return Rows(x, self._targets(self.owner, x, y), sample_weight)
-
-    def _targets(self, owner: str, x: Any, y: Any) -> dict[str, Tensor]:
-        """What each output is compared with. Without a target of its own, the reconstruction is compared with x."""
+    def rows(self, owner: str, x: Any, y: Any, sample_weight: Any = None) -> Rows:
+        """The parts of arrays or of one batch. Without a target of its own, the reconstruction is compared with x."""
         if y is None:
-            return {"reconstruction": x}
+            return Rows(x, {"reconstruction": x}, sample_weight)
         if not isinstance(y, Mapping):
             shape = tuple(y.shape) if hasattr(y, "shape") else None
             if shape is None or not checks.shapes_agree(shape[1:], self.sample_shape):
@@ -124,7 +119,7 @@ class Adapter:
                 )
         if "reconstruction" in y:
             self.check_samples(owner, "y['reconstruction']", y["reconstruction"])
-        return {"reconstruction": x, **y}
+        return Rows(x, {"reconstruction": x, **y}, sample_weight)
 
     def check_samples(self, owner: str, name: str, samples: Any) -> None:
         """Checks the shape and the dtype of samples: arrays, or tensors while a step compiles."""
@@ -192,7 +187,8 @@ class Adapter:
         if not checks.is_array(x):
             return Rows(x, y, sample_weight)
         self.check_samples(owner, "x", x)
-        targets = self._targets(owner, x, y)
+        rows = self.rows(owner, x, y, sample_weight)
+        targets = dict(rows.targets)
         host = checks.host_array(x)
         checks.finite_array(owner, "x", host)
         name, target = "x", host
@@ -220,7 +216,7 @@ class Adapter:
                     f"Received: {sorted(set(targets) - {'reconstruction'})}. Mark missing values with NaN, or compile "
                     f"without it."
                 )
-        return Rows(x, targets, sample_weight)
+        return dataclasses.replace(rows, targets=targets)
 
     def _with_pairs(self, method: str, rows: Rows) -> Rows:
         """The rows, with targets that are pairs, or values that become pairs, as sources of them."""

@@ -254,7 +254,7 @@ class TorusAutoencoder(keras.Model):
         if self.objective is None:
             raise ValueError(f"{self.adapter.owner}: call compile(optimizer, loss) before training or evaluating.")
         added = list(self.losses)
-        rows = self.adapter.step(x, y, sample_weight)
+        rows = self.adapter.rows(self.adapter.owner, x, y, sample_weight)
         for name in self.heads if training else ():
             if name not in rows.targets:
                 raise self.adapter.no_labels(self.adapter.owner, name, y)
@@ -272,7 +272,7 @@ class TorusAutoencoder(keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Updates the metrics given to `compile` and returns all results. A head without labels has none."""
-        rows, names = self.adapter.step(x, y, sample_weight), self.metric_outputs
+        rows, names = self.adapter.rows(self.adapter.owner, x, y, sample_weight), self.metric_outputs
         if names is None:
             pair = rows.targets["reconstruction"], y_pred["reconstruction"]
             results = super().compute_metrics(x, *pair, rows.weight_of("reconstruction"))

@@ -87,6 +87,8 @@ class Latent(keras.layers.Layer):
                 f"{owner}: `loss_weights` must be a dict from names to weights. Received: {loss_weights!r}."
             )
         self.terms = _resolved_terms(owner, space, space.presets[0] if losses is None else losses, loss_weights or {})
+        self.balanced_terms = [term for term in self.terms if term.relative and term.weight]
+        self.added_terms = [term for term in self.terms if not term.relative]
         self.projection = keras.layers.Dense(space.raw_size, name="raw", dtype=self.dtype_policy)
         self.seed_generator = keras.random.SeedGenerator() if space.is_stochastic else None
         self.recent = RecentRows(space.raw_size)
@@ -106,11 +108,13 @@ class Latent(keras.layers.Layer):
             self.recent.collected.append(raw)
         if trains and self.recent.is_attached:
             self.recent.add(raw)
-        active = [term for term in self.terms if term.relative and term.weight] if trains and self.trainable else []
         seed = self.seed_generator if trains else None
-        point = self._balanced_point(raw, seed, active) if active else self.space.point(raw, seed)
-        if added := [term for term in self.terms if not term.relative]:
-            self._add_losses(raw, point, added)
+        if trains and self.trainable and self.balanced_terms:
+            point = self._balanced_point(raw, seed, self.balanced_terms)
+        else:
+            point = self.space.point(raw, seed)
+        if self.added_terms:
+            self._add_losses(raw, point, self.added_terms)
         decoder_input = self.space.decoder_input(point)
         return (decoder_input, point) if return_point else decoder_input
 
