@@ -42,7 +42,6 @@ def measure(digits: datasets.Mnist, batch: int, cosine: bool, epochs: int, seed:
         plain = keras.Model(inputs, decoder(latent(encoder(inputs))))
         plain.compile(optimizer, "mse")
         plain.fit(digits.x_train, digits.x_train, batch_size=batch, epochs=epochs, verbose=0)
-        model.fit_density(digits.x_train, "flow", seed=seed, batch_size=1000, verbose=0)
     else:
         model.compile(optimizer, "mse")
         model.fit(digits.x_train, batch_size=batch, epochs=epochs, verbose=0)
@@ -52,6 +51,7 @@ def measure(digits: datasets.Mnist, batch: int, cosine: bool, epochs: int, seed:
     row = {"MSE": float(np.mean((reconstruction - digits.x_test) ** 2)), "KL": cells["kl"], "empty": cells["empty"]}
     if model_kind == "none":
         return row
+    model.fit_density(digits.x_train, "flow", seed=seed, batch_size=1000, verbose=0)
     mapped = metrics.cell_occupancy(model.density.to_uniform(angles))
     return {**row, "KL through the map": mapped["kl"], "empty through the map": mapped["empty"]}
 
