@@ -136,11 +136,16 @@ def test_fit_takes_the_circles_that_were_found(table, monkeypatch, capsys):
     x, angles = table
     circles = torusae.find_circles(x)
     monkeypatch.setattr(initialization, "find_circles", lambda *_: pytest.fail("circles were looked for"))
-    for given in (circles, circles.angles):
-        model = model_of()
-        model.fit(x, batch_size=100, epochs=2, validation_split=0.1, verbose=2, circles=given)
-        assert "given angles" in capsys.readouterr().out
-        assert torusae.align(model.angles(x, verbose=0), angles).scores > 0.95
+    model = model_of()
+    model.fit(x, batch_size=100, epochs=2, verbose=2, circles=circles)
+    assert "given angles" in capsys.readouterr().out
+    assert torusae.align(model.angles(x, verbose=0), angles).scores > 0.95
+    seen = []
+    monkeypatch.setattr(initialization, "initialize_at_circles", lambda *given: seen.append(given[3]))
+    for given in (circles, circles.angles):  # of all rows, or of those that a split leaves for the training
+        model.fit(x, batch_size=100, validation_split=0.1, verbose=0, circles=given)
+    for found in seen:
+        np.testing.assert_array_equal(found, circles.angles[:540])
 
 
 def test_a_plain_model_starts_in_one_call(table):
