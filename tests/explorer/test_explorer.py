@@ -281,16 +281,6 @@ def test_a_file_is_replaced_only_on_request(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["page.html"]
 
 
-def test_nothing_half_written_is_left(tmp_path, monkeypatch):
-    def fail(*arguments):
-        raise OSError("the disk is full")
-
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="disk is full"):
-        explored(tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
 def image_model(shape):
     decoder = keras.Sequential([keras.Input((2,)), LAYERS.Dense(int(np.prod(shape))), LAYERS.Reshape(shape)])
     return torusae.TorusAutoencoder(networks.dense_encoder(shape, (3,)), decoder, 1)

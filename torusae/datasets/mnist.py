@@ -52,7 +52,7 @@ def load_mnist(path: str | os.PathLike[str] | None = None) -> Mnist:
             `(num, 28, 28)` uint8, labels `(num,)` integers 0 to 9. Defaults to `None`: the cache.
 
     Raises:
-        FileNotFoundError: If there is no file at `path`.
+        OSError: If there is no file at `path`, or it can't be read.
         TypeError: If `path` is no path.
         ValueError: If the file at `path` is damaged or does not hold MNIST's arrays.
         Exception: Keras' own, if the download fails.
@@ -96,7 +96,7 @@ def load_mnist_subset() -> Mnist:
 def _mnist(file: Path, source: str) -> Mnist:
     """The arrays of an npz file in the form that models read: [0, 1], with a channel axis."""
     try:
-        with file.open("rb") as stream, np.load(stream) as stored:
+        with files.naming("load_mnist", file, "read"), file.open("rb") as stream, np.load(stream) as stored:
             arrays = {key: stored[key] for key in _KEYS}
     except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:  # NumPy's, of damage
         raise ValueError(

@@ -56,7 +56,8 @@ def explore(
         num_points: Integer, the most samples that are points in the page. Defaults to `2000`.
         num_thumbnails: Integer, the most samples that are pictures in the page, and can be a nearest sample. Fewer
             where they are large. Defaults to `400`.
-        overwrite: Boolean, whether a file at `path` is replaced. Defaults to `False`.
+        overwrite: Boolean, whether a file at `path` is replaced. Of a link, the file that it leads to is. Defaults to
+            `False`.
         batch_size: Integer. Defaults to `None`, Keras' 32.
 
     Returns:
@@ -65,9 +66,10 @@ def explore(
     Raises:
         TypeError: If `model` is not a `TorusAutoencoder`, or data or labels are of the wrong type.
         ValueError: If the space has no circles or a part that can't be drawn, or data, labels or samples have a shape
-            that does not fit.
+            that does not fit, or `path` ends otherwise or is a pipe or a device.
         FileExistsError: If there is a file at `path` and `overwrite` is `False`.
         FileNotFoundError: If there is no folder for the file.
+        OSError: If it can't be written. What was there stays.
 
     Example:
 
@@ -79,7 +81,7 @@ def explore(
     """
     if not isinstance(model, TorusAutoencoder):
         raise TypeError(f"{_OWNER}: `model` must be a TorusAutoencoder. Received: model={model!r}.")
-    target = files.target(_OWNER, path, (".html", ".htm"), "no browser", overwrite)
+    target = files.Target(_OWNER, path, (".html", ".htm"), "no browser", overwrite)
     space = model.latent.space
     circles, numbers = _columns(space)
     samples = Samples(_OWNER, model.sample_shape)
@@ -120,9 +122,9 @@ def explore(
             number["high"] = max(number["high"], float(column.max()))
         content["points"] = {"count": len(x), "codes": floats(codes), **marks}
         content["thumbnails"] = samples.thumbnails(x[:num_thumbnails])
-    with files.replacing(target) as part:
+    with target.replacing() as part:
         part.write_text(_page(content), encoding="utf-8", newline="\n")
-    return target
+    return target.path
 
 
 def _columns(space: Space) -> tuple[list[list[int]], list[int]]:

@@ -43,10 +43,12 @@ class Film(keras.callbacks.Callback):
     Raises:
         ImportError: If matplotlib is not installed.
         TypeError: If `path` or `x` is of the wrong type.
-        ValueError: If `path` ends otherwise, or `x` is empty, or `labels` are of another length; when the training
-            starts, if the model has no latent layer or several, or `labels` are given for a space without angles.
+        ValueError: If `path` ends otherwise or is a pipe or a device, or `x` is empty, or `labels` are of another
+            length; when the training starts, if the model has no latent layer or several, or `labels` are given for a
+            space without angles.
         FileExistsError: If there is a file at `path` and `overwrite` is `False`.
         FileNotFoundError: If there is no folder for the file.
+        OSError: If it can't be written. What was there stays.
 
     Example:
 
@@ -80,9 +82,11 @@ class Film(keras.callbacks.Callback):
         self._options = kwargs
         self._last = self._filmed = 0  # numbers of epochs
         self._pictures = self._written = 0
-        self._file = files.target(owner, path, (".gif",), "no viewer", overwrite)
+        self._target = files.Target(owner, path, (".gif",), "no viewer", overwrite)
         first = _style.new_figure(owner, 1, 1)  # says what is missing before a training, not after its first epoch
-        self._writer = _writer(first, self._file, checks.positive_float(owner, "frames_per_second", frames_per_second))
+        self._writer = _writer(
+            first, self._target, checks.positive_float(owner, "frames_per_second", frames_per_second)
+        )
         if not checks.is_array(x):
             raise TypeError(
                 f"{owner}: `x` must be an array of samples. Received: {type(x).__name__}. Use numpy.asarray(x), or "
@@ -144,17 +148,17 @@ class Film(keras.callbacks.Callback):
             self._write()
 
     def _write(self) -> None:
-        with files.replacing(self._file) as self._writer.outfile:
+        with self._target.replacing() as self._writer.outfile:
             self._writer.finish()
         self._written = self._pictures
 
 
-def _writer(figure: _style.Figure, file: Path, frames_per_second: Any) -> Any:
+def _writer(figure: _style.Figure, target: files.Target, frames_per_second: Any) -> Any:
     """matplotlib's writer of GIFs for figures like this one."""
     from matplotlib.animation import PillowWriter
 
     writer = PillowWriter(frames_per_second)
-    writer.setup(figure, file, _DPI)
+    writer.setup(figure, target.path, _DPI)
     return writer
 
 
@@ -186,9 +190,10 @@ def save_morph(
     Raises:
         ImportError: If matplotlib is not installed.
         TypeError: If an argument is of the wrong type.
-        ValueError: If `path` ends otherwise, or shapes do not fit.
+        ValueError: If `path` ends otherwise or is a pipe or a device, or shapes do not fit.
         FileExistsError: If there is a file at `path` and `overwrite` is `False`.
         FileNotFoundError: If there is no folder for the file.
+        OSError: If it can't be written. What was there stays.
 
     Example:
 
@@ -203,14 +208,14 @@ def save_morph(
     seconds = checks.positive_float(owner, "seconds", seconds)
     samples, names = checked_morph(owner, samples, windings)
     num_steps = samples.shape[1]
-    file = files.target(owner, path, (".gif",), "no viewer", overwrite)
+    target = files.Target(owner, path, (".gif",), "no viewer", overwrite)
     figure = _style.new_figure(owner, *morph_size([samples[:, :3]]))
     steps = [*range(num_steps), *(range(num_steps - 2, 0, -1) if back else [])]
-    with files.replacing(file) as part:
-        writer = _writer(figure, part, num_steps / seconds)
-        for step in steps:
-            figure.clear()
-            draw_morphs(figure, [(samples, names)], steps=[0, step, num_steps - 1])
-            writer.grab_frame()
+    writer = _writer(figure, target, num_steps / seconds)
+    for step in steps:
+        figure.clear()
+        draw_morphs(figure, [(samples, names)], steps=[0, step, num_steps - 1])
+        writer.grab_frame()
+    with target.replacing() as writer.outfile:
         writer.finish()
-    return file
+    return target.path
