@@ -105,7 +105,7 @@ def process(rank, x, y, num_devices, port, path):
     optimizer = torch.optim.SGD([v.value for v in model.trainable_variables], lr=RATE)
     losses = []
     for _ in range(EPOCHS):
-        steps = []
+        model.means.reset_state()
         for start in range(0, ROWS, BATCH):
             rows = np.arange(start, min(start + BATCH, ROWS))[rank::num_devices]
             x_part = torch.from_numpy(x[rows])
@@ -115,9 +115,8 @@ def process(rank, x, y, num_devices, port, path):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            size = min(BATCH, ROWS - start)
-            steps.append(float(replicas.current().all_reduce_mean(loss)) * size / ROWS)
-        losses.append(sum(steps))
+        model.means.sums.assign(replicas.current().sum(model.means.sums.value))
+        losses.append(float(model.means.result()["loss"]))
     if rank == 0:
         np.savez(path, losses=losses, **weights(model))
     # The last owner of the group waits for its threads. DistributedDataParallel would wait with the interpreter locked,

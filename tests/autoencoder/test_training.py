@@ -208,14 +208,54 @@ def test_batches_of_any_size(plain, num):
     assert all(np.isfinite(values).all() for values in history.values())
 
 
-def test_means_over_batches_go_by_their_sizes(plain):
-    x = samples(300)
-    whole = plain.evaluate(x, batch_size=128, verbose=0, return_dict=True)
-    parts = [plain.evaluate(x[i : i + 128], batch_size=128, verbose=0, return_dict=True) for i in (0, 128, 256)]
-    sizes = np.array([128, 128, 44])
-    for name in ("loss", "reconstruction"):
-        mean = (np.array([part[name] for part in parts]) * sizes).sum() / 300
-        np.testing.assert_allclose(whole[name], mean, rtol=1e-5, err_msg=name)  # float32 sums
+@pytest.mark.parametrize("weighted", [False, True], ids=["equal", "weighted"])
+def test_the_loss_is_that_of_the_means_over_all_rows(weighted, rng):
+    """Labels of few rows, in the first ones alone: the same in batches of any size, the last one smaller, and order."""
+    num = 200
+    digit, number, hour = np.full(num, -1), np.full(num, np.nan), np.full(num, np.nan)
+    digit[:10], number[:20], hour[5:12] = np.arange(10) % 3, rng.normal(size=20), rng.uniform(0, 24, 7)
+    x, weights = samples(num), rng.uniform(0.5, 2, num).astype("float32") if weighted else np.ones(num, "float32")
+    pairs = x[:25], x[25:50], rng.uniform(-3, 3, 25)
+    model = tiny_model({"digit": digit_head(weight=0.7), "number": torusae.Head("regression", units=(6,))})
+    model.init = "random"
+    kinds = {
+        "hour": torusae.supervision.Anchor(0, period=24, weight=0.3),
+        "pair": torusae.supervision.Relative(0, weight=2.0),
+    }
+    model.compile(keras.optimizers.SGD(0.0), "mse", supervision=kinds)
+
+    def mean(losses, known):
+        return losses[known].sum() / known.sum()
+
+    found = model.predict(x, verbose=0)
+    angles, a, b = (model.angles(rows, verbose=0)[:, 0].astype("float64") for rows in (x, *pairs[:2]))
+    known, valued, timed = digit >= 0, ~np.isnan(number), ~np.isnan(hour)
+    reconstruction = (weights * ((found["reconstruction"] - x) ** 2).mean(axis=1)).mean()
+    relative = (
+        0.7 * mean(-weights * np.log(found["digit"][np.arange(num), digit]), known)
+        + mean(weights * (found["number"][:, 0] - number) ** 2, valued)
+        + 0.3 * mean(1 - np.cos(2 * np.pi / 24 * hour - angles), timed)
+        + 2.0 * (1 - np.cos(b - a - pairs[2])).mean()
+    )
+    expected = reconstruction * (1 + relative)
+    for size, order in [(num, np.arange(num)), (64, np.arange(num)), (8, np.arange(num)), (8, rng.permutation(num))]:
+        y = {"digit": digit[order], "number": number[order], "hour": hour[order], "pair": pairs}
+        given = x[order], y, weights[order] if weighted else None
+        got = model.evaluate(*given[:2], batch_size=size, verbose=0, sample_weight=given[2], return_dict=True)["loss"]
+        np.testing.assert_allclose(got, expected, rtol=1e-5, err_msg=f"batches of {size}")  # float32 sums
+    history = model.fit(
+        *given[:2], batch_size=8, shuffle=False, verbose=0, sample_weight=given[2], validation_data=given
+    ).history
+    np.testing.assert_allclose([history["loss"], history["val_loss"]], expected, rtol=1e-5)
+
+
+def test_a_loss_divided_by_the_sum_of_weights_is_averaged_by_it(rng):
+    x, weights = samples(40), rng.uniform(size=40).astype("float32")
+    model = tiny_model(latent=torusae.TorusLatent(1, "none"))
+    model.compile("sgd", keras.losses.MeanSquaredError(reduction="mean_with_sample_weight"))
+    error = ((model.predict(x, verbose=0)["reconstruction"] - x) ** 2).mean(axis=1)
+    got = model.evaluate(x, sample_weight=weights, batch_size=8, verbose=0, return_dict=True)["loss"]
+    np.testing.assert_allclose(got, (weights * error).sum() / weights.sum(), rtol=1e-5)
 
 
 def test_sample_weights_without_targets(plain):

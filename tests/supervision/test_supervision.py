@@ -295,12 +295,12 @@ def test_a_model_without_supervision_is_as_before():
     model = tiny_model()
     model.compile("adam", "mse")
     assert "supervision" not in model.get_compile_config()
-    assert model.means.names == ["reconstruction"]
+    assert model.means.names == ["loss", "reconstruction"]
     assert model.supervision_seed is None
     names = {variable.path for variable in model.metrics_variables}
     model.compile("adam", "mse", supervision={"true": Anchor()})
     model.compile("adam", "mse")
-    assert model.means.names == ["reconstruction"]
+    assert model.means.names == ["loss", "reconstruction"]
     assert {variable.path for variable in model.metrics_variables} >= names
 
 

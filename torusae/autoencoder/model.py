@@ -34,7 +34,9 @@ class TorusAutoencoder(keras.Model):
 
     The loss is `R + |R| Σ w L`, with the reconstruction loss `R`, and the loss `L` and the weight `w` of each head and
     each supervision. The factor `|R|` is held constant for the gradient, so that one weight serves any loss and any
-    scale of data. The latent terms add their gradient at the points and have no part in the loss: see `Latent`.
+    scale of data. The latent terms add their gradient at the points and have no part in the loss: see `Latent`. A step
+    has the loss of its batch. Logs, `history` and `evaluate` have that of the means over all rows so far, each over the
+    rows that have a label: it does not depend on the size and the order of batches, but for what layers add to it.
 
     Samples `x` are an array `(num, *sample_shape)`, or anything that Keras' `predict` accepts. In all methods
     `batch_size` is Keras' 32 by default, and `verbose=0` hides the progress bar. Results are NumPy arrays.
@@ -100,7 +102,7 @@ class TorusAutoencoder(keras.Model):
         self.supervision_seed: keras.random.SeedGenerator | None = None
         self.was_trained = False  # or loaded: then `fit` does not initialize
         self.means = Means()
-        self._log(Objective("mse", self.heads, {}, latent.space, None).names)
+        self._log(Objective("mse", self.heads, {}, latent.space, None).weights)
         self.built = True
 
     @classmethod
@@ -233,21 +235,21 @@ class TorusAutoencoder(keras.Model):
         names = list(metrics) if isinstance(metrics, Mapping) else None
         for name in names or ():
             checks.option(owner, "metrics", name, ["reconstruction", *self.heads])
-        self._log(objective.names)
+        self._log(objective.weights)
         self.objective, self.metric_outputs, self.adapter.supervision = objective, names, supervision
         # Without a loss of its own, Keras leaves all of it to compute_loss.
         super().compile(optimizer=optimizer, loss=None, metrics=metrics, **kwargs)
 
-    def _log(self, names: list[str]) -> None:
+    def _log(self, weights: dict[str, float]) -> None:
         """Logs means of these names, after checking that each has one meaning."""
-        logged = ["loss", *names, *(term.name for term in self.latent.terms)]
+        logged = ["loss", *weights, *(term.name for term in self.latent.terms)]
         twice = sorted({name for name in logged if logged.count(name) > 1})
         if twice:
             raise ValueError(
                 f"{self.adapter.owner}: losses, heads and supervision must have different names in the logs. "
                 f"Received: {twice[0]!r} more than once among {logged}. Rename it, for example Term(loss, name=...)."
             )
-        self.means.rename(names)
+        self.means.configure(weights)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """The total loss of a batch. Also adds each part to its mean."""
@@ -265,10 +267,10 @@ class TorusAutoencoder(keras.Model):
 
         together = replicas.current()
         total, values, counts = self.objective(rows, y_pred, encode, together)
-        self.means.update_state(values, counts)
-        for extra in added:  # of the user's own layers, and terms that are not relative
-            total = total + ops.cast(ops.sum(extra), "float32")
-        return together.loss_of_all(total)
+        # Of the user's own layers, and terms that are not relative.
+        extra = sum(ops.cast(ops.sum(each), "float32") for each in added)
+        self.means.update_state([extra, *values], [counts[0], *counts])
+        return together.loss_of_all(total + extra)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Updates the metrics given to `compile` and returns all results. A head without labels has none."""

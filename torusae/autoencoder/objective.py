@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from torusae._internal.checks import Tensor
 from torusae._internal.replicas import Replicas
-from torusae._internal.tensors import direct_ops
+from torusae._internal.tensors import constant, direct_ops
 from torusae.autoencoder.adapter import Rows
 from torusae.layers import Head
 from torusae.layers.balance import as_float32
@@ -55,9 +56,14 @@ class Objective:
         self.scored |= {name: (f"{name}_loss", f"{name}_error") for name in supervision}
 
     @property
-    def names(self) -> list[str]:
-        """The names of the means that `__call__` returns, in their order."""
-        return ["reconstruction", *(name for pair in self.scored.values() for name in pair)]
+    def weights(self) -> dict[str, float]:
+        """The means that `__call__` returns by name, in their order, each with its weight `w` in the loss."""
+        weights = {"reconstruction": 0.0}
+        for part, (loss, score) in zip(
+            (*self.heads.values(), *self.supervision.values()), self.scored.values(), strict=True
+        ):
+            weights |= {loss: part.weight, score: 0.0}
+        return weights
 
     def __call__(
         self, rows: Rows, outputs: Mapping[str, Tensor], encode: Callable[[Tensor], Tensor], together: Replicas
@@ -72,6 +78,9 @@ class Objective:
         """
         size = ops.cast(ops.shape(outputs["point"])[0], "float32")
         reconstruction = together.unscaled(self._reconstruction(rows, outputs["reconstruction"]))
+        weight = rows.weight_of("reconstruction")
+        if weight is not None and self.reconstruction.reduction == "mean_with_sample_weight":
+            size = ops.sum(ops.cast(weight, "float32"))
         values, counts, losses, weights = [reconstruction], [size], [reconstruction], []
         step = Step(self.space, rows.sample, outputs["point"], encode, self.seed)
         parts: Mapping[str, Any] = {**self.heads, **self.supervision}
@@ -116,26 +125,36 @@ class _FunctionLoss(keras.losses.Loss):
 
 
 class Means(keras.metrics.Metric):
-    """Weighted means by name, kept in one variable: one update a step in place of one for each name."""
+    """Weighted means by name, kept in one variable: one update a step in place of one for each name.
+
+    `"loss"` is that of these means, `R + |R| Σ w L`: the mean of the batches' losses would depend on how samples that
+    have no label are spread over the batches.
+    """
 
     def __init__(self):
         super().__init__(name="means", dtype="float32")
         self.names: list[str] = []
 
-    def rename(self, names: list[str]) -> None:
-        """Has other names from now on."""
-        changed, self.names = len(names) != len(self.names), names
+    def configure(self, weights: dict[str, float]) -> None:
+        """Has other names from now on, `"reconstruction"` first, with their weights in the loss."""
+        changed, self.names = len(weights) + 1 != len(self.names), ["loss", *weights]
+        self.weights = np.array([*weights.values()], "float32")
         if changed:
-            shape = (2 * len(names),)
+            shape = (2 * len(self.names),)
             self.sums = self.add_variable(shape=shape, initializer="zeros", name="sums", aggregation="sum")
 
     def update_state(self, values, weights):
-        """Adds one value and one weight for each name, two lists of scalar tensors."""
+        """Adds one value and one weight for each name, two lists: first those of what was added to the loss."""
         products = [value * weight for value, weight in zip(values, weights, strict=True)]
-        self.sums.assign(self.sums.value + direct_ops(values[0]).stack([*products, *weights]))
+        self.sums.assign(self.sums.value + direct_ops(weights[0]).stack([*products, *weights]))
 
     def result(self):
         """Dict from each name to its mean, 0 where nothing was added."""
         sums = self.sums.value
         means = sums[: len(self.names)] / direct_ops(sums).clip(sums[len(self.names) :], 1e-12, math.inf)
-        return {name: means[index] for index, name in enumerate(self.names)}
+        named = {name: means[index] for index, name in enumerate(self.names)}
+        named["loss"] = named["loss"] + named["reconstruction"]
+        if self.weights.any():
+            relative = ops.sum(means[1:] * constant(self.weights, means))
+            named["loss"] = named["loss"] + ops.abs(named["reconstruction"]) * relative
+        return named
