@@ -211,7 +211,7 @@ def test_given_pairs_come_once_before_any_comes_again():
     assert source.draw(4, rng, 3)[0].tolist() == [3, 4, 0, 1]
 
 
-def test_partners_are_other_known_members_of_the_group():
+def test_partners_are_other_known_members_of_the_group(rng):
     groups = np.array([0, 1, 0, -1, 1, 2, 0, 1])
     values = np.array([1.0, 2.0, 4.0, 8.0, np.nan, 16.0, 32.0, 64.0])[:, None]
     source = GroupPairs(np.arange(8), groups, values)
@@ -219,8 +219,11 @@ def test_partners_are_other_known_members_of_the_group():
     known = {(0, 2), (0, 6), (2, 6), (1, 7)}
     assert {tuple(sorted(pair)) for pair in zip(a.tolist(), b.tolist(), strict=True)} == known
     np.testing.assert_allclose(differences, values[b] - values[a])
-    first, again = (source.draw(8, np.random.default_rng(seed), 0) for seed in (1, 2))
-    assert all((x == y).all() for x, y in zip(first, again, strict=True))  # in order: no randomness
+    # In order there is no randomness: draws of any size, and rows in another order, give the same pairs.
+    whole = np.stack(source.draw(8, rng, 0)[:2])
+    parts = np.concatenate([np.stack(source.draw(2, rng, start)[:2]) for start in range(0, 8, 2)], axis=1)
+    turned = GroupPairs(np.arange(8)[::-1], groups[::-1], values[::-1]).draw(8, rng, 0)
+    assert whole.tolist() == parts.tolist() == np.stack(turned[:2]).tolist()
 
 
 SUPERVISION = {

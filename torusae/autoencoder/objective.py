@@ -58,10 +58,9 @@ class Objective:
     @property
     def weights(self) -> dict[str, float]:
         """The means that `__call__` returns by name, in their order, each with its weight `w` in the loss."""
+        parts: list[Any] = [*self.heads.values(), *self.supervision.values()]
         weights = {"reconstruction": 0.0}
-        for part, (loss, score) in zip(
-            (*self.heads.values(), *self.supervision.values()), self.scored.values(), strict=True
-        ):
+        for part, (loss, score) in zip(parts, self.scored.values(), strict=True):
             weights |= {loss: part.weight, score: 0.0}
         return weights
 
