@@ -87,6 +87,29 @@ def test_the_ratio_of_gradients_does_not_know_the_scale_of_the_data():
     assert np.abs(steps[0]).max() > 1e-3
 
 
+def test_the_users_layers_are_told_of_training():
+    told = []
+
+    class Told(keras.layers.Layer):
+        def call(self, x, training=None):
+            told.append(training)
+            return x
+
+    encoder = keras.Sequential([keras.Input(SHAPE), Told(), keras.layers.BatchNormalization(), keras.layers.Dense(6)])
+    decoder = keras.Sequential([keras.Input((2,)), Told(), keras.layers.Dense(4)])
+    model = torusae.TorusAutoencoder(encoder, decoder, torusae.TorusLatent(1), init="random")
+    model.compile("sgd", "mse")
+    told.clear()
+    model.fit(samples(), batch_size=20, verbose=0)
+    assert told[-2:] == [True, True]
+    mean = to_numpy(encoder.layers[1].moving_mean).copy()
+    np.testing.assert_allclose(mean, 0.01 * samples().mean(0), rtol=1e-4)
+    model.evaluate(samples(), verbose=0)
+    model.predict(samples(), verbose=0)
+    assert not any(told[-4:])
+    np.testing.assert_array_equal(to_numpy(encoder.layers[1].moving_mean), mean)
+
+
 def test_regularizers_of_the_users_layers_count():
     encoder = tiny_encoder()
     inputs = keras.Input((2,))

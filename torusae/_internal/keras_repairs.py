@@ -59,8 +59,8 @@ def all_layers(model: Any) -> list[Any]:
 def in_train_step() -> bool:
     """Whether a Keras trainer's `train_step` is running, up the call stack.
 
-    A subclassed model whose `call` has no `training` argument tells its layers nothing of `fit`: Keras then leaves
-    `training` at `None` in the call context, as in a plain call.
+    A subclassed model whose `call` has no `training` argument, or on JAX does not pass it on, tells its layers nothing
+    of `fit`: Keras then leaves `training` at `None` in the call context, as in a plain call.
     """
     frame: Any = sys._getframe(1)
     while frame is not None:

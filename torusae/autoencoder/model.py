@@ -182,9 +182,11 @@ class TorusAutoencoder(keras.Model):
         if isinstance(x, Mapping):  # Keras passes the first batch before any step, with its padding
             x, *_ = batches.without_padding((x,))
         self.adapter.check_samples(self.adapter.owner, "x", x)
-        # Keras tells them `training`: given by name, it would cost half as much as the layer.
-        decoder_input, point = self.latent(self.encoder(x), return_point=True)
-        outputs = {"reconstruction": self.decoder(decoder_input), "point": point}
+        # Keras tells the layers inside, and by name it would cost half as much as a layer. But a step of JAX calls this
+        # method itself: there they would never train, such as dropout and batch normalization of an encoder.
+        told = {"training": training} if keras.backend.backend() == "jax" else {}
+        decoder_input, point = self.latent(self.encoder(x, **told), return_point=True, **told)
+        outputs = {"reconstruction": self.decoder(decoder_input, **told), "point": point}
         if self.heads:
             read = self.latent.space.head_input(point)
             for name, head in self.heads.items():
