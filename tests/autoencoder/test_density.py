@@ -195,8 +195,35 @@ def test_a_density_of_another_space_is_refused(tmp_path):
         getattr(other, name).set_weights(getattr(model, name).get_weights())
     # Points of as many columns, which are no circles.
     model.save_weights(tmp_path / "m.weights.h5")
-    with pytest.raises(ValueError, match=r"density must be of the model's space.*Received: one of Torus"):
+    with pytest.raises(ValueError, match=r"the file's density must be one of this model.*it is of Torus"):
         other.load_weights(tmp_path / "m.weights.h5")
+
+
+@pytest.mark.parametrize("name", ["mixture", "neighbors", "flow"])
+def test_a_damaged_density_of_a_file_is_named(name, tmp_path):
+    model, path = tiny_model(), tmp_path / "m.weights.h5"
+    model.fit_density(data(), name, seed=0, verbose=0)
+    other = tiny_model(torusae.TorusLatent(3))
+    other.fit_density(data(), name, seed=0, verbose=0)
+    array = next(key for key, values in model.density.state().items() if values.ndim > 1)
+    turned = model.density.state()[array]
+    turned[0, 0] = np.nan
+    for key, values, message in [
+        (f"density:{array}", turned, "must hold finite numbers only"),
+        (f"density:{array}", other.density.state()[array], "must hold arrays that fit one another"),
+        (f"density:{array}", None, "must hold the arrays"),
+        ("density", np.frombuffer(b"{", "uint8"), "JSONDecodeError"),
+    ]:
+        model.save_weights(path)
+        with h5py.File(path, "r+") as file:
+            store = file["vars"]
+            del store[key]
+            if values is not None:
+                store[key] = values
+        again = tiny_model()
+        with pytest.raises(ValueError, match=rf"the file's density must be one of this model.*{message}"):
+            again.load_weights(path)
+        assert again.density is None
 
 
 def test_an_interrupted_fit_keeps_the_model(monkeypatch):

@@ -121,6 +121,19 @@ def test_set_state_names_missing_and_unknown_arrays(any_fitted):
             type(any_fitted)(**any_fitted.get_config()).set_state(wrong)
 
 
+def test_set_state_names_arrays_that_can_not_be_meant(any_fitted):
+    """NaN, an array of another torus, another rank: the fit before stays."""
+    state, before = any_fitted.state(), any_fitted.log_density(ring(2))
+    other = type(any_fitted)(**any_fitted.get_config()).fit(ring(3)).state()
+    for name, array in state.items():
+        wrong = [(np.where(array == array.max(), np.nan, array), "finite"), (array[None], "that fit one another")]
+        wrong += [(other[name], "that fit one another")] if array.ndim > 1 else []
+        for values, message in wrong:
+            with pytest.raises(ValueError, match=rf"set_state: `state.*{message}"):
+                any_fitted.set_state({**state, name: values})
+    np.testing.assert_array_equal(any_fitted.log_density(ring(2)), before)
+
+
 def test_set_state_replaces_a_fit_on_another_torus(any_fitted):
     other = type(any_fitted)(**any_fitted.get_config()).fit(ring(3))
     other.log_density(ring(3))
@@ -131,7 +144,7 @@ def test_set_state_replaces_a_fit_on_another_torus(any_fitted):
 class Unnamed(Density):
     """A normal density of any number of columns, without a text."""
 
-    _arguments, _state = (), {"mean": "float64"}
+    _arguments, _state = (), {"mean": ("columns",)}
 
     def _num_columns(self, fitting):
         return None if fitting else len(self.mean)

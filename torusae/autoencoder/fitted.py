@@ -39,11 +39,12 @@ class Fitted:
         if part is None:
             self.parts.pop(name, None)
             return
-        columns, space = np.shape(part.sample(1, 0))[1], getattr(part, "space", self.space)
-        if columns != self.space.point_size or repr(space) != repr(self.space):
+        drawn, space = np.asarray(part.sample(1, 0)), getattr(part, "space", self.space)
+        size = self.space.point_size
+        if drawn.shape != (1, size) or not np.isfinite(drawn).all() or repr(space) != repr(self.space):
             raise ValueError(
-                f"{self.owner}.{name}: must be of the model's space, {self.space!r}, with points of "
-                f"{self.space.point_size} values. Received: {part!r}, with {columns}. Call fit_{name}(x)."
+                f"{self.owner}.{name}: must be of the model's space, {self.space!r}, with finite points of {size} "
+                f"values. Received: {part!r}, which draws {drawn}. Call fit_{name}(x)."
             )
         self.parts[name] = part
 
@@ -75,18 +76,22 @@ class Fitted:
         """Replaces the parts by those of a store.
 
         Raises:
-            ValueError: If one is of another space.
+            ValueError: If one is damaged, or of another space.
         """
         self.clear()
         state = {key: np.asarray(store[key]) for key in store.keys()}
         for name in [key for key in state if ":" not in key]:
-            described = json.loads(state[name].tobytes().decode())
-            if described["space"] != repr(self.space):
-                raise ValueError(
-                    f"{self.owner}: the file's {name} must be of the model's space, {self.space!r}. "
-                    f"Received: one of {described['space']}."
-                )
-            part = keras.saving.deserialize_keras_object(described["config"])
             prefix = f"{name}:"
-            part.set_state({key.removeprefix(prefix): array for key, array in state.items() if key.startswith(prefix)})
-            self.set(name, part)
+            try:
+                described = json.loads(state[name].tobytes().decode())
+                if described["space"] != repr(self.space):
+                    raise ValueError(f"it is of {described['space']}, not of the model's space, {self.space!r}")
+                part = keras.saving.deserialize_keras_object(described["config"])
+                arrays = {key.removeprefix(prefix): array for key, array in state.items() if key.startswith(prefix)}
+                part.set_state(arrays)
+                self.set(name, part)
+            except Exception as error:  # whatever the bytes of a damaged file make Keras or a user's class raise
+                raise ValueError(
+                    f"{self.owner}: the file's {name} must be one of this model. Received: {type(error).__name__}, "
+                    f"{error}. Use another copy of the file, or save the model without it, after `model.{name} = None`."
+                ) from error

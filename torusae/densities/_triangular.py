@@ -1,8 +1,7 @@
 """A triangular map of the torus onto itself: each angle by a circular spline that depends on the angles before it.
 
 Positions are in turns, `[0, 1)`, one column for each circle. A network for each circle reads cosines and sines of the
-positions before it and returns the parameters of its spline. Its weights are six arrays, `(dim, inputs, outputs)` and
-`(dim, 1, outputs)`. The functions take NumPy arrays and tensors.
+positions before it and returns the parameters of its spline. The functions take NumPy arrays and tensors.
 """
 
 import itertools
@@ -15,7 +14,15 @@ from keras import ops
 from torusae._internal.checks import Tensor
 from torusae.densities import _splines
 
-WEIGHTS = ("kernel_1", "bias_1", "kernel_2", "bias_2", "kernel_3", "bias_3")
+WEIGHTS: dict[str, tuple[str | int, ...]] = {
+    "kernel_1": ("dim", "2 * dim", "units"),
+    "bias_1": ("dim", 1, "units"),
+    "kernel_2": ("dim", "units", "units"),
+    "bias_2": ("dim", 1, "units"),
+    "kernel_3": ("dim", "units", "3 * num_bins"),
+    "bias_3": ("dim", 1, "3 * num_bins"),
+}
+"""The weights by name, with their axes."""
 
 
 def identity(dim: int, units: int, num_bins: int, rng: np.random.Generator) -> list[np.ndarray]:

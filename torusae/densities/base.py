@@ -21,8 +21,10 @@ class Density(abc.ABC):
     """
 
     _arguments: tuple[str, ...]
-    _state: ClassVar[dict[str, str]]
-    """The name and dtype of every fitted array."""
+    _state: ClassVar[dict[str, tuple[str | int, ...]]]
+    """The name of every fitted array, with its axes: axes of the same name have the same size."""
+    _dtype = "float64"
+    """Of these arrays in a file."""
 
     _layout = "all values of a point"
     _columns, _multiple = "columns", 1
@@ -83,17 +85,38 @@ class Density(abc.ABC):
         """Returns copies of the fitted arrays by name, for a weights file. The dict is empty before `fit`."""
         if not self.is_fitted:
             return {}
-        return {name: np.array(getattr(self, name), dtype) for name, dtype in self._state.items()}
+        return {name: np.array(getattr(self, name), self._dtype) for name in self._state}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Sets the fitted arrays, a dict as `state` of a fitted density returned it."""
+        """Sets the fitted arrays, a dict as `state` of a fitted density returned it.
+
+        Raises:
+            ValueError: If arrays are missing, hold NaN or infinity, or do not fit one another or the space.
+        """
+        owner, advice = (
+            f"{type(self).__name__}.set_state",
+            f"Give what state() of a fitted {type(self).__name__} returned.",
+        )
         if set(state) != set(self._state):
             raise ValueError(
-                f"{type(self).__name__}.set_state: `state` must hold the arrays {sorted(self._state)}. "
-                f"Received: {sorted(state)}. Give what state() of a fitted {type(self).__name__} returned."
+                f"{owner}: `state` must hold the arrays {sorted(self._state)}. Received: {sorted(state)}. {advice}"
             )
-        for name in self._state:
-            setattr(self, name, np.array(state[name], "float64"))
+        arrays = {name: np.array(state[name], "float64") for name in self._state}
+        columns = self._num_columns(fitting=True)
+        sizes: dict[str | int, int] = {} if columns is None else {self._columns: columns}
+        for name, array in arrays.items():
+            axes = self._state[name]
+            for axis, size in zip(axes, array.shape, strict=False):
+                sizes.setdefault(axis, axis if isinstance(axis, int) else size)
+                if axis == "dim":
+                    sizes.setdefault("2 * dim", 2 * size)
+            if array.shape != tuple(sizes.get(axis) for axis in axes) or 0 in array.shape:
+                raise ValueError(
+                    f"{owner}: `state` must hold arrays that fit one another, {name!r} of shape "
+                    f"({', '.join(map(str, axes))}) with {sizes}. Received: shape={array.shape}. {advice}"
+                )
+            checks.finite_array(owner, f"state[{name!r}]", array)
+        vars(self).update(arrays)
         self._prepare()
         self.is_fitted = True
 

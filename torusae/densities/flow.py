@@ -57,7 +57,8 @@ class TorusFlow(TorusDensity):
     """
 
     _arguments = ("num_bins", "units", "epochs", "max_points", "seed", "verbose")
-    _state: ClassVar = dict.fromkeys((*_triangular.WEIGHTS, "points"), "float32")
+    _state: ClassVar = {**_triangular.WEIGHTS, "points": ("num", "2 * dim")}
+    _dtype = "float32"
 
     held_out: float | None = None
     """The mean log density of the points that `fit` held out, nats. `None` before `fit` and after loading."""

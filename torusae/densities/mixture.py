@@ -47,9 +47,10 @@ class VonMisesMixture(TorusDensity):
     """
 
     _arguments = ("num_components", "max_iterations", "tolerance", "seed")
-    _state: ClassVar = dict.fromkeys(
-        ("weights", "means", "concentrations", "radius_means", "radius_deviations"), "float64"
-    )
+    _state: ClassVar = {
+        "weights": ("components",),
+        **dict.fromkeys(("means", "concentrations", "radius_means", "radius_deviations"), ("components", "dim")),
+    }
 
     weights: np.ndarray  # (components,), sum 1
     means: np.ndarray  # mean directions μ, (components, dim), radians, [-π, π]

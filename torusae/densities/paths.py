@@ -47,7 +47,8 @@ class PathDensity(Density):
     """
 
     _arguments = ("space", "num_neighbors", "scale", "max_points", "seed")
-    _state: ClassVar = {"points": "float32"}
+    _state: ClassVar = {"points": ("num", "columns")}
+    _dtype = "float32"
 
     def __init__(
         self,
