@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,7 +13,7 @@ import numpy as np
 import scipy
 
 import torusae
-from torusae.__main__ import EXTRAS
+from torusae.__main__ import EXTRAS, REQUIRED
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,8 +59,8 @@ def test_versions_backend_devices_and_missing_extras():
     assert lines["devices"].startswith(("cpu", "gpu", "cuda", "mps"))
     assert lines[f"[{backend}]"].startswith(backend)
     assert "missing" not in lines["[plots]"]
-    assert 'ripser and scikit-learn missing. Install with: pip install "torusae[circles]"' in lines["[circles]"]
-    assert lines["[sklearn]"] == 'scikit-learn missing. Install with: pip install "torusae[sklearn]"'
+    assert "ripser and scikit-learn missing. Install with: pip install ripser scikit-learn" in lines["[circles]"]
+    assert lines["[sklearn]"] == "scikit-learn missing. Install with: pip install scikit-learn"
 
 
 def test_an_unknown_backend_is_a_line_of_the_report():
@@ -74,7 +75,7 @@ def test_a_missing_backend_is_a_line_of_the_report():
     backend = keras.backend.backend()
     lines = report(*hidden(backend))
     assert lines["backend"].startswith("not loaded (ModuleNotFoundError")
-    assert lines[f"[{backend}]"] == f'{backend} missing. Install with: pip install "torusae[{backend}]"'
+    assert lines[f"[{backend}]"] == f"{backend} missing. Install with: pip install {backend}"
 
 
 def test_missing_keras_is_a_line_of_the_report():
@@ -83,16 +84,33 @@ def test_missing_keras_is_a_line_of_the_report():
     assert lines["keras"].startswith("not installed")
 
 
-def test_an_import_without_a_backend_still_fails():
-    environment = os.environ | {"KERAS_BACKEND": "abacus"}
-    command = [sys.executable, "-c", "import torusae"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "abacus" in done.stderr
-    assert not done.stdout
+def test_an_import_without_a_backend_says_what_helps_after_the_error_of_keras():
+    backend = keras.backend.backend()
+    for prelude, environment, cause, advice in [
+        (
+            (),
+            {"KERAS_BACKEND": "abacus"},
+            "ValueError: .*abacus",
+            f"Set KERAS_BACKEND to one .* installed: .*{backend}",
+        ),
+        (hidden(backend)[:-3], {}, f"ModuleNotFoundError: .*{backend}", "Install one, for example"),
+        (hidden("keras")[:-3], {}, "ModuleNotFoundError: .*keras", 'Install it with: pip install "keras>=3.13"'),
+    ]:
+        command = [sys.executable, "-c", "\n".join([*prelude, "import torusae"])]
+        done = subprocess.run(
+            command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1
+        *before, last = done.stderr.splitlines()
+        assert re.match(rf"ImportError: torusae: Keras or its backend is not loaded \({cause}.*\)\. {advice}", last)
+        assert any(re.match(cause, line) for line in before)
+        assert "direct cause" in done.stderr
+        assert not done.stdout
 
 
-def test_extras_are_those_of_the_project():
-    stated = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+def test_packages_are_those_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {f"{name}>={version}" for name, version in REQUIRED.items()} == set(project["dependencies"])
+    stated = project["optional-dependencies"]
     packages = {extra: [each.partition(">=")[0] for each in requirements] for extra, requirements in stated.items()}
     assert {extra: list(names) for extra, names in EXTRAS.items()} == packages

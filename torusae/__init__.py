@@ -4,12 +4,12 @@ __version__ = "0.1.0"
 
 try:
     import keras as _keras  # noqa: F401
-except Exception:
-    from torusae.__main__ import is_asked_for, main
+except Exception as _error:
+    from torusae.__main__ import is_asked_for, main, not_loaded
 
     if is_asked_for():  # Python imports this package before its __main__
         raise SystemExit(main()) from None
-    raise
+    raise ImportError(f"torusae: Keras or its backend is {not_loaded(_error)}") from _error
 
 from torusae import (
     data,
