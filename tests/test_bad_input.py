@@ -58,7 +58,7 @@ CASES = [
     (
         lambda: (torusae.Torus(1) * torusae.Gaussian(2)).distance(ONES, ONES),
         ValueError,
-        r"Product.distance: points must have 4 columns.*\(3, 2\)",
+        r"Product.distance: points must have the shape \(batch, 4\).*\(3, 2\)",
     ),
     (lambda: torusae.TorusLatent(2, 3), TypeError, r"TorusLatent: `losses` must be a name or a list.*losses=3"),
     (lambda: torusae.TorusLatent(2, loss_weights=ONES), TypeError, r"TorusLatent: `loss_weights` must be a dict"),

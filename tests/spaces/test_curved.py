@@ -177,7 +177,7 @@ def test_the_interval_is_bounded_and_its_loss_compares_quantiles(rng):
 @EACH_QUOTIENT
 def test_a_point_and_its_image_are_one(space):
     a, b = points_of(space, 30), points_of(space, 30, 1)
-    image = space.image(a)
+    image = to_numpy(space.image(to_tensor(a)))
     assert np.abs(image - a).max(axis=1).min() > 0.1
     np.testing.assert_allclose(decoder_input(space, image), decoder_input(space, a), atol=1e-6)
     np.testing.assert_allclose(distance(space, image, a), 0, atol=1e-6)
@@ -197,9 +197,8 @@ def test_the_map_of_raw_values_is_onto_and_has_no_seam(space):
         raw[:, 2:] *= np.arctanh(point[:, 2:]) / point[:, 2:]
     np.testing.assert_allclose(decoder_input(space, function_of(space, "point")(to_tensor(raw))), codes, atol=2e-5)
     # Small steps of raw values make small steps of codes, on a closed way that no choice of images closes.
-    paths = space.paths(
-        to_tensor(point[0]), to_tensor(space.image(point[0])), [[0, *[0] * (space.num_windings - 1)]], 400
-    )
+    start = to_tensor(point[0])
+    paths = space.paths(start, space.image(start), [[0] * space.num_windings], 400)
     around = decoder_input(space, to_numpy(paths)[0])
     np.testing.assert_allclose(around[0], around[-1], atol=1e-5)
     steps = decoder_input(space, function_of(space, "point")(to_tensor(around + 0.1)))
@@ -405,10 +404,13 @@ def test_errors():
         (lambda: Sphere(2).sample(0), ValueError, "Sphere.sample: `num_samples` must be at least 1"),
         (lambda: SO3().sample(0), ValueError, "SO3.sample: `num_samples` must be at least 1"),
         (lambda: Interval().sample(0), ValueError, "Interval.sample: `num_samples` must be at least 1"),
-        (
-            lambda: Sphere(2).act(to_tensor(np.eye(3)), to_tensor(np.zeros(2))),
-            ValueError,
-            "Sphere.act: `action` must have shape (3,) or (batch, 3). Received: action.shape=(2,)",
+        *(
+            (
+                lambda space=space: space.act(space.sample(2), np.zeros(9)),
+                ValueError,
+                f".act: `action` must have shape ({space.action_size},) or (batch, {space.action_size}). Received",
+            )
+            for space in (Sphere(2), SO3(), torusae.Torus(2), torusae.Gaussian(3), MobiusBand() * Interval())
         ),
         (
             lambda: Sphere(2).paths(to_tensor(np.eye(3)[0]), to_tensor(np.eye(3)[1]), [[0.5]]),

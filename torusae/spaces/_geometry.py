@@ -1,4 +1,4 @@
-"""Formulas that spheres, rotations and their quotients share: directions, arcs, great circles, rotation matrices."""
+"""Formulas that spaces share: great circles, straight lines, rotation matrices, actions."""
 
 import math
 from functools import lru_cache
@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from torusae._internal import checks
 from torusae._internal.checks import Tensor
 from torusae._internal.tensors import constant
-from torusae.spaces.base import Space, path_rows
+from torusae._internal.vectors import length
+from torusae.paths import interpolate
+from torusae.spaces.base import Space, path_rows, point_tensors
 
 _NO_DIRECTION = 1e-6  # of a float32 arc: its direction is rounding error
 _HALVINGS, _ORDER = 5, 8  # with 32 parts of a turn, eight powers are exact to float32
@@ -74,6 +75,27 @@ class GreatCircles(Space):
         return ops.convert_to_tensor(self.from_sphere(points).astype("float32"))
 
 
+class StraightLines(Space):
+    """Base of spaces of numbers whose shortest paths are straight lines."""
+
+    interpolation = "linear"
+
+    def distance(self, a, b):
+        """The length of the straight line between points, `(batch,)`."""
+        a, b = point_tensors(self, "distance", a=a, b=b)
+        return length(a - b)
+
+    def paths(self, start, end, windings, num_steps=12):
+        """The path of `interpolation`, once per row of `windings`, which has no columns."""
+        windings, t = path_rows(f"{type(self).__name__}.paths", windings, 0, num_steps)
+        path = interpolate(start, end, t[0].astype("float32"), self.interpolation)
+        return ops.tile(path[None], (len(windings), 1, 1))
+
+    def shortest(self, start, end, t):
+        """Points on straight lines."""
+        return start + t[:, None] * (end - start)
+
+
 def rotation_matrices(angles: Tensor, size: int) -> Tensor:
     """`exp` of skew matrices, `(..., size, size)`. Entries are angles in the planes (0, 1), (0, 2), ..., (1, 2), ...
 
@@ -104,17 +126,6 @@ def _skew_basis(size: int) -> np.ndarray:
 def turned(matrices: Tensor, vectors: Tensor) -> Tensor:
     """Matrices `(size, size)` or `(batch, size, size)` times rows of vectors, `(batch, size)`."""
     return ops.matmul(matrices, vectors[..., None])[..., 0]
-
-
-def action_tensor(owner: str, action: Tensor, size: int, like: Tensor) -> Tensor:
-    """An action of shape `(size,)` or `(batch, size)` as a float tensor of the dtype of the points."""
-    action = checks.float_tensor(owner, "action", action)
-    if len(action.shape) not in (1, 2) or action.shape[-1] != size:
-        raise ValueError(
-            f"{owner}: `action` must have shape ({size},) or (batch, {size}). Received: "
-            f"action.shape={tuple(action.shape)}."
-        )
-    return ops.cast(action, like.dtype)
 
 
 def host(*points: Tensor) -> list[np.ndarray]:

@@ -12,7 +12,7 @@ from torusae._internal.checks import Tensor
 from torusae._internal.tensors import constant
 from torusae.angles import polar_angles
 from torusae.losses import DiaphonyLoss
-from torusae.spaces.base import Space, path_rows
+from torusae.spaces.base import Space, path_rows, point_tensors
 from torusae.spaces.terms import Term
 
 MAX_FREQUENCY, DECAY = 4, 1.0
@@ -37,9 +37,8 @@ class Quotient(Space):
     """How many of the cover's windings lead to each image. The others go around more than once."""
 
     def image(self, point: Tensor) -> Tensor:
-        """The other points of the cover that stand for the same points. NumPy arrays stay such."""
-        signs = np.array(self.signs)
-        return point * (signs if isinstance(point, np.ndarray) else constant(signs, point))
+        """The other points of the cover that stand for the same points."""
+        return point * constant(np.array(self.signs), point)
 
     def sample(self, num_samples, seed=None):
         """Points drawn from the prior, `(num_samples, point_size)`. See `Torus.sample`."""
@@ -51,12 +50,12 @@ class Quotient(Space):
 
     def distance(self, a, b):
         """The length of the shortest path between points, `(batch,)`: the least of the cover's over both images."""
-        a, b = checks.float_pair(f"{type(self).__name__}.distance", 2, "(batch, point_size)", a=a, b=b)
+        a, b = point_tensors(self, "distance", a=a, b=b)
         return ops.minimum(self.cover.distance(a, b), self.cover.distance(a, self.image(b)))
 
     def windings(self, start, end):
         """The ways to both images, the shortest first: `(num_paths, num_windings)`."""
-        start, end = self._point_pair("windings", start, end)
+        start, end = point_tensors(self, "windings", rank=1, start=start, end=end)
         ends = [end, self.image(end)]
         near = [float(self.cover.distance(start[None], each[None])[0]) for each in ends]
         rows = []
@@ -64,14 +63,6 @@ class Quotient(Space):
             ways = ops.convert_to_numpy(self.cover.windings(start, ends[number]))[: self.ways_to_image]
             rows.append(np.concatenate([np.full((len(ways), 1), number), ways], axis=1))
         return ops.convert_to_tensor(np.concatenate(rows).astype("int32"))
-
-    def _point_pair(self, method: str, start: Any, end: Any) -> tuple[Tensor, Tensor]:
-        owner, size = f"{type(self).__name__}.{method}", self.point_size
-        pair = checks.float_pair(owner, 1, f"({size},)", start=start, end=end)
-        for name, point in zip(("start", "end"), pair, strict=True):
-            if point.shape[0] != size:
-                raise ValueError(f"{owner}: `{name}` must have shape ({size},). Received: shape={tuple(point.shape)}.")
-        return pair
 
     def paths(self, start, end, windings, num_steps=12):
         """Paths of the cover to the end or to its image, one per row of `windings`."""
@@ -82,18 +73,19 @@ class Quotient(Space):
                 f"{owner}: the first column of `windings` must be the number of an image, 0 or 1. "
                 f"Received: {sorted({int(number) for number in windings[:, 0]})}."
             )
-        start, end = self._point_pair("paths", start, end)
+        start, end = point_tensors(self, "paths", rank=1, start=start, end=end)
         ends = [end, self.image(end)]
-        paths = np.empty((len(windings), num_steps, self.point_size), "float32")
-        for number in set(windings[:, 0].tolist()):
-            rows = windings[:, 0] == number
-            own = self.cover.paths(start, ends[number], ops.convert_to_tensor(windings[rows, 1:]), num_steps)
-            paths[rows] = ops.convert_to_numpy(own)
-        return ops.convert_to_tensor(paths)
+        return ops.concatenate(
+            [self.cover.paths(start, ends[number], [winding], num_steps) for number, *winding in windings.tolist()]
+        )
 
     def shortest(self, start, end, t):
         """Points on the shortest paths of the cover to the nearer image."""
         return self.cover.shortest(start, self.nearer(start, end), t)
+
+    def act(self, point, action):
+        """Points moved as those of the cover, `(action_size,)` or `(batch, action_size)`."""
+        return self.cover.act(point, action)
 
     def move(self, point, step):
         """Points moved as those of the cover, `(step_size,)` or `(batch, step_size)`."""
@@ -109,7 +101,7 @@ class Quotient(Space):
 class FlatQuotient(Quotient):
     """A circle with the angle a, and a second coordinate that half a turn of a turns over.
 
-    A subclass defines `flat`, `lifts`, `chart` and `weight`. The decoder input begins with `cos 2a`, `sin 2a`.
+    A subclass defines `flat`, `lifts` and `weight`. The decoder input begins with `cos 2a`, `sin 2a`.
     """
 
     views = ("orbit",)
@@ -127,9 +119,11 @@ class FlatQuotient(Quotient):
     def lifts(a: Any, second: Any) -> list[tuple[Any, Any]]:
         """Pairs of angles on a torus of two circles that stand for a point, of tensors or NumPy arrays."""
 
-    @abc.abstractmethod
     def chart(self, points: np.ndarray) -> np.ndarray:
-        """The angle a in `[-π/2, π/2]` and the second coordinate of arrays of points, `(num, 2)`."""
+        """The angle a in `[-π/2, π/2]`, radians, and the second coordinate of arrays of points, `(num, 2)`."""
+        points = ops.convert_to_tensor(points)
+        points = ops.where(points[:, :1] < 0, self.image(points), points)
+        return ops.convert_to_numpy(ops.concatenate(self.flat(points), axis=-1))
 
     def view(self, name, raw, point):
         """Besides the raw values and points: `"orbit"`, the lifts of all points to a torus, `(lifts * batch, 2)`."""
@@ -150,7 +144,3 @@ class FlatQuotient(Quotient):
     def angle_actions(self):
         """`[[0.5]]`: the angle is `2a`, and an action moves along a. A whole turn turns the second coordinate over."""
         return np.array([[0.5]])
-
-    def in_domain(self, points: np.ndarray) -> np.ndarray:
-        """The points or their images with a in `[-π/2, π/2]`."""
-        return np.where(points[:, :1] < 0, self.image(points), points)

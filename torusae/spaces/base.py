@@ -21,12 +21,11 @@ from torusae.angles import angle_difference
 from torusae.spaces.terms import Term
 
 MAX_PATHS = 1 << 16
-_REQUIRED = ("raw_size", "point_size", "terms", "sample", "log_prob", "distance", "paths")
 # Sizes that a space need not set, and those that they are equal to.
 _SIZES = {"decoder_input_size": "point_size", "head_input_size": "decoder_input_size", "step_size": "action_size"}
 
 
-class _Contract(type):
+class _Contract(abc.ABCMeta):
     """Checks a space when it is made, so that a missing member is named before the first training step."""
 
     @property
@@ -36,18 +35,13 @@ class _Contract(type):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         space = super().__call__(*args, **kwargs)
-        members = {name: getattr(space, name, None) for name in _REQUIRED}
-        missing = [name for name, each in members.items() if each is None or hasattr(each, "__isabstractmethod__")]
-        if missing:
-            raise TypeError(
-                f"{cls.__name__}: a Space must define {', '.join(f'`{name}`' for name in missing)}. "
-                f"docs/architecture.md lists the contract of a space."
-            )
         for name, equal in _SIZES.items():
             if not hasattr(space, name):
-                setattr(space, name, getattr(space, equal))
+                setattr(space, name, getattr(space, equal, None))
         for name in ("raw_size", "point_size", "num_windings", "action_size", "num_angles", *_SIZES):
-            checks.positive_int(cls.__name__, name, getattr(space, name), least=int(name in ("raw_size", "point_size")))
+            checks.positive_int(
+                cls.__name__, name, getattr(space, name, None), least=int(name in ("raw_size", "point_size"))
+            )
         return space
 
 
@@ -261,14 +255,6 @@ class Product(Space):
         ends = list(itertools.accumulate(getattr(factor, size) for factor in self.factors))
         return [values[..., start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
-    def _checked_split(self, owner: str, points: Tensor) -> list[Tensor]:
-        points = checks.float_tensor(f"Product.{owner}", "points", points)
-        if len(points.shape) == 0 or points.shape[-1] != self.point_size:
-            raise ValueError(
-                f"Product.{owner}: points must have {self.point_size} columns. Received: shape={tuple(points.shape)}."
-            )
-        return self.split(points)
-
     def _joined(self, function: Callable, *values: list[Tensor]) -> Tensor:
         """`function(factor, *columns)` of every factor, side by side. Values are split."""
         return ops.concatenate([function(*each) for each in zip(self.factors, *values, strict=True)], axis=-1)
@@ -287,8 +273,7 @@ class Product(Space):
 
     def view(self, name, raw, point):
         """A factor's view by its full name, such as `"torus.angles"`."""
-        checks.option("Product", "view", name, ("raw", "point", *self.views))
-        if name in ("raw", "point"):
+        if name not in self.views:
             return super().view(name, raw, point)
         factor, _, view = name.partition(".")
         index = self.names.index(factor)
@@ -326,7 +311,7 @@ class Product(Space):
 
     def sample(self, num_samples, seed=None):
         """Points drawn from the prior, `(num_samples, point_size)`. See `Torus.sample`."""
-        seed = seed_generator(seed)
+        num_samples, seed = draws(self, num_samples, seed)
         return ops.concatenate([factor.sample(num_samples, seed) for factor in self.factors], axis=-1)
 
     def log_prob(self, point):
@@ -336,13 +321,15 @@ class Product(Space):
 
     def distance(self, a, b):
         """The root of the sum of the factors' squared distances, `(batch,)`."""
-        pairs = zip(self.factors, self._checked_split("distance", a), self._checked_split("distance", b), strict=True)
-        return length(ops.stack([factor.distance(x, y) for factor, x, y in pairs], axis=-1))
+        a, b = point_tensors(self, "distance", a=a, b=b)
+        own = zip(self.factors, self.split(a), self.split(b), strict=True)
+        return length(ops.stack([factor.distance(*pair) for factor, *pair in own], axis=-1))
 
     def windings(self, start, end):
         """Every path of one factor with every path of the others, `(num_paths, num_windings)`."""
-        ends = zip(self.factors, *(self._checked_split("windings", each) for each in (start, end)), strict=True)
-        rows = [ops.convert_to_numpy(factor.windings(first, last)) for factor, first, last in ends]
+        start, end = point_tensors(self, "windings", rank=1, start=start, end=end)
+        own = zip(self.factors, self.split(start), self.split(end), strict=True)
+        rows = [ops.convert_to_numpy(factor.windings(*ends)) for factor, *ends in own]
         count = math.prod(map(len, rows))
         if count > MAX_PATHS:
             raise ValueError(
@@ -364,10 +351,12 @@ class Product(Space):
 
     def act(self, point, action):
         """Points moved by the factors' symmetries; the actions stand side by side."""
+        action = action_tensor(self, "act", action, point)
         return self._joined(lambda factor, *own: factor.act(*own), self.split(point), self.split(action, "action_size"))
 
     def move(self, point, step):
         """The factors' moves; the steps stand side by side."""
+        step = action_tensor(self, "move", step, point)
         return self._joined(lambda factor, *own: factor.move(*own), self.split(point), self.split(step, "step_size"))
 
     @property
@@ -379,7 +368,7 @@ class Product(Space):
 
     def analogy(self, a, b, c):
         """The factors' analogies side by side. If a factor has none, the product has none."""
-        points = rows_of_points(self, "analogy", a=a, b=b, c=c)
+        points = point_tensors(self, "analogy", a=a, b=b, c=c)
         return self._joined(lambda factor, *own: factor.analogy(*own), *map(self.split, points))
 
     def get_config(self):
@@ -400,24 +389,41 @@ def _names(families: list[str]) -> list[str]:
     return names
 
 
-def seed_generator(seed: int | keras.random.SeedGenerator | None) -> keras.random.SeedGenerator:
-    """A generator from an integer, `None` (a random seed) or a generator."""
-    if seed is None or isinstance(seed, keras.random.SeedGenerator):
-        return keras.random.SeedGenerator() if seed is None else seed
-    return keras.random.SeedGenerator(checks.positive_int("sample", "seed", seed, least=0))
+def draws(space: Space, num_samples: Any, seed: Any) -> tuple[int, keras.random.SeedGenerator]:
+    """The arguments of `sample`, checked: a generator from an integer, `None` (a random seed) or a generator."""
+    owner = f"{type(space).__name__}.sample"
+    num_samples = checks.positive_int(owner, "num_samples", num_samples)
+    if not isinstance(seed, keras.random.SeedGenerator):
+        seed = keras.random.SeedGenerator(checks.optional_int(owner, "seed", seed, least=0))
+    return num_samples, seed
 
 
-def rows_of_points(space: Space, owner: str, **points: Tensor) -> list[Tensor]:
-    """Points by their names as float tensors of one dtype, after checking that each is `(batch, point_size)`."""
-    layout = f"(batch, {space.point_size})"
-    owner = f"{type(space).__name__}.{owner}"
-    rows = [checks.float_tensor(owner, name, each, 2, layout) for name, each in points.items()]
-    shapes = {name: tuple(each.shape) for name, each in zip(points, rows, strict=True)}
-    first = next(iter(shapes.values()))
-    if first[1] != space.point_size or any(shape != first for shape in shapes.values()):
+def point_tensors(space: Space, method: str, rank: int = 2, **points: Tensor) -> list[Tensor]:
+    """Points by their names as float tensors of one dtype, after checking that each is `(batch, point_size)`.
+
+    A single row may stand beside many. With `rank` 1, each is one point, `(point_size,)`.
+    """
+    owner = f"{type(space).__name__}.{method}"
+    layout = f"({space.point_size},)" if rank == 1 else f"(batch, {space.point_size})"
+    tensors = [checks.float_tensor(owner, name, each, rank, layout) for name, each in points.items()]
+    shapes = {name: tuple(each.shape) for name, each in zip(points, tensors, strict=True)}
+    counts = {count for *rows, _ in shapes.values() for count in rows} - {1, None}
+    if {shape[-1] for shape in shapes.values()} != {space.point_size} or len(counts) > 1:
         raise ValueError(f"{owner}: points must have the shape {layout}, one for all. Received: shapes {shapes}.")
-    dtype = "float64" if "float64" in {keras.backend.standardize_dtype(each.dtype) for each in rows} else "float32"
-    return [ops.cast(each, dtype) for each in rows]
+    dtype = "float64" if "float64" in {keras.backend.standardize_dtype(each.dtype) for each in tensors} else "float32"
+    return [ops.cast(each, dtype) for each in tensors]
+
+
+def action_tensor(space: Space, method: str, action: Tensor, like: Tensor) -> Tensor:
+    """An action of `act`, or a step of `move`, `(size,)` or `(batch, size)`, as a tensor of the dtype of the points."""
+    name, size = ("action", space.action_size) if method == "act" else ("step", space.step_size)
+    action = ops.convert_to_tensor(action, dtype=like.dtype)
+    if len(action.shape) not in (1, 2) or action.shape[-1] != size:
+        raise ValueError(
+            f"{type(space).__name__}.{method}: `{name}` must have shape ({size},) or (batch, {size}). "
+            f"Received: shape={tuple(action.shape)}."
+        )
+    return action
 
 
 def uniform_log_prob(point: Tensor, volume: float) -> Tensor:

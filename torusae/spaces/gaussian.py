@@ -6,11 +6,11 @@ import keras
 from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.vectors import length
 from torusae.losses import CramerWoldLoss, GaussianDistanceLoss, KLLoss, MMDLoss, SlicedWassersteinLoss
 from torusae.losses.kl import draw_posterior, split_posterior
-from torusae.paths import INTERPOLATIONS, interpolate
-from torusae.spaces.base import Space, path_rows, rows_of_points, seed_generator
+from torusae.paths import INTERPOLATIONS
+from torusae.spaces._geometry import StraightLines
+from torusae.spaces.base import action_tensor, draws, point_tensors
 from torusae.spaces.terms import Term
 
 _LOSSES = {
@@ -23,7 +23,7 @@ _LOSSES = {
 
 
 @keras.saving.register_keras_serializable(package="torusae")
-class Gaussian(Space):
+class Gaussian(StraightLines):
     """The Gaussian space: `dim` real numbers. The decoder reads the point. Prior: independent, standard normal.
 
     Presets: `"cwae"` (the default), `"wae"`, `"swae"`, `"gae"` and `"none"`. With `variational=True` also `"vae"`, then
@@ -86,33 +86,18 @@ class Gaussian(Space):
 
     def sample(self, num_samples, seed=None):
         """Points drawn from the prior, `(num_samples, dim)`. See `Torus.sample`."""
-        num_samples = checks.positive_int("Gaussian.sample", "num_samples", num_samples)
-        return keras.random.normal((num_samples, self.dim), dtype="float32", seed=seed_generator(seed))
+        num_samples, seed = draws(self, num_samples, seed)
+        return keras.random.normal((num_samples, self.dim), dtype="float32", seed=seed)
 
     def log_prob(self, point):
         """The log density of N(0, I), `(batch,)`, with respect to the volume."""
         return -0.5 * (ops.sum(point * point, axis=-1) + self.dim * math.log(2 * math.pi))
 
-    def distance(self, a, b):
-        """The length of the straight line between points, `(batch,)`."""
-        a, b = checks.float_pair("Gaussian.distance", 2, "(batch, dim)", a=a, b=b)
-        return length(a - b)
-
-    def paths(self, start, end, windings, num_steps=12):
-        """The path of `interpolation`, once per row of `windings`, which has no columns."""
-        windings, t = path_rows("Gaussian.paths", windings, 0, num_steps)
-        path = interpolate(start, end, t[0].astype("float32"), self.interpolation)
-        return ops.tile(path[None], (len(windings), 1, 1))
-
-    def shortest(self, start, end, t):
-        """Points on straight lines."""
-        return start + t[:, None] * (end - start)
-
     def act(self, point, action):
         """Points shifted by numbers, `(dim,)` or `(batch, dim)`."""
-        return point + action
+        return point + action_tensor(self, "act", action, point)
 
     def analogy(self, a, b, c):
         """`c + (b - a)`, as Radford et al. (2016), arXiv:1511.06434, and Reed et al. (2015) add features."""
-        a, b, c = rows_of_points(self, "analogy", a=a, b=b, c=c)
+        a, b, c = point_tensors(self, "analogy", a=a, b=b, c=c)
         return c + (b - a)

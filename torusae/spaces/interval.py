@@ -4,10 +4,9 @@ import keras
 from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.vectors import length
 from torusae.losses import QuantileLoss
-from torusae.paths import interpolate
-from torusae.spaces.base import Space, path_rows, seed_generator, uniform_log_prob
+from torusae.spaces._geometry import StraightLines
+from torusae.spaces.base import action_tensor, draws, uniform_log_prob
 from torusae.spaces.terms import Term
 
 _WEIGHT = 5.0  # of 1 to 10: more changes little
@@ -20,7 +19,7 @@ def uniform_quantiles(probabilities):
 
 
 @keras.saving.register_keras_serializable(package="torusae")
-class Interval(Space):
+class Interval(StraightLines):
     """The interval [-1, 1]: one bounded coordinate. The decoder reads the point.
 
     Prior: uniform. The point is the hyperbolic tangent of the raw value.
@@ -52,28 +51,18 @@ class Interval(Space):
 
     def sample(self, num_samples, seed=None):
         """Points drawn from the prior, `(num_samples, 1)`. See `Torus.sample`."""
-        num_samples = checks.positive_int("Interval.sample", "num_samples", num_samples)
-        return keras.random.uniform((num_samples, 1), -1.0, 1.0, dtype="float32", seed=seed_generator(seed))
+        num_samples, seed = draws(self, num_samples, seed)
+        return keras.random.uniform((num_samples, 1), -1.0, 1.0, dtype="float32", seed=seed)
 
     def log_prob(self, point):
         """`-log 2`, `(batch,)`, with respect to the length."""
         return uniform_log_prob(point, 2.0)
 
-    def distance(self, a, b):
-        """The difference of points, `(batch,)`, without its sign."""
-        a, b = checks.float_pair("Interval.distance", 2, "(batch, 1)", a=a, b=b)
-        return length(a - b)
-
-    def paths(self, start, end, windings, num_steps=12):
-        """The straight line, once per row of `windings`, which has no columns."""
-        windings, t = path_rows("Interval.paths", windings, 0, num_steps)
-        line = interpolate(start, end, t[0].astype("float32"))
-        return ops.tile(line[None], (len(windings), 1, 1))
-
     def shortest(self, start, end, t):
         """Points on straight lines, which stop at the ends of the interval."""
-        return ops.clip(start + t[:, None] * (end - start), -1.0, 1.0)
+        return ops.clip(super().shortest(start, end, t), -1.0, 1.0)
 
     def move(self, point, step):
         """Points moved by numbers, `(1,)` or `(batch, 1)`, and reflected at the ends."""
+        step = action_tensor(self, "move", step, point)
         return 1.0 - ops.abs(ops.mod(point + step + 1.0, 4.0) - 2.0)

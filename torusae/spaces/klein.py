@@ -3,15 +3,14 @@
 import math
 
 import keras
-import numpy as np
 from keras import ops
 
 from torusae._internal import checks
-from torusae.angles import polar_angles, to_cartesian
-from torusae.spaces import _geometry
+from torusae.angles import polar_angles
 from torusae.spaces._quotient import FlatQuotient
-from torusae.spaces.base import uniform_log_prob
-from torusae.spaces.torus import Torus
+from torusae.spaces.base import action_tensor
+from torusae.spaces.quantized import QuantizedTorus
+from torusae.spaces.torus import on_circles
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -25,7 +24,8 @@ class KleinBottle(FlatQuotient):
     Raw values are five numbers in that order. The first two give `2a`, and with either half of it the others
     give `b`. So the decoder input has no seam: no continuous choice of one of the two points exists on the whole space.
 
-    Prior: uniform in a and b.
+    Prior: uniform in a and b; `log_prob` is `-log 2π²`, with respect to the area. A step of `move` holds two angles,
+    radians, along a and b.
 
     Presets: `"uniform"`, the default: `DiaphonyLoss` of all points and their images on the torus; `"none"`.
 
@@ -41,7 +41,7 @@ class KleinBottle(FlatQuotient):
         Klein (1882); the decoder input and the loss are torusae choices.
     """
 
-    cover = Torus(2)
+    cover = QuantizedTorus(2)  # its points have no radii
     signs = (-1, 1, -1, -1)
     ways_to_image = 2
     weight = 5.0
@@ -54,8 +54,7 @@ class KleinBottle(FlatQuotient):
         a = polar_angles(raw[:, :2]) / 2
         across = raw[:, 3:4] * ops.cos(a) + raw[:, 4:] * ops.sin(a)
         b = polar_angles(ops.concatenate([raw[:, 2:3], across], axis=-1))
-        angles = ops.concatenate([a, b], axis=-1)
-        return to_cartesian(ops.ones_like(angles), angles)
+        return on_circles(ops.concatenate([a, b], axis=-1))
 
     def decoder_input(self, point):
         """See the class."""
@@ -72,25 +71,7 @@ class KleinBottle(FlatQuotient):
         """Both points of the torus."""
         return [(a, second), (a + math.pi, -second)]
 
-    def sample(self, num_samples, seed=None):
-        """Points drawn from the prior, `(num_samples, 4)`. See `Torus.sample`."""
-        angles = self.cover.angles(self.cover.sample(num_samples, seed))
-        return to_cartesian(ops.ones_like(angles), angles)
-
     def act(self, point, action):
         """Points moved along a by angles, radians, `(1,)` or `(batch, 1)`. π turns b over."""
-        action = _geometry.action_tensor("KleinBottle.act", action, 1, point)
+        action = action_tensor(self, "act", action, point)
         return self.cover.act(point, ops.concatenate([action, ops.zeros_like(action)], axis=-1))
-
-    def log_prob(self, point):
-        """`-log 2π²`, `(batch,)`, with respect to the area."""
-        return uniform_log_prob(point, 2 * math.pi**2)
-
-    def move(self, point, step):
-        """Points moved along a and b by angles, radians, `(2,)` or `(batch, 2)`."""
-        return self.cover.act(point, step)
-
-    def chart(self, points):
-        """a in `[-π/2, π/2]` and b, radians."""
-        points = self.in_domain(points)
-        return np.arctan2(points[:, 2:], points[:, :2])

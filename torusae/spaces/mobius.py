@@ -3,12 +3,10 @@
 import math
 
 import keras
-import numpy as np
 from keras import ops
 
 from torusae._internal import checks
 from torusae.angles import polar_angles
-from torusae.spaces import _geometry
 from torusae.spaces._quotient import FlatQuotient
 from torusae.spaces.interval import Interval
 from torusae.spaces.sphere import Sphere
@@ -25,7 +23,7 @@ class MobiusBand(FlatQuotient):
     Raw values are four numbers: the first two give `2a`, and with either half of it the others give
     `t = tanh(p cos a + q sin a)`. So the decoder input has no seam.
 
-    Prior: uniform in a and t.
+    Prior: uniform in a and t. An action is an angle, radians, that moves points along a: π turns t over.
 
     Presets: `"uniform"`, the default: `DiaphonyLoss` of all points and their images, with the interval unfolded to a
     circle; `"none"`.
@@ -69,13 +67,3 @@ class MobiusBand(FlatQuotient):
         """a and `±u` with `u = π (t + 1) / 2`, the interval unfolded to a circle, of both points of the cylinder."""
         u = (math.pi / 2) * (second + 1)
         return [(a, u), (a, -u), (a + math.pi, math.pi - u), (a + math.pi, u - math.pi)]
-
-    def act(self, point, action):
-        """Points moved along a by angles, radians, `(1,)` or `(batch, 1)`. π turns t over."""
-        action = _geometry.action_tensor("MobiusBand.act", action, 1, point)
-        return self.cover.act(point, action)
-
-    def chart(self, points):
-        """a in `[-π/2, π/2]`, radians, and t."""
-        points = self.in_domain(points)
-        return np.stack([np.arctan2(points[:, 1], points[:, 0]), points[:, 2]], axis=1)

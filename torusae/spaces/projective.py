@@ -11,7 +11,7 @@ from torusae._internal.tensors import constant
 from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
 from torusae.spaces._quotient import Quotient
-from torusae.spaces.base import rows_of_points
+from torusae.spaces.base import point_tensors
 from torusae.spaces.sphere import Sphere
 from torusae.spaces.terms import Term
 
@@ -29,7 +29,7 @@ class ProjectiveSpace(Quotient):
     Raw values are such a triangle of any symmetric matrix; the point is its axis with the largest eigenvalue. So the
     decoder input has no seam: no continuous choice of a sign exists on the whole space.
 
-    Prior: uniform.
+    Prior: uniform. Actions turn points as those of the sphere: see `Sphere.act`.
 
     Presets: `"uniform"`, the default: `HarmonicLoss` of the even degrees; `"none"`.
 
@@ -99,11 +99,7 @@ class ProjectiveSpace(Quotient):
         checks.option("ProjectiveSpace", "preset", preset, self.presets)
         return [Term(HarmonicLoss(4 if self.n <= 3 else 2, even=True), _WEIGHT)] if preset == "uniform" else []
 
-    def act(self, point, action):
-        """Points turned as those of the sphere: see `Sphere.act`."""
-        return self.cover.act(point, action)
-
     def analogy(self, a, b, c):
         """The smallest turn that takes a to the nearer of b and -b turns c: see `Sphere.analogy`."""
-        a, b, c = rows_of_points(self, "analogy", a=a, b=b, c=c)
+        a, b, c = point_tensors(self, "analogy", a=a, b=b, c=c)
         return self.cover.analogy(a, self.nearer(a, b), c)

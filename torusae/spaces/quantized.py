@@ -6,10 +6,10 @@ import keras
 from keras import ops
 
 from torusae._internal import checks
-from torusae.angles import polar_angles, to_cartesian
+from torusae.angles import polar_angles
 from torusae.codes import MAX_BITS
 from torusae.spaces.base import uniform_log_prob
-from torusae.spaces.torus import Torus
+from torusae.spaces.torus import Torus, on_circles
 
 _TRAININGS = ("rounding", "noise", "none")
 
@@ -64,16 +64,16 @@ class QuantizedTorus(Torus):
     def point(self, raw, seed=None):
         """The cosines and sines of the angles of raw values. With a seed, angles have the quantiser's error."""
         angles = polar_angles(raw)
-        point = _on_circles(angles)
+        point = on_circles(angles)
         if seed is None or self.training == "none":
             return point
         step = 2 * math.pi / (1 << self.bits)
         if self.training == "noise":
             noise = keras.random.uniform(ops.shape(angles), -step / 2, step / 2, dtype=angles.dtype, seed=seed)
-            return _on_circles(angles + noise)
+            return on_circles(angles + noise)
         # The gradient arrives at the point that is not rounded. Of the circle's two directions there, the rounded point
         # would feel another one: at few bits the reconstruction error was 2 % larger.
-        return point + ops.stop_gradient(_on_circles(ops.round(angles / step) * step) - point)
+        return point + ops.stop_gradient(on_circles(ops.round(angles / step) * step) - point)
 
     def view(self, name, raw, point):
         """As in `Torus`, but angles without the quantiser's error and radii of the raw values."""
@@ -82,7 +82,3 @@ class QuantizedTorus(Torus):
     def terms(self, preset):
         """The terms of a preset of `Torus`."""
         return Torus(self.dim).terms(preset)
-
-
-def _on_circles(angles):
-    return to_cartesian(ops.ones_like(angles), angles)

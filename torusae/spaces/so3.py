@@ -12,7 +12,7 @@ from torusae._internal.vectors import length, unit
 from torusae.losses import CharacterLoss
 from torusae.spaces import _geometry
 from torusae.spaces._geometry import GreatCircles
-from torusae.spaces.base import rows_of_points, seed_generator, uniform_log_prob
+from torusae.spaces.base import action_tensor, draws, point_tensors, uniform_log_prob
 from torusae.spaces.terms import Term
 
 _WEIGHT = 3.0  # of 1 to 10: more raises the reconstruction error
@@ -90,9 +90,8 @@ class SO3(GreatCircles):
 
     def sample(self, num_samples, seed=None):
         """Rotations of Haar measure, `(num_samples, 9)`, by random unit quaternions. See `Torus.sample`."""
-        num_samples = checks.positive_int("SO3.sample", "num_samples", num_samples)
-        normal = keras.random.normal((num_samples, 4), dtype="float32", seed=seed_generator(seed))
-        quaternions = unit(normal)
+        num_samples, seed = draws(self, num_samples, seed)
+        quaternions = unit(keras.random.normal((num_samples, 4), dtype="float32", seed=seed))
         products = ops.reshape(quaternions[:, :, None] * quaternions[:, None, :], (-1, 16))
         return products @ constant(_BILINEAR, quaternions)
 
@@ -106,8 +105,7 @@ class SO3(GreatCircles):
         With `M = Aᵀ B`: `atan2(sin, cos)` of the angle's sine, half the size of `M - Mᵀ`, and its cosine
         `(trace M - 1) / 2`. The gradient is 0 at 0 and π.
         """
-        a, b = checks.float_pair("SO3.distance", 2, "(batch, 9)", a=a, b=b)
-        a, b = ops.reshape(a, (-1, 3, 3)), ops.reshape(b, (-1, 3, 3))
+        a, b = (ops.reshape(each, (-1, 3, 3)) for each in point_tensors(self, "distance", a=a, b=b))
         M = ops.matmul(ops.transpose(a, (0, 2, 1)), b)
         sines = [M[:, 2, 1] - M[:, 1, 2], M[:, 0, 2] - M[:, 2, 0], M[:, 1, 0] - M[:, 0, 1]]
         cosine = 0.5 * (M[:, 0, 0] + M[:, 1, 1] + M[:, 2, 2] - 1.0)
@@ -127,12 +125,12 @@ class SO3(GreatCircles):
 
     def act(self, point, action):
         """Points turned about a vector, `(3,)` or `(batch, 3)`, by its length in radians: `exp([v]) R`."""
-        action = _geometry.action_tensor("SO3.act", action, 3, point)
+        action = action_tensor(self, "act", action, point)
         planes = ops.stack([action[..., 2], -action[..., 1], action[..., 0]], axis=-1)  # (x, y), (x, z), (y, z)
         turns = _geometry.rotation_matrices(planes, 3)
         return ops.reshape(ops.matmul(turns, ops.reshape(point, (-1, 3, 3))), (-1, 9))
 
     def analogy(self, a, b, c):
         """`B Aᵀ C`: the rotation that takes a to b, from the left as in `act`, turns c."""
-        a, b, c = (ops.reshape(each, (-1, 3, 3)) for each in rows_of_points(self, "analogy", a=a, b=b, c=c))
+        a, b, c = (ops.reshape(each, (-1, 3, 3)) for each in point_tensors(self, "analogy", a=a, b=b, c=c))
         return ops.reshape(ops.matmul(b, ops.matmul(ops.transpose(a, (0, 2, 1)), c)), (-1, 9))

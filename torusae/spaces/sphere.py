@@ -12,7 +12,7 @@ from torusae.angles import polar_angles
 from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
 from torusae.spaces._geometry import GreatCircles
-from torusae.spaces.base import rows_of_points, seed_generator, uniform_log_prob
+from torusae.spaces.base import action_tensor, draws, point_tensors, uniform_log_prob
 from torusae.spaces.terms import Term
 
 _WEIGHT = 5.0  # of 1 to 10: unevenness falls to a fifth, and the reconstruction error rises by a fifth
@@ -67,9 +67,8 @@ class Sphere(GreatCircles):
 
     def sample(self, num_samples, seed=None):
         """Points drawn from the prior, `(num_samples, n + 1)`. See `Torus.sample`."""
-        num_samples = checks.positive_int("Sphere.sample", "num_samples", num_samples)
-        shape = (num_samples, self.n + 1)
-        return unit(keras.random.normal(shape, dtype="float32", seed=seed_generator(seed)))
+        num_samples, seed = draws(self, num_samples, seed)
+        return unit(keras.random.normal((num_samples, self.n + 1), dtype="float32", seed=seed))
 
     def log_prob(self, point):
         """Minus the log of the area, `2 π^((n+1)/2) / Γ((n+1)/2)`, `(batch,)`, with respect to the area."""
@@ -78,7 +77,7 @@ class Sphere(GreatCircles):
 
     def distance(self, a, b):
         """The angle between points, `(batch,)`, radians, `[0, π]`. The lengths of the vectors do not count."""
-        a, b = checks.float_pair("Sphere.distance", 2, "(batch, n + 1)", a=a, b=b)
+        a, b = point_tensors(self, "distance", a=a, b=b)
         return arc(unit(a), unit(b))
 
     def act(self, point, action):
@@ -87,7 +86,7 @@ class Sphere(GreatCircles):
         The entries are those of a skew matrix, whose exponential turns the points: angles in the planes of the axes
         (0, 1), (0, 2), ..., (1, 2), ... A single one turns the first axis of its plane towards the second.
         """
-        action = _geometry.action_tensor("Sphere.act", action, self.action_size, point)
+        action = action_tensor(self, "act", action, point)
         return _geometry.turned(_geometry.rotation_matrices(action, self.n + 1), point)
 
     def analogy(self, a, b, c):
@@ -96,7 +95,7 @@ class Sphere(GreatCircles):
         It is half a turn about a and then half a turn about the middle of a and b: each keeps its axis and turns all
         other directions over.
         """
-        a, b, c = map(unit, rows_of_points(self, "analogy", a=a, b=b, c=c))
+        a, b, c = map(unit, point_tensors(self, "analogy", a=a, b=b, c=c))
         middle = ops.cast(self.shortest(a, b, np.full(len(a), 0.5)), a.dtype)
         for axis in (a, middle):
             c = 2.0 * ops.sum(axis * c, axis=-1, keepdims=True) * axis - c

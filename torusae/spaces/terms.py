@@ -53,18 +53,11 @@ class Term:
 
     def replaced(self, **changes: Any) -> "Term":
         """A copy with some arguments replaced."""
-        arguments = {name: getattr(self, name) for name in ("loss", "weight", "reads", "name", "relative")}
-        return Term(**{**arguments, **changes})
+        return Term(**{**vars(self), **changes})
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        return {
-            "loss": keras.saving.serialize_keras_object(self.loss),
-            "weight": self.weight,
-            "reads": self.reads,
-            "name": self.name,
-            "relative": self.relative,
-        }
+        return {**vars(self), "loss": keras.saving.serialize_keras_object(self.loss)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Term":

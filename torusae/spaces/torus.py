@@ -7,10 +7,11 @@ from keras import ops
 
 from torusae import paths
 from torusae._internal import checks
+from torusae._internal.checks import Tensor
 from torusae._internal.vectors import length
 from torusae.angles import angle_difference, polar_angles, squared_radii, to_cartesian, to_polar
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
-from torusae.spaces.base import Space, rows_of_points, seed_generator
+from torusae.spaces.base import Space, action_tensor, draws, point_tensors
 from torusae.spaces.terms import Term
 
 # The weights of the default terms were found on MNIST, tables and images with circles: docs/comparison.md.
@@ -33,6 +34,11 @@ def _uniform_terms(dim: int) -> list[Term]:
         Term(DiaphonyLoss(max_frequency, interactions, _DECAY), _PAIRS_WEIGHT),
         Term(DiaphonyLoss(_MAX_FREQUENCY, 1, _DECAY, name="circles"), _CIRCLES_WEIGHT),
     ]
+
+
+def on_circles(angles: Tensor) -> Tensor:
+    """Points with these angles and radius 1."""
+    return ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -102,16 +108,14 @@ class Torus(Space):
 
     def head_input(self, point):
         """The cosines and sines of the angles, `(batch, 2 * dim)`: a head sees no seam and no radius."""
-        angles = polar_angles(point)
-        return ops.concatenate([ops.cos(angles), ops.sin(angles)], axis=-1)
+        return on_circles(polar_angles(point))
 
     def sample(self, num_samples, seed=None):
         """Points drawn from the prior, `(num_samples, 2 * dim)`: angles uniform, radii normal.
 
         `seed` is an integer, which gives the same points on one backend, or a `keras.random.SeedGenerator`.
         """
-        num_samples = checks.positive_int("Torus.sample", "num_samples", num_samples)
-        seed = seed_generator(seed)
+        num_samples, seed = draws(self, num_samples, seed)
         shape = (num_samples, self.dim)
         angles = keras.random.uniform(shape, -math.pi, math.pi, dtype="float32", seed=seed)
         radii = keras.random.normal(shape, self.radius_mean, self.radius_stddev, dtype="float32", seed=seed)
@@ -144,7 +148,7 @@ class Torus(Space):
     def act(self, point, action):
         """Points turned by angles, radians, `(dim,)` or `(batch, dim)`. Radii stay."""
         radii, angles = to_polar(point)
-        return to_cartesian(radii, angles + ops.convert_to_tensor(action, dtype=angles.dtype))
+        return to_cartesian(radii, angles + action_tensor(self, "act", action, angles))
 
     def move(self, point, step):
         """Points moved by steps of their angles, radians, then of their radii: `(2 dim,)` or `(batch, 2 dim)`.
@@ -152,7 +156,7 @@ class Torus(Space):
         Radii are reflected at 0.
         """
         radii, angles = to_polar(point)
-        turns, stretches = ops.split(ops.convert_to_tensor(step, dtype=angles.dtype), 2, axis=-1)
+        turns, stretches = ops.split(action_tensor(self, "move", step, angles), 2, axis=-1)
         return to_cartesian(ops.abs(radii + stretches), angles + turns)
 
     def analogy(self, a, b, c):
@@ -160,7 +164,7 @@ class Torus(Space):
 
         So radii stay positive, and the analogy of b to a takes d back to c. At the origin of a, the radius of c stays.
         """
-        points = rows_of_points(self, "analogy", a=a, b=b, c=c)
+        points = point_tensors(self, "analogy", a=a, b=b, c=c)
         (radii_a, angles_a), (radii_b, angles_b), (radii_c, angles_c) = map(to_polar, points)
         ratio = ops.where(radii_a > 0, radii_b / ops.where(radii_a > 0, radii_a, 1.0), 1.0)
         return to_cartesian(radii_c * ratio, angles_c + angle_difference(angles_b, angles_a))
