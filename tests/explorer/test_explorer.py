@@ -16,19 +16,19 @@ from torusae import networks
 from torusae.explorer._layers import Description, UnknownLayer
 from torusae.explorer._samples import Samples, png
 
-CODES = np.random.default_rng(3).normal(size=(3, 4)).astype("float32")
+INPUTS = np.random.default_rng(3).normal(size=(3, 4)).astype("float32")
 # float32 sums of up to 600 products of order 1.
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 LAYERS = keras.layers
 
 
-def decoded(decoder, codes=CODES):
-    return to_numpy(decoder(codes))
+def decoded(decoder, inputs=INPUTS):
+    return to_numpy(decoder(inputs))
 
 
-def described(decoder, codes=CODES):
-    description = Description(decoder, codes.shape[1])
-    return np.stack([evaluate(description.operations, description.arrays, code) for code in codes])
+def described(decoder, inputs=INPUTS):
+    description = Description(decoder, inputs.shape[1])
+    return np.stack([evaluate(description.operations, description.arrays, row) for row in inputs])
 
 
 def randomized(model, rng):
@@ -167,15 +167,15 @@ def test_a_page_of_images(images, tmp_path):
     assert content["sample"] == {"image": True, "shape": [8, 8, 1], "low": 0.0, "high": 1.0}
     # So few weights stay in float32.
     arrays = arrays_of(content["network"])
-    codes = np.random.default_rng(1).normal(size=(4, 6)).astype("float32")
-    page = np.stack([evaluate(content["network"]["operations"], arrays, code) for code in codes])
-    np.testing.assert_allclose(page, model.decode(codes, verbose=0), atol=1e-5)
+    inputs = np.random.default_rng(1).normal(size=(4, 6)).astype("float32")
+    page = np.stack([evaluate(content["network"]["operations"], arrays, row) for row in inputs])
+    np.testing.assert_allclose(page, model.decode(inputs, verbose=0), atol=1e-5)
     points = content["points"]
-    shown = numbers_of(points["codes"]).reshape(30, 6)
-    all_codes = model.encode(x, verbose=0)
-    rows = [int(np.argmin(np.abs(all_codes - code).max(axis=1))) for code in shown]
+    shown = numbers_of(points["decoderInputs"]).reshape(30, 6)
+    all_inputs = model.encode(x, verbose=0)
+    rows = [int(np.argmin(np.abs(all_inputs - row).max(axis=1))) for row in shown]
     assert len(set(rows)) == 30
-    np.testing.assert_allclose(shown, all_codes[rows], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(shown, all_inputs[rows], rtol=1e-3, atol=1e-4)
     classes = np.frombuffer(base64.b64decode(points["classes"]), "uint8")
     np.testing.assert_array_equal(classes, labels[rows])
     assert points["names"] == ["0", "1", "2", "3"]
@@ -195,9 +195,9 @@ def test_many_weights_are_rounded(images, tmp_path, monkeypatch):
     assert network["arrays"]["type"] == "float16"
     rounded = keras.models.clone_model(model.decoder)
     rounded.set_weights([weight.astype("float16").astype("float32") for weight in model.decoder.get_weights()])
-    codes = np.random.default_rng(1).normal(size=(4, 6)).astype("float32")
-    page = np.stack([evaluate(network["operations"], arrays_of(network), code) for code in codes])
-    np.testing.assert_allclose(page, to_numpy(rounded(codes)), atol=1e-5)
+    inputs = np.random.default_rng(1).normal(size=(4, 6)).astype("float32")
+    page = np.stack([evaluate(network["operations"], arrays_of(network), row) for row in inputs])
+    np.testing.assert_allclose(page, to_numpy(rounded(inputs)), atol=1e-5)
 
 
 def test_png(rng):
@@ -253,9 +253,9 @@ def test_an_unknown_layer_is_decoded_in_advance(dim, steps, tmp_path):
     values = numbers_of(atlas["values"]).reshape(*[steps] * min(dim, 2), 4)
     angles = np.zeros((1, dim))
     angles[0, :2] = 2 * np.pi * np.array([5, 7])[:dim] / steps
-    code = np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype("float32")
+    row = np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype("float32")
     index = (5,) if dim == 1 else (7, 5)
-    np.testing.assert_allclose(values[index], model.decode(code, verbose=0)[0], atol=1e-3)
+    np.testing.assert_allclose(values[index], model.decode(row, verbose=0)[0], atol=1e-3)
 
 
 def explored(tmp_path, model=None, name="page.html", **arguments):

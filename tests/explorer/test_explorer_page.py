@@ -135,11 +135,11 @@ def test_the_network_in_node(rng):
         weight.assign(rng.uniform(0.5 if "variance" in weight.path else -0.5, 1.0, weight.shape))
     model = torusae.TorusAutoencoder(torusae.networks.dense_encoder((3,), (4,)), decoder, 2)
     network = writing._network(model, writing.Samples("test", (3,)))
-    codes = rng.normal(size=(5, 4)).astype("float32")
-    script = "const decode = network.decoderOf(input[0]); return input[1].map((code) => Array.from(decode(code)));"
-    found = in_node(script, network, codes.tolist())
+    inputs = rng.normal(size=(5, 4)).astype("float32")
+    script = "const decode = network.decoderOf(input[0]); return input[1].map((row) => Array.from(decode(row)));"
+    found = in_node(script, network, inputs.tolist())
     arrays = arrays_of(network)
-    expected = [evaluate(network["operations"], arrays, code) for code in codes]
+    expected = [evaluate(network["operations"], arrays, row) for row in inputs]
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)  # sums in float32 against float64
 
 
@@ -170,12 +170,12 @@ def test_windings_and_paths_in_node(dim, rng):
         """
         found, paths, distance, length = in_node(script, *places)
         np.testing.assert_array_equal(found, expected)
-        codes = to_numpy(torusae.morph_paths(start, end, expected, 5))
-        for path, steps in zip(paths, codes, strict=True):
-            for place, code in zip(path, steps, strict=True):
+        inputs = to_numpy(torusae.morph_paths(start, end, expected, 5))
+        for path, steps in zip(paths, inputs, strict=True):
+            for place, row in zip(path, steps, strict=True):
                 x = np.array(place["radii"]) * np.cos(place["angles"])
                 y = np.array(place["radii"]) * np.sin(place["angles"])
-                np.testing.assert_allclose(np.concatenate([x, y]), code, atol=1e-5)
+                np.testing.assert_allclose(np.concatenate([x, y]), row, atol=1e-5)
         between = to_numpy(torusae.Torus(dim).distance(start[None], end[None]))[0]
         np.testing.assert_allclose([distance, length], between, rtol=1e-5)
 
@@ -207,10 +207,10 @@ def test_the_file_is_small(page_file):
 def test_the_page_draws_what_keras_decodes(digits, page_file, open_page, rng):
     page = open_page(page_file)
     angles = rng.uniform(-np.pi, np.pi, (20, 3))
-    codes = np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype("float32")
+    inputs = np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype("float32")
     place = "{angles, radii: [1, 1, 1], numbers: []}"
     found = page.evaluate(f"(all) => all.map((angles) => Array.from(decode({place})))", angles.tolist())
-    expected = digits[0].decode(codes, verbose=0).reshape(20, -1)
+    expected = digits[0].decode(inputs, verbose=0).reshape(20, -1)
     assert np.abs(np.array(found) - expected).max() < 1e-5  # sums in float32 in another order
 
 
@@ -223,8 +223,8 @@ def test_the_plane_shows_the_decoded_tiles(digits, page_file, open_page):
         tile = "sheetPen.getImageData(modulo(a, state.tiles) * 28, modulo(b, state.tiles) * 28, 28, 28).data"
         shown = np.array(page.evaluate(f"([a, b]) => Array.from({tile})", [a, b])).reshape(28, 28, 4)[..., 0] / 255
         angles = 2 * np.pi * np.array([a, b, 0]) / count
-        code = np.concatenate([np.cos(angles), np.sin(angles)])[None].astype("float32")
-        expected = digits[0].decode(code, verbose=0)[0, :, :, 0]
+        row = np.concatenate([np.cos(angles), np.sin(angles)])[None].astype("float32")
+        expected = digits[0].decode(row, verbose=0)[0, :, :, 0]
         assert np.abs(shown - (1 - expected if ink else expected)).max() < 0.5 / 255 + 1e-5
 
 
@@ -296,11 +296,11 @@ def test_two_clicks_play_every_way(digits, page_file, open_page):
     page.mouse.click(*place_on_plane(page, 0.7, 0.8))
     page.wait_for_function("state.ways.list.every((way) => way.samples.filter(Boolean).length === STEPS)")
     start, end = np.array(page.evaluate("state.picked.map((place) => place.angles)"))
-    codes = [np.concatenate([np.cos(angles), np.sin(angles)]).astype("float32") for angles in (start, end)]
-    windings = to_numpy(torusae.two_way_windings(*codes))
+    inputs = [np.concatenate([np.cos(angles), np.sin(angles)]).astype("float32") for angles in (start, end)]
+    windings = to_numpy(torusae.two_way_windings(*inputs))
     names = page.locator("#ways button div:nth-of-type(1)").all_inner_texts()
     assert names == [f"({', '.join(str(k).replace('-', MINUS) for k in row)})" for row in windings]
-    paths = to_numpy(torusae.morph_paths(*codes, windings, 33)).reshape(-1, 6)
+    paths = to_numpy(torusae.morph_paths(*inputs, windings, 33)).reshape(-1, 6)
     expected = digits[0].decode(paths, verbose=0).reshape(8, 33, -1)
     found = page.evaluate("state.ways.list.map((way) => [0, 7, 16, 32].map((step) => Array.from(way.samples[step])))")
     assert np.abs(np.array(found) - expected[:, [0, 7, 16, 32]]).max() < 1e-5
@@ -418,8 +418,8 @@ def test_a_product_with_numbers(open_page, tmp_path, rng):
     settle(page)
     found = page.evaluate("Array.from(decode(placeAt(1, 2)))")
     angles = np.array([1.0, 2.0])
-    code = np.concatenate([np.cos(angles), np.sin(angles), [0, 1.5]])[None].astype("float32")
-    np.testing.assert_allclose(found, model.decode(code, verbose=0)[0], atol=1e-5)  # few weights stay in float32
+    row = np.concatenate([np.cos(angles), np.sin(angles), [0, 1.5]])[None].astype("float32")
+    np.testing.assert_allclose(found, model.decode(row, verbose=0)[0], atol=1e-5)  # few weights stay in float32
 
 
 class Wave(keras.layers.Layer):
@@ -437,9 +437,9 @@ def test_samples_decoded_in_advance(open_page, tmp_path):
     low, high = (content_of(path)["sample"][name] for name in ("low", "high"))
     for a, b in ((0, 0), (5, 20)):
         angles = 2 * np.pi * np.array([a, b, 0]) / 24
-        code = np.concatenate([np.cos(angles), np.sin(angles)])[None].astype("float32")
+        row = np.concatenate([np.cos(angles), np.sin(angles)])[None].astype("float32")
         found = page.evaluate("([x, y]) => Array.from(decode(placeAt(x, y)))", angles[:2].tolist())
-        expected = model.decode(code, verbose=0).ravel()
+        expected = model.decode(row, verbose=0).ravel()
         np.testing.assert_allclose(found, expected, atol=0.51 * (high - low) / 255)
     page.mouse.click(*place_on_plane(page, 0.2, 0.2))
     page.mouse.click(*place_on_plane(page, 0.8, 0.6))

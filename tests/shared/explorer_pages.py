@@ -54,9 +54,9 @@ def convolve(x, kernel, strides, padding):
     return out
 
 
-def evaluate(operations, arrays, code):
-    """The sample of one code by the operations of a page, in float64."""
-    x = np.asarray(code, "float64")
+def evaluate(operations, arrays, decoder_input):
+    """The sample of one decoder input by the operations of a page, in float64."""
+    x = np.asarray(decoder_input, "float64")
 
     def of(number):
         return 0.0 if number < 0 else arrays[number]

@@ -167,7 +167,7 @@ const OPERATIONS = {
   },
 };
 
-/** The decoder of a description: a function from a code to the values of a sample. */
+/** The decoder of a description: a function from a decoder input to the values of a sample. */
 function decoderOf({ operations, shapes, arrays }) {
   const joined = floatsOf(arrays);
   let start = 0;
@@ -176,8 +176,8 @@ function decoderOf({ operations, shapes, arrays }) {
     start += size;
     return joined.slice(start - size, start);
   });
-  return (code) => {
-    let state = { values: Float32Array.from(code), shape: [code.length] };
+  return (input) => {
+    let state = { values: Float32Array.from(input), shape: [input.length] };
     for (const operation of operations) {
       state = OPERATIONS[operation.op](operation, weights, state.values, state.shape, shapes);
     }

@@ -145,7 +145,7 @@ async function start() {
   if (content.atlas) {
     const atlas = await unpacked(content.atlas);
     if (atlas.shape) sample.shape = atlas.shape;
-    decodeCode = atlasOf(content.atlas, atlas.values);
+    decodeInput = atlasOf(content.atlas, atlas.values);
     state.tiles = content.atlas.steps;
   }
   if (content.points) {

@@ -196,8 +196,8 @@ let thumbnails = null;
 let closenessOf = 0; // the version that it was computed for
 
 function readPoints() {
-  const { count, codes, classes, names, shares, unknown } = content.points;
-  const values = floatsOf(codes);
+  const { count, decoderInputs, classes, names, shares, unknown } = content.points;
+  const values = floatsOf(decoderInputs);
   const index = classes && bytesOf(classes);
   const amounts = shares && bytesOf(shares);
   const colour = (i) => (index ? classColour(index[i], unknown) : amounts ? rampColour(amounts[i] / 255) : ACCENT);

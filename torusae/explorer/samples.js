@@ -53,34 +53,34 @@ function setPressed(button, isPressed) {
 
 // Decoding: a place is {angles, radii, numbers}
 
-let decodeCode = content.network ? decoderOf(content.network) : null;
+let decodeInput = content.network ? decoderOf(content.network) : null;
 
-function codeOf(place) {
-  const code = new Float32Array(content.codeSize);
+function decoderInputOf(place) {
+  const input = new Float32Array(content.decoderInputSize);
   circles.forEach(([x, y], i) => {
-    code[x] = place.radii[i] * Math.cos(place.angles[i]);
-    code[y] = place.radii[i] * Math.sin(place.angles[i]);
+    input[x] = place.radii[i] * Math.cos(place.angles[i]);
+    input[y] = place.radii[i] * Math.sin(place.angles[i]);
   });
-  numbers.forEach(({ column }, i) => (code[column] = place.numbers[i]));
-  return code;
+  numbers.forEach(({ column }, i) => (input[column] = place.numbers[i]));
+  return input;
 }
 
-function placeOf(codes, row) {
-  const at = row * content.codeSize;
+function placeOf(inputs, row) {
+  const at = row * content.decoderInputSize;
   return {
-    angles: circles.map(([x, y]) => Math.atan2(codes[at + y], codes[at + x])),
-    radii: circles.map(([x, y]) => Math.hypot(codes[at + x], codes[at + y])),
-    numbers: numbers.map(({ column }) => codes[at + column]),
+    angles: circles.map(([x, y]) => Math.atan2(inputs[at + y], inputs[at + x])),
+    radii: circles.map(([x, y]) => Math.hypot(inputs[at + x], inputs[at + y])),
+    numbers: numbers.map(({ column }) => inputs[at + column]),
   };
 }
 
-const decode = (place) => decodeCode(codeOf(place));
+const decode = (place) => decodeInput(decoderInputOf(place));
 
 /** A decoder that looks samples up among those decoded in advance. */
 function atlasOf(atlas, tileValues) {
-  return (code) => {
+  return (input) => {
     const indices = circles.slice(0, atlas.circles).map(([x, y]) => {
-      const turn = Math.atan2(code[y], code[x]) / TURN;
+      const turn = Math.atan2(input[y], input[x]) / TURN;
       return ((Math.round(turn * atlas.steps) % atlas.steps) + atlas.steps) % atlas.steps;
     });
     // The first circle varies along the columns, the second along the rows.

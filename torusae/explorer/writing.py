@@ -94,7 +94,7 @@ def explore(
         warnings.warn(f"{_OWNER}: the model is not trained. The page shows its random weights.", stacklevel=2)
     content: dict[str, Any] = {
         "title": title or f"The torus of {space!r}",
-        "codeSize": space.decoder_input_size,
+        "decoderInputSize": space.decoder_input_size,
         "circles": circles,
         "numbers": [{"column": column, "low": -_NUMBERS_RANGE, "high": _NUMBERS_RANGE} for column in numbers],
     }
@@ -115,12 +115,13 @@ def explore(
         content["atlas"] = _atlas(model, samples, circles, batch_size)
     content["sample"] = samples.description()
     if x is not None:
-        codes = ops.convert_to_numpy(space.decoder_input(ops.convert_to_tensor(model.encode(x, batch_size, verbose=0))))
+        points = ops.convert_to_tensor(model.encode(x, batch_size, verbose=0))
+        inputs = ops.convert_to_numpy(space.decoder_input(points))
         for number in content["numbers"]:
-            column = codes[:, number["column"]]
+            column = inputs[:, number["column"]]
             number["low"] = min(number["low"], float(column.min()))
             number["high"] = max(number["high"], float(column.max()))
-        content["points"] = {"count": len(x), "codes": floats(codes), **marks}
+        content["points"] = {"count": len(x), "decoderInputs": floats(inputs), **marks}
         content["thumbnails"] = samples.thumbnails(x[:num_thumbnails])
     with target.replacing() as part:
         part.write_text(_page(content), encoding="utf-8", newline="\n")
