@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae._internal import checks
+from torusae._internal import checks, units
 from torusae._internal.checks import Tensor
 from torusae._internal.tensors import constant, direct_ops
 
@@ -244,7 +244,9 @@ def to_cartesian(radii: Tensor, angles: Tensor) -> Tensor:
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, section 4.
     """
-    radii, angles = checks.float_pair("to_cartesian", radii=radii, angles=angles)
+    pair = checks.float_pair("to_cartesian", radii=radii, angles=angles)
+    units.check_radians("to_cartesian", "angles", angles)
+    radii, angles = pair
     return ops.concatenate([radii * ops.cos(angles), radii * ops.sin(angles)], axis=-1)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from torusae._internal import checks
+from torusae._internal import checks, units
 
 MAX_BITS = 16
 _BLOCK = 1 << 20  # distances that are computed at once
@@ -48,6 +48,7 @@ def quantize_angles(angles: Any, bits: int = 8) -> np.ndarray:
             f"quantize_angles: `angles` must be floating-point numbers, radians. Received: dtype={angles.dtype}."
         )
     checks.finite_array("quantize_angles", "angles", angles)
+    units.check_radians("quantize_angles", "angles", angles)
     turns = np.remainder(angles.astype("float64") / (2 * math.pi), 1.0)
     return (np.rint(turns * places).astype("int64") % places).astype(_dtype(bits))
 

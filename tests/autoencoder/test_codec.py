@@ -148,8 +148,6 @@ def test_angles_are_decoded_at_radius_one(trained):
     )
     with pytest.raises(ValueError, match=r"`angles` must have shape \(num, 1\).*angles.shape=\(5,\)"):
         trained.decode(angles=angles[:, 0])
-    with pytest.raises(ValueError, match="looks like degrees"):
-        trained.decode(angles=[[90.0]])
     with pytest.raises(ValueError, match=r"Received: points.shape=\(5, 1\).*or decode\(angles=...\)"):
         trained.decode(angles)
 

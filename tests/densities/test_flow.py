@@ -96,7 +96,7 @@ def test_a_later_angle_does_not_move_an_earlier_one():
 
 def test_whole_turns_and_radii_do_not_matter(fitted):
     angles = uniform_angles(20, 2)
-    np.testing.assert_allclose(wrapped(fitted.to_uniform(angles + 4 * np.pi) - fitted.to_uniform(angles)), 0, atol=1e-9)
+    np.testing.assert_allclose(wrapped(fitted.to_uniform(angles - 4 * np.pi) - fitted.to_uniform(angles)), 0, atol=1e-9)
     np.testing.assert_allclose(fitted.log_density(points_of(angles, 0.3)), fitted.log_density(points_of(angles)))
 
 

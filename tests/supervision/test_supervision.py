@@ -337,9 +337,6 @@ X = samples()
 WRONG = [
     (Relative(), {}, "must hold data for the supervision 'hour'"),
     (Relative(), {"hours": np.zeros(20)}, "Did you mean 'hour'"),
-    (Relative(), {"hour": (X[:2], X[2:4], [30.0, 60.0])}, "looks like degrees"),
-    (Relative(), {"hour": (X[:2], X[2:4], [1.0, 20.0])}, "degrees or hours"),
-    (Relative(), {"hour": np.linspace(0, 359, 20)}, "looks like degrees"),
     (Relative(), {"hour": (X[:2], X[2:4], [1.0, np.nan])}, "every pair .* must have a difference.*row 1"),
     (Relative(), {"hour": (X[:2], X[2:4])}, "groups of samples as integers"),
     (Relative(), {"hour": (X[:2],)}, "must be pairs"),
@@ -352,7 +349,6 @@ WRONG = [
     (Relative(), {"hour": np.full(20, np.nan)}, "two known values"),
     (Relative(), {"hour": (np.arange(20), np.zeros(20))}, "two known values"),
     (Relative(), {"hour": np.zeros(19)}, r"shape \(20,\), one for each sample"),
-    (Anchor(), {"hour": np.full(20, 90.0)}, "looks like degrees"),
     (Anchor(), {"hour": np.zeros((20, 2))}, r"shape \(20,\), one for each sample"),
     (Anchor(), {"hour": np.array(["noon"] * 20)}, "must be numbers"),
     (Action(stay), {"hour": np.zeros(20)}, "takes no data"),

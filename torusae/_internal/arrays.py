@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from keras import ops
 
-from torusae._internal import checks
+from torusae._internal import checks, units
 from torusae._internal.checks import Tensor
 
 
@@ -27,9 +27,11 @@ def float_rows(owner: str, name: str, values: Tensor, least: int = 1) -> np.ndar
     return rows
 
 
-def angle_rows(owner: str, angles: Tensor, least: int = 1) -> np.ndarray:
-    """As `float_rows`, in `[-π, π)`."""
-    return wrap(float_rows(owner, "angles", angles, least))
+def angle_rows(owner: str, angles: Tensor, name: str = "angles") -> np.ndarray:
+    """As `float_rows`, in `[-π, π)`, with a warning where they look like degrees or hours."""
+    rows = float_rows(owner, name, angles)
+    units.check_radians(owner, name, rows)
+    return wrap(rows)
 
 
 def wrap(angles: np.ndarray) -> np.ndarray:

@@ -1,46 +1,95 @@
-"""One policy for units: what should be radians and looks like degrees or hours is an error, which says what to do."""
+"""One policy for units: a warning where no angle in radians explains the numbers. It says what to do."""
 
+import sys
+import warnings
 from typing import Any
 
 import numpy as np
 
 from torusae._internal import checks
 
-_MOST_RADIANS = 4 * np.pi  # labels beyond two turns are in another unit
+_TURN = 2 * np.pi
+_FEW_TURNS, _MANY_TURNS = (
+    2,
+    6,
+)  # below the one no unit can be told; shuffled numbers of more than the other are no angles
+_PERIODS = (24, 60, 360, 365, 366)  # hours, minutes, degrees, days of a year
+_FILLED = 0.95  # share of a period between the least and the largest of some numbers of that period
 
 
-def check_labels(owner: str, name: str, labels: np.ndarray, period: float | None, example: str) -> None:
-    """Raises where labels without a period, NaN where missing, lie beyond two turns or spread over more.
+def check_radians(owner: str, name: str, values: Any, period_of: str = "", period: float | None = None) -> None:
+    """Warns if a column of `values`, `(..., columns)` or `(num,)`, NaN where missing, looks like another unit.
 
-    `example` is what the period is an argument of, such as `"Anchor("`.
+    A backend's tensor passes: it may be one of a training step. `period_of` is what the `period` is an argument of,
+    such as `"Anchor("`; without one the warning names `to_radians`.
     """
-    known = labels[~np.isnan(labels)]
-    if period is not None or not known.size or max(np.abs(known).max(), np.ptp(known)) <= _MOST_RADIANS:
+    if period is not None or not isinstance(values, (np.ndarray, list, tuple, int, float)):
         return
-    found = float(known[np.abs(known).argmax()])
-    unit = "degrees" if abs(found) > 24 else "degrees or hours"
-    raise ValueError(
-        f"{owner}: {name} must be radians, the default unit. Received: {found:g}, beyond two turns, which looks like "
-        f"{unit}. Give {example}period=360) for degrees, {example}period=24) for hours, or "
-        f"{example}period=2 * math.pi) if they are radians."
-    )
+    array = np.asarray(values, "float64")
+    for column in array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1).T:
+        known = column[np.isfinite(column)]
+        if _is_in_another_unit(known):
+            found = float(known[np.abs(known).argmax()])
+            unit = "degrees" if abs(found) > 24 else "degrees or hours"
+            fix = (
+                f"Give {period_of}period=360) for degrees, {period_of}period=24) for hours, or "
+                f"{period_of}period=2 * math.pi) if they are radians."
+                if period_of
+                else f"Use torusae.angles.to_radians({name}, period=360) for degrees, period=24 for hours, or "
+                f"torusae.wrap_angles({name}) if they are radians."
+            )
+            warnings.warn(
+                f"{owner}: {name} must be radians. Received: {found:g}, which looks like {unit}. {fix}",
+                stacklevel=_users_level(),
+            )
+            return
+
+
+def _is_in_another_unit(known: np.ndarray) -> bool:
+    """Whether numbers `(num,)` are no angles in radians, nor the turns of one: in order, or few and in any order."""
+    largest = np.abs(known).max(initial=0.0)
+    if largest <= _FEW_TURNS * _TURN or largest >= 1 << 52:  # larger floats are all whole
+        return False
+    if (2 * known == np.rint(2 * known)).all():  # whole and half numbers
+        return True
+    if len(known) == 1 or largest > max(_PERIODS):
+        return False
+    low, high = known.min(), known.max()
+    least = -180 if high <= 180 < high - low else 0  # degrees from -180 to 180
+    if any(_FILLED * p <= high - low <= p and least <= low and high <= least + p for p in _PERIODS):
+        return len(known) > 8
+    is_far = largest > _MANY_TURNS * _TURN
+    if np.ptp(np.diff(known)) < _TURN and (not is_far or abs(known[0]) <= _TURN or high - low > _FEW_TURNS * _TURN):
+        return False  # even steps, or short ones: turns counted on
+    if is_far:
+        return True
+    # Turns counted on from zero lie in the first one too: hours of the working day do not.
+    expected = _TURN / largest
+    return low >= 0 and expected * len(known) > 8 and (np.abs(known) <= _TURN).mean() < expected / 4
+
+
+def _users_level() -> int:
+    """The `stacklevel` of the line outside the library that called it."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("torusae"):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def angle_tensor(owner: str, angles: Any, period: float = _TURN) -> checks.Tensor:
+    """Angles `(batch, dim)` as a float tensor; a user's NumPy arrays are checked for their unit too."""
+    tensor = checks.float_tensor(owner, "angles", angles, 2, "(batch, dim)")
+    if period == _TURN:
+        check_radians(owner, "angles", angles)
+    return tensor
 
 
 def radians(owner: str, name: str, value: Any) -> np.ndarray:
-    """Returns angles to turn by as a float64 array, any shape, after checking that they are numbers and no degrees.
-
-    Many turns are no mistake here. But whole and half numbers of which one is beyond two turns, such as 90 or 22.5, are
-    degrees by all appearances.
-    """
+    """Returns angles to turn by as a float64 array, any shape, after checking that they are numbers."""
     array = checks.host_array(checks.as_array(owner, name, value))
     if array.dtype.kind not in "iu" and "float" not in str(array.dtype):
         raise TypeError(f"{owner}: `{name}` must be numbers, radians. Received: {name}={value!r}.")
     array = array.astype("float64")
     checks.finite_array(owner, name, array)
-    if array.size and np.abs(array).max() > _MOST_RADIANS and (2 * array == np.rint(2 * array)).all():
-        largest = float(array.flat[np.abs(array).argmax()])
-        raise ValueError(
-            f"{owner}: `{name}` must be in radians. Received: {largest:g}, which looks like degrees. "
-            f"Use numpy.deg2rad({largest:g})."
-        )
+    check_radians(owner, name, array)
     return array

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae._internal import checks, replicas
+from torusae._internal import checks, replicas, units
 from torusae.autoencoder.adapter import Rows
 from torusae.layers.latent import Latent
 from torusae.layers.logger import latent_layer
@@ -98,6 +98,7 @@ def initialize_at_circles(
         )
     unknown = np.isnan(angles)
     checks.finite_array(owner, "angles", np.where(unknown, 0, angles))
+    units.check_radians(owner, "angles", angles)
     angles = angles[:, : latent.space.num_angles]
     if angles.shape[1]:
         rows = np.flatnonzero(~unknown.all(axis=1))

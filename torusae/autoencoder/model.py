@@ -581,7 +581,7 @@ class TorusAutoencoder(keras.Model):
 
         Raises:
             TypeError: If `angles` is no dict, or its keys are no integers.
-            ValueError: If the space has no such circle, or angles are of another shape or look like degrees.
+            ValueError: If the space has no such circle, or angles are of another shape.
 
         Example:
 

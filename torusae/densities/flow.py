@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from torusae._internal import checks
+from torusae._internal import checks, units
 from torusae._internal.arrays import blocks, cartesian, polar, wrap
 from torusae.densities import _triangular
 from torusae.densities._flow_training import Training
@@ -155,6 +155,7 @@ class TorusFlow(TorusDensity):
                 f"Received: angles.shape={angles.shape}. Give what TorusAutoencoder.angles(x) returns."
             )
         checks.finite_array(owner, "angles", angles)
+        units.check_radians(owner, "angles", angles)
         return wrap(2 * math.pi * (self._in_blocks(function, _turns(angles.astype("float64"))) - 0.5))
 
 

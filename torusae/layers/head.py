@@ -47,7 +47,7 @@ class Task(abc.ABC):
         """Checks all labels of a data set, on the host."""
         labels = checks.label_numbers(owner, name, labels, num, self.num_labels)
         if self.takes_period:
-            units.check_labels(owner, name, labels, self.period, "Head('circular_regression', ")
+            units.check_radians(owner, name, labels, "Head('circular_regression', ", self.period)
 
 
 class Classification(Task):
@@ -305,8 +305,9 @@ class Head(keras.layers.Layer):
         Messages name `owner`, the function that was called, and `name`, its argument, such as `"y['digit']"`.
 
         Raises:
-            ValueError: If labels are of another number, shape or type, or hold classes out of range or infinity; or if
-                circular labels without a `period` look like hours or degrees.
+            ValueError: If labels are of another number, shape or type, or hold classes out of range or infinity.
+
+        Warns where circular labels without a `period` look like hours or degrees.
         """
         self.labels.check(checks.host_array(labels), num_samples, owner, name)
 

@@ -4,7 +4,7 @@ import math
 
 from keras import ops
 
-from torusae._internal import checks
+from torusae._internal import checks, units
 from torusae._internal.checks import Tensor
 from torusae._internal.tensors import direct_ops
 from torusae.angles import to_radians
@@ -37,7 +37,9 @@ def angular_loss(targets: Tensor, angles: Tensor, period: float = 2 * math.pi) -
         Mardia & Jupp (2000), Directional Statistics, section 3.5.4.
     """
     period = checks.period("angular_loss", period)
-    targets = checks.float_tensor("angular_loss", "targets", targets)
+    given, targets = targets, checks.float_tensor("angular_loss", "targets", targets)
+    if period == 2 * math.pi:
+        units.check_radians("angular_loss", "targets", given, "angular_loss(targets, angles, ")
     angles = checks.float_tensor("angular_loss", "angles", angles)
     if not checks.shapes_agree(targets.shape, angles.shape):
         raise ValueError(

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae._internal import checks
+from torusae._internal import checks, units
 from torusae._internal.checks import Tensor
 from torusae._internal.sorting import sort_columns
 from torusae._internal.tensors import columns, constant, direct_ops
@@ -39,7 +39,7 @@ def circular_wasserstein_loss(angles: Tensor) -> Tensor:
     Reference:
         Bonet et al. (2023), Spherical Sliced-Wasserstein, arXiv:2206.08780, proposition 1.
     """
-    angles = checks.float_tensor("circular_wasserstein_loss", "angles", angles, 2, "(batch, dim)")
+    angles = units.angle_tensor("circular_wasserstein_loss", angles)
     size = batch_size(angles)
     phi = sort_columns(wrap_angles(angles))  # (dim, batch)
     if isinstance(size, int):
@@ -77,7 +77,7 @@ def sliced_loss(angles: Tensor, directions: Tensor, loss: Callable[[Tensor], Ten
     Reference:
         Cuesta-Albertos, Fraiman & Ransford (2007) for projections; Weyl (1916) for integer directions.
     """
-    angles = checks.float_tensor("sliced_loss", "angles", angles, 2, "(batch, dim)")
+    angles = units.angle_tensor("sliced_loss", angles)
     if not ops.is_tensor(directions):
         directions = np.asarray(checks.as_array("sliced_loss", "directions", directions))
         if directions.ndim == 2 and not np.all(np.any(directions != 0, axis=-1)):
@@ -119,7 +119,7 @@ def product_moment_loss(angles: Tensor) -> Tensor:
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, section 5.
     """
-    angles = checks.float_tensor("product_moment_loss", "angles", angles, 2, "(batch, dim)")
+    angles = units.angle_tensor("product_moment_loss", angles)
     dim, xp = angles.shape[1], direct_ops(angles)
     if dim == 1:
         return ops.sum(angles) * 0.0

@@ -7,7 +7,7 @@ from itertools import accumulate
 import keras
 from keras import ops
 
-from torusae._internal import checks
+from torusae._internal import checks, units
 from torusae._internal.checks import Tensor
 from torusae._internal.tensors import columns, is_on_cpu
 from torusae.angles import num_vectors, wrap_angles
@@ -58,7 +58,7 @@ def diaphony_loss(
     Reference:
         Zinterhof (1976), Über einige Abschätzungen bei der Approximation von Funktionen mit Gleichverteilungsmethoden.
     """
-    angles = checks.float_tensor("diaphony_loss", "angles", angles, 2, "(batch, dim)")
+    angles = units.angle_tensor("diaphony_loss", angles)
     dim = angles.shape[1]
     interactions = min(checks.optional_int("diaphony_loss", "interactions", interactions) or dim, dim)
     decay = _checked_decay("diaphony_loss", decay, max_frequency)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae._internal import checks
+from torusae._internal import checks, units
 from torusae._internal.checks import Tensor
 from torusae._internal.sorting import sort_columns
 from torusae._internal.tensors import constant, direct_ops
@@ -59,7 +59,7 @@ def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "s
     neighbor = checks.positive_int("spring_loss", "neighbor", neighbor)
     period = checks.period("spring_loss", period)
     checks.option("spring_loss", "reduction", reduction, REDUCTIONS)
-    angles = checks.float_tensor("spring_loss", "angles", angles, 2, "(batch, dim)")
+    angles = units.angle_tensor("spring_loss", angles, period)
     phi = sort_columns(wrap_angles(angles, period))  # (batch, dim) -> (dim, batch)
     # In turns, so that evenly spaced angles give exactly 1. The difference comes before the division: it is exact.
     gaps = (ops.roll(phi, -neighbor, axis=-1) - phi) / period + _full_turns(angles, neighbor)

@@ -205,7 +205,7 @@ def _colours(owner: str, kind: str | None, labels: np.ndarray, drawn: np.ndarray
         bar = ScalarMappable(Normalize(float(labels.min()), float(labels.max())), "viridis")
         return bar.to_rgba(labels[drawn]), [], bar
     if kind == "angle":
-        wrapped = angle_rows(owner, labels[:, None].astype("float64"))[:, 0]
+        wrapped = angle_rows(owner, labels[:, None].astype("float64"), "labels")[:, 0]
         bar = ScalarMappable(Normalize(-math.pi, math.pi), "hsv")  # other cyclic maps pass through white
         return bar.to_rgba(wrapped[drawn]), [], bar
     names, index, palette = ["sample"], np.zeros(len(labels), int), ["tab:blue"]

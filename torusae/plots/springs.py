@@ -5,7 +5,7 @@ import math
 import keras
 import numpy as np
 
-from torusae._internal import checks
+from torusae._internal import checks, units
 from torusae._internal.arrays import float_array
 from torusae._internal.checks import Tensor
 from torusae.losses import spring_loss
@@ -40,6 +40,8 @@ def plot_spring(angles: Tensor, period: float = 2 * math.pi) -> _style.Figure:
             f"{owner}: `angles` must have shape (batch,) or (batch, 1), the angles of one circle. "
             f"Received: angles.shape={values.shape}. Choose a circle with angles[:, 0]."
         )
+    if math.isclose(period, 2 * math.pi, rel_tol=1e-6):
+        units.check_radians(owner, "angles", values, "plot_spring(angles, ")
     figure = _style.new_figure(owner, 6.4, 5.4)
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
@@ -50,7 +52,9 @@ def plot_spring(angles: Tensor, period: float = 2 * math.pi) -> _style.Figure:
     batch = values.size
     turns = np.sort(values.reshape(-1) / period % 1.0)
     gaps = np.diff(turns, append=turns[0] + 1.0)
-    loss = float(keras.ops.convert_to_numpy(spring_loss(values.reshape(-1, 1).astype("float32"), period, "normalized")))
+    loss = float(
+        keras.ops.convert_to_numpy(spring_loss((period * turns[:, None]).astype("float32"), period, "normalized"))
+    )
     unit = " rad" if math.isclose(period, 2 * math.pi, rel_tol=1e-6) else ""
 
     axes = figure.add_subplot(aspect="equal", xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from torusae._internal import checks
-from torusae._internal.arrays import angle_rows, wrap
+from torusae._internal import checks, units
+from torusae._internal.arrays import angle_rows, float_rows, wrap
 from torusae._internal.checks import Tensor
 from torusae.topology import Alignment, align
 
@@ -49,10 +49,14 @@ def angle_errors(angles: Tensor, reference: Tensor, period: float | None = None)
     >>> print(torusae.supervision.angle_errors(hours * np.pi / 12 + 1.0, hours, period=24))
     angle 0: 57.3° without align, 0.0° after align
     """
-    scale = 1.0 if period is None else 2 * np.pi / checks.period("angle_errors", period)
-    reference = checks.host_array(checks.as_array("angle_errors", "reference", reference)) * scale
+    owner = "angle_errors"
+    scale = 1.0 if period is None else 2 * np.pi / checks.period(owner, period)
+    reference = float_rows(
+        owner, "reference", checks.host_array(checks.as_array(owner, "reference", reference)) * scale
+    )
+    units.check_radians(owner, "reference", reference, "angle_errors(angles, reference, ", period)
+    angles, reference = angle_rows(owner, angles), wrap(reference)
     alignment = align(angles, reference)
-    angles, reference = angle_rows("angle_errors", angles), angle_rows("angle_errors", reference)
 
     def medians(found):
         return np.degrees(np.median(np.abs(wrap(found - reference)), axis=0))

@@ -95,8 +95,8 @@ class Relative(_Labels):
                 f"{owner}: every pair of {name} must have a difference. Received: NaN for {len(missing)} of "
                 f"{len(differences)} pairs, the first in row {int(missing[0])}. Leave these pairs out."
             )
-        units.check_labels(owner, f"{name}, difference,", differences, self.period, "Relative(")
         if self.circles is not None:
+            units.check_radians(owner, f"{name}, difference,", differences, "Relative(", self.period)
             differences = reduced(differences, self.period)
         return GivenPairs(x_a, x_b, differences.astype("float32"))
 
@@ -108,7 +108,7 @@ class Relative(_Labels):
                 f"Received: shape={groups.shape}, dtype={groups.dtype}."
             )
         values = checks.label_numbers(owner, name, values, len(x), len(self.circles))
-        units.check_labels(owner, name, values - np.nan_to_num(values[:1]), self.period, "Relative(")
+        units.check_radians(owner, name, values - np.nan_to_num(values[:1]), "Relative(", self.period)
         source = GroupPairs(x, groups, reduced(values, self.period))
         if not len(source.places):
             raise ValueError(
@@ -170,7 +170,7 @@ class Anchor(_Labels):
         """The values, checked, `(num, columns)`."""
         array = checks.label_numbers(owner, name, values, len(x), self.num_columns(space))
         if self.circles is not None:
-            units.check_labels(owner, name, array, self.period, "Anchor(")
+            units.check_radians(owner, name, array, "Anchor(", self.period)
             array = reduced(array, self.period)
         return array  # float64: hours since 1970 keep their digits
 

@@ -6,6 +6,7 @@ All are differentiable functions of `keras.ops`. Images have the layout of `kera
 import keras
 from keras import ops
 
+from torusae._internal import units
 from torusae._internal.checks import Tensor
 
 
@@ -26,6 +27,7 @@ def rotate_images(images: Tensor, angles: Tensor) -> Tensor:
     >>> np.round(np.asarray(turned)[0, :, :, 0]).astype(int).tolist()
     [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
     """
+    units.check_radians("rotate_images", "angles", angles)
     images, angles = ops.convert_to_tensor(images), ops.cast(angles, "float32")
     images = _last(images)
     height, width = images.shape[1:3]

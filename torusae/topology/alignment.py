@@ -73,7 +73,7 @@ def align(angles: Tensor, reference: Tensor, max_entry: int = 2) -> Alignment:
     ([[1, 1], [0, -1]], [1.0, 1.0])
     """
     owner = "align"
-    angles, reference = angle_rows(owner, angles), angle_rows(owner, reference)
+    angles, reference = angle_rows(owner, angles), angle_rows(owner, reference, "reference")
     max_entry = checks.positive_int(owner, "max_entry", max_entry)
     if len(angles) != len(reference) or angles.shape[1] < reference.shape[1]:
         raise ValueError(
