@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import sys
 
 import numpy as np
@@ -83,9 +84,36 @@ def test_what_looks_like_noise():
 
 
 def test_gaps_of_a_curve_without_noise_open_no_circle():
-    # With 12 neighbours, two neighbouring points of these did not know each other.
-    angles = np.random.default_rng(1).uniform(0, 2 * np.pi, 3000)
-    assert torusae.find_circles(np.stack([np.cos(angles), np.sin(angles)], axis=1), num_landmarks=300).num_circles == 1
+    # With 12 neighbours, two neighbouring points of these did not know each other: in a half, and in all rows.
+    for seed, num in ((1, 3000), (2, 5000)):
+        angles = np.random.default_rng(seed).uniform(0, 2 * np.pi, (num, 1))
+        found = torusae.find_circles(np.concatenate([np.cos(angles), np.sin(angles)], axis=1), num_landmarks=300)
+        assert found.num_circles == 1
+        assert torusae.align(found.angles, angles).scores > 0.99
+
+
+def test_neither_place_nor_scale_of_data_nor_a_few_rows_hide_a_circle():
+    table, angles = torusae.datasets.torus_table(600, dim=1, columns=10, noise=0.1, seed=0)
+    table = table.astype("float64")
+    expected = torusae.find_circles(table, num_landmarks=100)
+    wild, more = table.copy(), np.concatenate([table, 1e4 * np.random.default_rng(0).normal(size=(20, 10))])
+    wild[0, 3] = -1.7e308
+    for x, left_out in (
+        (table + 1e7, 0),
+        (1e-300 * table, 0),
+        (1.7e308 * (table / np.abs(table).max()), 0),
+        ((1e37 * table).astype("float32"), 0),
+        (1_000_000_000_000_000_000 + (1e6 * table).astype("int64"), 0),
+        (wild, 1),
+        (more, 20),
+    ):
+        found = torusae.find_circles(x, num_landmarks=100)
+        assert found.num_circles == 1, x[:2]
+        assert torusae.align(found.angles[:600], angles).scores > 0.98
+        if not left_out:
+            np.testing.assert_allclose(found.persistence[0], expected.persistence[0], rtol=0.05)
+        else:
+            assert f"{left_out} of {len(x)} rows lie far from the others and were left out." in found.notes
 
 
 def test_noise_has_no_circle(rng):
@@ -93,7 +121,24 @@ def test_noise_has_no_circle(rng):
         found = torusae.find_circles(rng.normal(size=(1000, columns)), num_landmarks=300)
         assert found.num_circles == 0, str(found)
         assert found.angles.shape == (1000, 0)
-        assert str(found).startswith("no circle in 1000 rows")
+        assert str(found).startswith("no circle in 1000 rows: the largest death over birth is ")
+        assert str(found).endswith(" A circle needs 2.7.")
+
+
+def test_why_lasting_classes_are_no_circles(rng):
+    angles, none = rng.uniform(-np.pi, np.pi, (300, 2)), np.zeros((0, 2))
+    first, same, other = (
+        circles._Half(np.arange(300), each, rng.normal(size=(50, 2)), none)
+        for each in (angles, angles + 1, rng.permutation(angles))
+    )
+    assert circles._refusal([first, same], np.array([9.0, 3.0, 2.4]), 2) == ""
+    assert (
+        circles._refusal([first, same], np.array([9.0, 3.0, 2.6]), 2)
+        == "3.0 is less than 1.2 times the next class, 2.6"
+    )
+    assert "two halves of the rows give other angles (they agree by 0." in circles._refusal(
+        [first, other], np.array([9.0]), 1
+    )
 
 
 def test_an_ellipse_that_is_traversed_evenly_has_its_phase_as_angle():
@@ -129,9 +174,10 @@ def test_a_lifted_cocycle_loses_multiples_of_another(rng):
 
 def test_angles_that_are_constant_nearly_everywhere_are_no_circle(rng):
     angles = np.where(rng.random((500, 1)) < 0.95, 0.0, rng.uniform(-np.pi, np.pi, (500, 1)))
-    assert not circles._agree(angles, angles)
+    assert "one angle (|mean exp(iφ)| = 0.9" in circles._disagreement(angles, angles)
     spread = rng.uniform(-np.pi, np.pi, (500, 1))
-    assert circles._agree(spread, -spread + 1)
+    assert not circles._disagreement(spread, -spread + 1)
+    assert "agree by 0.0" in circles._disagreement(spread, rng.permutation(spread))
 
 
 def test_one_seed_gives_one_result():
@@ -212,18 +258,36 @@ def test_short_basis_is_the_shortest(rng):
 
 def test_bad_data_are_named(rng):
     x = rng.normal(size=(200, 3))
-    with pytest.raises(ValueError, match="at least 100 rows"):
-        torusae.find_circles(x[:50])
-    with pytest.raises(ValueError, match="position \\(7, 1\\)"):
-        torusae.find_circles(np.where(np.arange(600).reshape(200, 3) == 22, np.nan, x))
-    with pytest.raises(ValueError, match="must vary"):
-        torusae.find_circles(np.ones((200, 3)))
+    for bad, error, message in [
+        *(
+            (x[:num], ValueError, f"at least 100 rows. Received: x.shape=({num}, 3)")
+            for num in (0, 1, 2, 5, 20, 60, 99)
+        ),
+        (x[:, 0], ValueError, "x.shape=(200,)"),
+        (x[:, :0], ValueError, "x.shape=(200, 0)"),
+        (np.where(np.arange(600).reshape(200, 3) == 22, np.nan, x), ValueError, "nan at position (7, 1)"),
+        (np.where([True, False, False], np.nan, x), ValueError, "nan at position (0, 0), 200 such"),
+        (np.ones((200, 3)), ValueError, "must vary. Received: 200 equal rows"),
+        (np.full((200, 2), "a"), TypeError, "must hold numbers"),
+    ]:
+        with pytest.raises(error, match=re.escape(message)):
+            torusae.find_circles(bad)
     with pytest.raises(ValueError, match="num_landmarks=300, 200 rows"):
         torusae.find_circles(x, num_landmarks=300)
-    with pytest.raises(TypeError, match="must hold numbers"):
-        torusae.find_circles(np.full((200, 2), "a"))
     with pytest.raises(ValueError, match="at most as many columns"):
         torusae.align(x[:, :1], x[:, :2])
+
+
+def test_few_different_rows_and_lines_show_no_circle(rng):
+    x = rng.normal(size=(300, 3))
+    for some, num in (
+        (x[:, :1], 300),
+        (x[:, :1] * [1, 2, 3], 300),
+        *((x[np.arange(300) % num], num) for num in (2, 5, 23, 24, 40)),
+    ):
+        found = torusae.find_circles(some)
+        assert (found.num_circles, found.num_rows) == (0, num)
+        assert ("A circle needs 24 different rows." in found.notes) == (num < 24)
 
 
 def test_columns_and_rows_that_say_nothing_are_noted(rng):

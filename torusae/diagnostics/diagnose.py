@@ -143,7 +143,7 @@ def _beside_data(diagnosis: Diagnosis, x: Any) -> Diagnosis:
     samples = checks.host_array(x)[some]
     try:
         _graph.require("diagnose")
-        reduced = _graph.reduced(_graph.data_rows("diagnose", samples)[0], rng)
+        reduced = _graph.reduced("diagnose", samples, rng)
         if len(reduced.rows) < _graph.LEAST_ROWS:
             raise ValueError(f"diagnose: only {len(reduced.rows)} of {len(some)} samples differ.")
     except (ImportError, TypeError, ValueError) as error:  # samples that are constant, or few different ones
@@ -161,12 +161,12 @@ def _beside_data(diagnosis: Diagnosis, x: Any) -> Diagnosis:
     problems, details, advice, found, shown = [], {}, "", "", ""
     if space.num_angles:
         circles = find_circles(samples, _LANDMARKS).angles[reduced.rows]
-        turns = _maps.turns(ops.convert_to_numpy(space.angles(ops.convert_to_tensor(points))), circles, graph)
+        turns = _maps.turns(ops.convert_to_numpy(space.angles(ops.convert_to_tensor(points))), circles, graph.points)
         windings = np.rint(turns).astype(int)
         problems += _of_windings(windings, turns, space)
         stray = np.abs(turns - windings).max(initial=0.0)
         details = {"windings": windings, "turns": turns}
-        found = f", {_circles(circles.shape[1])}"
+        found = f", {_circles(turns.shape[1])}"
         if 0 < windings.size <= _MOST_SHOWN:
             shown = f"windings {windings.tolist()} (off by at most {stray:.2f}), "
         if windings.size:

@@ -11,6 +11,16 @@ from torusae._internal.arrays import blocks
 MAX_ROWS = 10_000  # rows of the graphs; the others take their angles from neighbours among them
 LEAST_ROWS = 100
 NEIGHBORS = 12
+# On a curve without noise, all k nearest neighbours of a point may lie on one side. A gap between two such points opens
+# a circle: of 5000 points with k = 12 in one case of seven. Of few rows, as many would be no neighbours, and where
+# density varies, shorter edges give better angles.
+MANY_NEIGHBORS = 20
+_MEDIAN_ROWS = 1000
+_BLOCK = 1000  # rows that are float64 at a time
+# Rows more than 5 times as large as 95 % of all are left out of the components, which a single one could take for
+# itself. Neighbours then tell the other outliers: see `inliers`.
+_MOST = 0.95
+_FARTHEST = 5.0
 _MAX_COMPONENTS = 50
 # A principal component below this share of the largest one's variance is noise, or too thin for a circle.
 _LEAST_VARIANCE = 0.005
@@ -31,40 +41,14 @@ def require(owner: str) -> None:
         raise ImportError(f'{owner}: needs ripser. Install it with: pip install "torusae[circles]"') from error
 
 
-def data_rows(owner: str, x: Any) -> tuple[np.ndarray, list[str]]:
-    """Data as a matrix of finite rows, and sentences on what it lacks.
-
-    Raises:
-        TypeError: If `x` does not hold numbers.
-        ValueError: If it has fewer than 100 rows, holds NaN or infinity, or is constant.
-    """
-    x = checks.host_array(checks.as_array(owner, "x", x))
-    if x.dtype.kind not in "fiu" and "float" not in str(x.dtype):
-        raise TypeError(f"{owner}: `x` must hold numbers. Received: dtype={x.dtype}.")
-    if x.ndim < 2 or len(x) < LEAST_ROWS:
-        raise ValueError(
-            f"{owner}: `x` must have shape (num, ...) with at least {LEAST_ROWS} rows. Received: x.shape={x.shape}."
-        )
-    checks.finite_array(owner, "x", x)
-    rows = x.reshape(len(x), -1)
-    constant = np.flatnonzero(rows.min(axis=0) == rows.max(axis=0))
-    if len(constant) == rows.shape[1]:
-        raise ValueError(f"{owner}: `x` must vary. Received: {len(rows)} equal rows.")
-    notes = []
-    if len(constant) and x.ndim == 2:
-        shown = ", ".join(map(str, constant[:5])) + (", ..." if len(constant) > 5 else "")
-        notes.append(f"{len(constant)} constant column(s) say nothing: {shown}.")
-    return rows, notes
-
-
 @dataclasses.dataclass
 class Reduced:
     """Scaled principal components of data.
 
     Attributes:
         points: Float array `(num, components)`, of all rows.
-        rows: Integer array, at most `MAX_ROWS` different rows, in a random order.
-        notes: Sentences on what was left out.
+        rows: Integer array, at most `MAX_ROWS` different rows that are not far from all others, in a random order.
+        notes: Sentences on what the data lack, and on what was left out.
     """
 
     points: np.ndarray
@@ -72,25 +56,70 @@ class Reduced:
     notes: list[str]
 
 
-def reduced(data: np.ndarray, rng: np.random.Generator) -> Reduced:
-    """The scaled principal components of data, and a random choice of rows."""
+def reduced(owner: str, x: Any, rng: np.random.Generator) -> Reduced:
+    """The scaled principal components of data `(num, ...)`, and a random choice of rows.
+
+    Raises:
+        TypeError: If `x` does not hold numbers.
+        ValueError: If it has fewer than 100 rows, holds NaN or infinity, or is constant.
+    """
     from sklearn.decomposition import PCA
 
+    data, notes = _data_rows(owner, x)
     rows = rng.permutation(len(data))[:MAX_ROWS]
-    some = data[np.sort(rows)].astype("float32")
-    count = min(_MAX_COMPONENTS, *some.shape)
-    pca = PCA(count, svd_solver="randomized", random_state=int(rng.integers(1 << 31))).fit(some)
+    some = np.sort(rows)
+
+    def halves(these: Any) -> np.ndarray:  # the difference of the largest floats would be infinite
+        return data[these].astype("float64") / 2
+
+    # Where data lie and how large they are, in float64: far from zero, or at extreme scales, float32 holds nothing of
+    # them. Neither depends on a few rows, however far these are.
+    centre = np.median(halves(some[np.linspace(0, len(some) - 1, min(len(some), _MEDIAN_ROWS)).astype(int)]), axis=0)
+    sizes = np.concatenate([np.abs(halves(some[block]) - centre).max(axis=1) for block in blocks(len(some), _BLOCK)])
+    if not sizes.any():
+        raise ValueError(f"{owner}: `x` must vary. Received: {len(some)} equal rows.")
+    unit = np.quantile(sizes[sizes > 0], _MOST)
+    far = some[sizes / unit > _FARTHEST]
+
+    def scaled(these: Any) -> np.ndarray:
+        return np.clip((halves(these) - centre) / unit, -_FARTHEST, _FARTHEST).astype("float32")
+
+    near = np.setdiff1d(some, far)
+    fitted = np.concatenate([scaled(near[block]) for block in blocks(len(near), _BLOCK)])
+    count = min(_MAX_COMPONENTS, *fitted.shape)
+    pca = PCA(count, svd_solver="randomized", random_state=int(rng.integers(1 << 31))).fit(fitted)
     variance = pca.explained_variance_
-    kept = _worth_keeping(variance, variance[0] / pca.explained_variance_ratio_[0], min(some.shape))
+    kept = _worth_keeping(variance, variance[0] / pca.explained_variance_ratio_[0], min(fitted.shape))
     scale = 1 / np.sqrt(variance[kept] + _FLOOR * variance[0])
     points = np.empty((len(data), int(kept.sum())), "float32")
-    for block in blocks(len(data), MAX_ROWS):
-        points[block] = (data[block] - pca.mean_) @ (pca.components_[kept].T * scale)
-    different = np.unique(points[rows], axis=0, return_index=True)[1]
-    notes = []
+    for block in blocks(len(data), _BLOCK):
+        points[block] = (scaled(block) - pca.mean_) @ (pca.components_[kept].T * scale)
+    rows = rows[np.isin(rows, near)]
+    different = np.sort(np.unique(points[rows], axis=0, return_index=True)[1])
+    if len(far):
+        notes.append(f"{len(far)} of {len(some)} rows lie far from the others and were left out.")
     if len(different) < len(rows):
         notes.append(f"{len(rows) - len(different)} of {len(rows)} rows repeat others and were left out.")
-    return Reduced(points, rows[np.sort(different)], notes)
+    return Reduced(points, rows[different], notes)
+
+
+def _data_rows(owner: str, x: Any) -> tuple[np.ndarray, list[str]]:
+    """Data as a matrix of finite rows, and sentences on what it lacks."""
+    x = checks.host_array(checks.as_array(owner, "x", x))
+    if x.dtype.kind not in "fiu" and "float" not in str(x.dtype):
+        raise TypeError(f"{owner}: `x` must hold numbers. Received: dtype={x.dtype}.")
+    if x.ndim < 2 or len(x) < LEAST_ROWS or not x.size:
+        raise ValueError(
+            f"{owner}: `x` must have shape (num, ...) with at least {LEAST_ROWS} rows. Received: x.shape={x.shape}."
+        )
+    checks.finite_array(owner, "x", x)
+    rows = x.reshape(len(x), -1)
+    constant = np.flatnonzero(rows.min(axis=0) == rows.max(axis=0)) if x.ndim == 2 else ()
+    notes = []
+    if len(constant):
+        shown = ", ".join(map(str, constant[:5])) + (", ..." if len(constant) > 5 else "")
+        notes.append(f"{len(constant)} constant column(s) say nothing: {shown}.")
+    return rows, notes
 
 
 def _worth_keeping(variance: np.ndarray, total: float, rank: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from torusae.metrics import geodesic_stress
 from torusae.topology._graph import Graph
-from torusae.topology.circles import _differences, _smooth
+from torusae.topology.circles import _differences, smoothed
 
 _FAR = 0.5  # share of the mean distance of shuffled points above which neighbours are torn apart
 _NUM_SOURCES = 200  # points whose paths to each other are measured
@@ -14,20 +14,23 @@ _NUM_SOURCES = 200  # points whose paths to each other are measured
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of rows of points, `(num,)`
 
 
-def turns(angles: np.ndarray, circles: np.ndarray, graph: Graph) -> np.ndarray:
+def turns(angles: np.ndarray, circles: np.ndarray, points: np.ndarray) -> np.ndarray:
     """How often angles wind around circles, `(dim, num_circles)`: integers, but for edges along which angles jump.
 
-    The differences of an angle along the edges are those of an integer combination of the circles' angles, and those of
-    a function on the points. The latter are orthogonal to the differences of smoothed angles, so that the coefficients
-    of least squares are the windings.
+    The differences of an angle along the edges of a graph are those of an integer combination of the circles' angles,
+    and those of a function on the points. The latter are orthogonal to the differences of smoothed angles, so that the
+    coefficients of least squares are the windings. No columns where the graph does not have the circles.
 
     Args:
         angles: Float array `(num, dim)`, radians.
         circles: Float array `(num, num_circles)`, radians, such as those of `find_circles`.
-        graph: Of the same points.
+        points: Float array `(num, components)`, scaled components of the data.
     """
-    steps = _differences(_smooth(circles, graph), graph) if circles.shape[1] else np.zeros((len(graph.start), 0))
-    return np.linalg.lstsq(steps, _differences(angles, graph), rcond=None)[0].T
+    if circles.shape[1]:
+        smooth, graph = smoothed(circles, points)
+        if smooth is not circles:
+            return np.linalg.lstsq(_differences(smooth, graph), _differences(angles, graph), rcond=None)[0].T
+    return np.zeros((angles.shape[1], 0))
 
 
 def tears(points: np.ndarray, shuffled: np.ndarray, distance: Distance, graph: Graph) -> tuple[float, float]:

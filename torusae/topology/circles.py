@@ -13,10 +13,7 @@ from torusae.topology import _graph
 from torusae.topology.alignment import align, short_basis
 
 _LANDMARKS = 600  # in each half
-# On a curve without noise, all k nearest neighbours of a point may lie on one side. A gap between two such points opens
-# a circle: of 5000 points with k = 12 in one case of seven. Of few rows, as many would be no neighbours.
-_MANY_NEIGHBORS = 20
-_MANY_ROWS = 1000  # in a half
+_MANY_ROWS = 1000  # in a half, joined to more neighbours
 _PRIME = 47  # of the coefficients: classes that vanish twice, as in a Klein bottle, are no circles
 _REACH = 0.5  # quantile of the landmarks' distances up to which classes are followed
 _LEAST_RATIO = 2.7  # sheets and images make lasting classes of 2.6 that both halves can share
@@ -28,6 +25,7 @@ _MOST_CONCENTRATED = 0.9
 _LEAST_AGREEMENT = 0.9  # |mean exp(i difference)| of the angles that two halves of the rows give
 # Share of a class's death at which its cocycle is read: classes of noise, which could be added to it, are dead there.
 _SCALE = 0.9
+_LEAST_DIFFERENT = 24  # rows: of fewer, all those of a half are neighbours
 _NEAREST = 4  # landmarks that give a row its angle
 
 
@@ -39,7 +37,7 @@ class Circles:
         angles: Float array `(num, num_circles)`, radians, `[-π, π)`: an angle of every row along every circle.
         persistence: Float array, death over birth of the classes, the largest first, in the half where it is less.
         num_rows: Integer, the rows that were compared.
-        notes: Tuple of sentences on what the data lack.
+        notes: Tuple of sentences on what the data lack, and on why a lasting class is no circle.
     """
 
     angles: np.ndarray = dataclasses.field(repr=False)
@@ -53,28 +51,28 @@ class Circles:
         return self.angles.shape[1]
 
     def __str__(self) -> str:
-        count = self.num_circles
-        left = f"{self.persistence[count]:.1f}" if len(self.persistence) > count else "none"
-        if count == 0:
-            head = f"no circle in {self.num_rows} rows: the largest death over birth is {left}."
+        *found, left = [*self.persistence, math.nan][: self.num_circles + 1]
+        if not found:
+            head = f"no circle in {self.num_rows} rows: the largest death over birth is {left:.2f}."
         else:
-            found = ", ".join(f"{value:.1f}" for value in self.persistence[:count])
-            circles = "circle" if count == 1 else "circles"
-            head = f"{count} {circles} in {self.num_rows} rows: death over birth {found}; next {left}."
-        return " ".join([head, *self.notes])
+            circles = "1 circle" if len(found) == 1 else f"{len(found)} circles"
+            values = ", ".join(f"{value:.1f}" for value in found)
+            head = f"{circles} in {self.num_rows} rows: death over birth {values}; next {left:.1f}."
+        return " ".join([head.replace("nan", "none"), *self.notes])
 
 
 def find_circles(x: Any, num_landmarks: int | None = None, max_circles: int = 8, seed: int = 0) -> Circles:
     """Says how many circles data show, and gives an angle of every row along each.
 
     A circle is a class of the first cohomology that lives much longer than the classes of noise, in two halves of the
-    rows. The steps:
+    rows. No shift or scale of all data changes the result. The steps:
 
+    - Rows more than 5 times as far from the median as 95 % of all are left out, as outliers below.
     - Principal components below 0.5 % of the largest variance are dropped, and so are eight or more that look like
       noise: below twice the mean variance of the smaller half. The others are scaled to similar variances.
     - At most 10000 random rows are divided into two halves. In each, rows are joined to their 20 nearest neighbours, 12
-      of few rows. Distances are lengths of shortest paths. Rows with a local outlier factor above 2 are left out; they
-      take the angles of the rows nearest to them.
+      of fewer than 1000 rows. Distances are lengths of shortest paths. Rows with a local outlier factor above 2 are
+      left out; they take the angles of the rows nearest to them.
     - Persistent cohomology of a Rips complex on landmarks, by the package ripser.
     - Candidates are the classes whose persistence, death over birth, is at least 2.7, and 1.2 times that of the next.
     - Each candidate gives an angle whose differences along edges are least in the mean square. Integer combinations of
@@ -120,35 +118,36 @@ def find_circles(x: Any, num_landmarks: int | None = None, max_circles: int = 8,
     num_landmarks = checks.optional_int(owner, "num_landmarks", num_landmarks, least=50)
     max_circles = checks.positive_int(owner, "max_circles", max_circles)
     rng = checks.generators(owner, seed, 1)[0]
-    rows, notes = _graph.data_rows(owner, x)
-    if num_landmarks is not None and num_landmarks > len(rows):
+    reduced = _graph.reduced(owner, x, rng)
+    num, notes = len(reduced.points), reduced.notes
+    if num_landmarks is not None and num_landmarks > num:
         raise ValueError(
             f"{owner}: `num_landmarks` must be at most the number of rows. Received: num_landmarks={num_landmarks}, "
-            f"{len(rows)} rows."
+            f"{num} rows."
         )
-    reduced = _graph.reduced(rows, rng)
     points = reduced.points[reduced.rows]
+    if len(points) < _LEAST_DIFFERENT:
+        notes.append(f"A circle needs {_LEAST_DIFFERENT} different rows.")
+        return Circles(np.zeros((num, 0)), np.zeros(0), len(points), tuple(notes))
     halves = [
         _candidates(points, part, num_landmarks or _LANDMARKS, max_circles, rng)
         for part in np.array_split(np.arange(len(points)), 2)
     ]
-    inliers = np.concatenate([half.rows for half in halves])
     length = min(len(half.ratios) for half in halves)
     persistence = np.minimum(*(half.ratios[:length] for half in halves))
     # Classes of noise come last: the most classes that stand out from the next, and that both halves agree on.
     count = min(half.angles.shape[1] for half in halves)
-    while count and not (
-        persistence[count - 1] > _LEAST_GAP * persistence[count : count + 1].max(initial=1.0)
-        and _agree(halves[0].first(count)[inliers], halves[1].first(count)[inliers])
-    ):
+    if not count:
+        notes.append(f"A circle needs {_LEAST_RATIO}.")
+    while count and (reason := _refusal(halves, persistence, count)):
+        notes.append(f"Not {count} circle{'s' * (count > 1)}: {reason}.")
         count -= 1
-    angles = np.zeros((len(rows), count))
+    angles = np.zeros((num, count))
     if count:
-        whole = _graph.Graph(points)
-        smooth = _smooth(halves[0].first(count), whole)
+        smooth, whole = smoothed(halves[0].first(count), points)
         smooth = smooth @ short_basis(_differences(smooth, whole)).T
         angles = wrap(_graph.spread(smooth, points, reduced.points))
-    return Circles(angles, persistence, len(points), (*notes, *reduced.notes))
+    return Circles(angles, persistence, len(points), tuple(notes))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +173,7 @@ class _Half:
 
 def _candidates(points: np.ndarray, part: np.ndarray, num_landmarks: int, most: int, rng: np.random.Generator) -> _Half:
     """The lasting classes of some of the points."""
-    num_neighbors = _MANY_NEIGHBORS if len(part) >= _MANY_ROWS else _graph.NEIGHBORS
+    num_neighbors = _graph.MANY_NEIGHBORS if len(part) >= _MANY_ROWS else _graph.NEIGHBORS
     part = part[_graph.inliers(points[part], num_neighbors)]
     graph = _graph.Graph(points[part], num_neighbors)
     landmarks = graph.landmarks(num_landmarks, rng)
@@ -197,10 +196,24 @@ def _candidates(points: np.ndarray, part: np.ndarray, num_landmarks: int, most: 
     return _Half(part, _graph.spread(angles, graph.points, points), _differences(angles, graph), ratios[: most + 1])
 
 
-def _agree(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two sets of angles are spread around their circles, and the same up to a basis."""
+def _refusal(halves: list[_Half], persistence: np.ndarray, count: int) -> str:
+    """Why the first classes are not as many circles, in words, or an empty string if they are."""
+    last, following = persistence[count - 1], persistence[count : count + 1].max(initial=1.0)
+    if last <= _LEAST_GAP * following:
+        return f"{last:.1f} is less than {_LEAST_GAP} times the next class, {following:.1f}"
+    inliers = np.concatenate([half.rows for half in halves])
+    return _disagreement(*(half.first(count)[inliers] for half in halves))
+
+
+def _disagreement(first: np.ndarray, second: np.ndarray) -> str:
+    """Why two sets of angles are not the same circles, in words, or an empty string if they are."""
     concentration = max(np.abs(np.exp(1j * angles).mean(axis=0)).max() for angles in (first, second))
-    return concentration < _MOST_CONCENTRATED and bool((align(first, second).scores > _LEAST_AGREEMENT).all())
+    if concentration >= _MOST_CONCENTRATED:
+        return f"nearly all rows have one angle (|mean exp(iφ)| = {concentration:.2f})"
+    agreement = align(first, second).scores.min()
+    if agreement > _LEAST_AGREEMENT:
+        return ""
+    return f"two halves of the rows give other angles (they agree by {agreement:.2f}, less than {_LEAST_AGREEMENT})"
 
 
 def _classes(distances: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
@@ -282,6 +295,19 @@ def _potential(start: np.ndarray, end: np.ndarray, differences: np.ndarray, num:
     laplacian = diags_array(degree + 1e-6) - adjacency
     divergence = np.bincount(end, weights=differences, minlength=num)
     return cg(laplacian, divergence, rtol=1e-6, maxiter=5000, M=diags_array(1 / (degree + 1e-6)))[0]
+
+
+def smoothed(angles: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, _graph.Graph]:
+    """Angles with the least differences along the edges of a graph of the points, and the graph.
+
+    The angles themselves where no graph has their circles: there the least differences are zeros.
+    """
+    for num_neighbors in (_graph.NEIGHBORS, _graph.MANY_NEIGHBORS):
+        graph = _graph.Graph(points, num_neighbors)
+        smooth = _smooth(angles, graph)
+        if not _disagreement(smooth, angles):
+            return smooth, graph
+    return angles, graph
 
 
 def _smooth(angles: np.ndarray, graph: _graph.Graph) -> np.ndarray:
