@@ -299,8 +299,8 @@ def draw(shown: dict, noise: float, path: Path) -> None:
         image = decoded[:, moon].reshape(len(side), -1)
         axes[name].imshow(image, origin="lower", extent=[-np.pi, np.pi] * 2, cmap="twilight", aspect="auto")
         winding = shown["clocks"][moon].winding.tolist()
-        axes[name].set(title=f"{name}: {tuple(winding)} turns", xlabel="φ₁", xticks=[], yticks=[])
-    axes["Io"].set_ylabel("φ₂")
+        axes[name].set(title=f"{name}: {tuple(winding)} turns", xlabel="φ₀", xticks=[], yticks=[])
+    axes["Io"].set_ylabel("φ₁")
 
     vectors, means = ties(shown["phases"])
     names = [str(tuple(vector.tolist())) for vector in vectors[:8]]

@@ -252,7 +252,7 @@ def test_moons_clocks_from_dots_alone(moons):
     phases = np.column_stack([np.pi + 3 * slower[:, 0] - 2 * slower[:, 1], slower])
     days, radii = np.array([1.77, 3.55, 7.17]), np.array([5.9, 9.4, 15.0])
     dots = radii * np.cos(np.stack([phases, phases + 2 * np.pi * 0.25 / days], axis=1))
-    # A basis: Europa is -φ₁, Ganymede -φ₁ - φ₂, Io -φ₁ + 2 φ₂, each but for a zero.
+    # A basis: Europa is -φ₀, Ganymede -φ₀ - φ₁, Io -φ₀ + 2 φ₁, each but for a zero.
     angles = np.column_stack([0.4 - slower[:, 0], slower[:, 0] - slower[:, 1]])
     named = moons.clocks_of_named(angles, dots)
     unnamed = moons.clocks_of_unnamed(angles, dots[:, :, [2, 0, 1]])

@@ -131,7 +131,7 @@ def test_the_figure_shows_what_was_found():
     tied(angles, radii)
     figure = torusae.plots.plot_diagnosis(torusae.diagnose(codes(angles, radii)))
     assert "tied circles" in figure.get_suptitle()
-    assert [axes.get_xlabel() for axes in figure.axes] == ["φ₁ (rad)", "coordinate"]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["φ₀ (rad)", "coordinate"]
     assert figure.axes[1].get_ylabel() == "kuiper"
 
 

@@ -364,7 +364,7 @@ def test_another_pair_of_circles(digits, page_file, open_page):
 
 
 def test_the_speed(page_file, open_page):
-    """Scrolls over a plane of 9 by 9 tiles and more while φ₃ turns, so that all tiles are always decoded again."""
+    """Scrolls over a plane of 9 by 9 tiles and more while φ₂ turns, so that all tiles are always decoded again."""
     page = open_page(page_file)
     assert page.evaluate("visibleTiles().length") >= 81
     page.evaluate("state.turning = 2")

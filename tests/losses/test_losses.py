@@ -393,7 +393,12 @@ X = np.zeros((4, 2), "float32")
 def test_error_names_the_rule_and_what_came():
     for call, error, rule, received in [
         (lambda: torusae.spring_loss(X[0]), ValueError, "`angles` must have shape (batch, dim)", "angles.shape=(2,)"),
-        (lambda: torusae.spring_loss(X[0]), ValueError, "For a single sample use angles[None, :]", ""),
+        (
+            lambda: torusae.spring_loss(X[0]),
+            ValueError,
+            "For one row use angles[None, :], for one column angles[:, None]",
+            "",
+        ),
         (lambda: torusae.spring_loss(X[None]), ValueError, "`angles` must have shape (batch, dim)", "(1, 4, 2)"),
         (lambda: torusae.quantile_loss(X[0], [1.0]), ValueError, "`values` must have shape (batch, dim)", "(2,)"),
         (lambda: torusae.quantile_loss(X, X), ValueError, "`quantiles` must have shape (batch,)", "(4, 2)"),

@@ -15,9 +15,9 @@ def test_angles_of_three_circles(rng, as_tensor):
         angles, labels = to_tensor(angles), to_tensor(labels, "int32")
     figure = render(plots.plot_angles(angles, labels, label_name="digit"))
     assert [(a.get_xlabel(), a.get_ylabel()) for a in figure.axes] == [
+        ("φ₀ (rad)", "φ₁ (rad)"),
+        ("φ₀ (rad)", "φ₂ (rad)"),
         ("φ₁ (rad)", "φ₂ (rad)"),
-        ("φ₁ (rad)", "φ₃ (rad)"),
-        ("φ₂ (rad)", "φ₃ (rad)"),
     ]
     for axes in figure.axes:
         assert tick_texts(axes.xaxis) == tick_texts(axes.yaxis) == PI_TEXTS
@@ -73,11 +73,11 @@ def test_angles_say_how_many_of_how_many_points_and_pairs(rng):
     angles = rng.uniform(-3, 3, (300, 5))
     figure = plots.plot_angles(angles, max_points=100)
     assert figure.get_suptitle() == ("100 of 300 points, chosen at random, 5 of 10 pairs of circles, neighbours only")
-    assert [a.get_ylabel() for a in figure.axes] == [f"{phi} (rad)" for phi in ("φ₂", "φ₃", "φ₄", "φ₅", "φ₁")]
+    assert [a.get_ylabel() for a in figure.axes] == [f"{phi} (rad)" for phi in ("φ₁", "φ₂", "φ₃", "φ₄", "φ₀")]
     assert drawn_points(figure.axes[0], "points") == 100
     assert len(plots.plot_angles(np.zeros((2, 12))).axes) == 6
     chosen = plots.plot_angles(angles, pairs=[(4, 0)])
-    assert [(a.get_xlabel(), a.get_ylabel()) for a in chosen.axes] == [("φ₅ (rad)", "φ₁ (rad)")]
+    assert [(a.get_xlabel(), a.get_ylabel()) for a in chosen.axes] == [("φ₄ (rad)", "φ₀ (rad)")]
 
 
 def test_angles_choice_is_seeded(rng):

@@ -47,7 +47,7 @@ def test_every_statistic_stands_beside_chance():
     assert [line.get_gid() for line in picture.lines] == ["of the space"]
     assert [bar.get_height() for bar in kuiper.patches] == [0.2, 0.5, 0.1]
     assert marks(kuiper) == [(0, 0.05), (1, 0.05), (2, 0.05)]
-    assert tick_texts(kuiper.xaxis) == ["1", "2", "3"]
+    assert tick_texts(kuiper.xaxis) == ["0", "1", "2"]
     assert (kuiper.get_xlabel(), kuiper.get_ylabel()) == ("coordinate", "kuiper")
     assert [bar.get_height() for bar in gap.patches] == [0.7]
     assert (gap.get_xlabel(), gap.get_ylabel()) == ("all coordinates", "gap (rad)")
@@ -71,7 +71,7 @@ def test_of_many_coordinates_those_furthest_from_chance_are_drawn():
     value[[7, 80]] = -2, 1
     value[20:34] = 0.5
     (_, axes) = render(plots.plot_diagnosis(diagnosis({"mean": Statistic(value, 0.0)}))).axes
-    assert tick_texts(axes.xaxis) == [str(i + 1) for i in [7, *range(20, 34), 80]]
+    assert tick_texts(axes.xaxis) == [str(i) for i in [7, *range(20, 34), 80]]
     assert axes.get_xlabel() == "coordinate\n(16 of 100, furthest from chance)"
 
 

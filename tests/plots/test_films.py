@@ -177,7 +177,7 @@ def test_a_step_of_a_film_is_drawn_between_start_and_end_in_the_range_of_all_ste
     from torusae.plots import morphs
 
     figure, samples = Figure(), np.arange(12.0).reshape(2, 3, 2)
-    morphs.draw_morphs(figure, [(samples, ["path 1", "path 2"])], steps=[0, 1, 2])
+    morphs.draw_morphs(figure, [(samples, ["path 0", "path 1"])], steps=[0, 1, 2])
     np.testing.assert_array_equal([line.get_ydata() for line in figure.axes[1].lines], samples[1])
     figure, samples = Figure(), np.zeros((1, 4, 8, 8, 1), "float32")
     samples[0, 1] = 2

@@ -38,7 +38,7 @@ def test_morph_in_colour_and_out_of_range():
     (axes,) = render(plots.plot_morph(samples)).axes
     assert np.asarray(axes.images[0].get_array()).shape == (2 * 9 - 1, 3 * 10 - 1, 3)
     assert axes.get_xlabel() == "share t of the path (black to white: -1 to 3)"
-    assert tick_texts(axes.yaxis) == ["path 1", "path 2"]
+    assert tick_texts(axes.yaxis) == ["path 0", "path 1"]
 
 
 def test_morph_in_channels_first():
@@ -69,7 +69,7 @@ def test_nine_morphs():
     )
     assert len(figure.axes) == 9
     assert tick_texts(figure.axes[0].yaxis)[0] == "k = (0, 0, 0)"
-    assert tick_texts(figure.axes[8].yaxis)[0] == "path 1"
+    assert tick_texts(figure.axes[8].yaxis)[0] == "path 0"
 
 
 def test_morph_of_a_model(rng):

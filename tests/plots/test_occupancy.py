@@ -12,15 +12,15 @@ def test_occupancy_slices_count_every_point(rng):
     angles = rng.uniform(-9, 9, (500, 3)).astype("float32")
     figure = render(plots.plot_occupancy(angles))
     slices, bar = figure.axes[:8], figure.axes[8]
-    counts = np.stack([np.ma.filled(axes.images[0].get_array(), 0) for axes in slices])  # (φ₃, φ₂, φ₁)
+    counts = np.stack([np.ma.filled(axes.images[0].get_array(), 0) for axes in slices])  # (φ₂, φ₁, φ₀)
     wrapped = (angles.astype("float64") + np.pi) % (2 * np.pi) - np.pi
     edges = np.linspace(-np.pi, np.pi, 9)
     np.testing.assert_array_equal(counts, np.histogramdd(wrapped[:, ::-1], [edges] * 3)[0])
     assert np.ma.getmaskarray(slices[0].images[0].get_array()).sum() == (counts[0] == 0).sum()
-    assert [axes.get_title() for axes in slices[:2]] == ["φ₃ in [-π, -3π/4)", "φ₃ in [-3π/4, -π/2)"]
-    assert slices[-1].get_title() == "φ₃ in [3π/4, π)"
-    assert slices[4].get_xlabel() == "φ₁ (rad)"
-    assert slices[4].get_ylabel() == "φ₂ (rad)"
+    assert [axes.get_title() for axes in slices[:2]] == ["φ₂ in [-π, -3π/4)", "φ₂ in [-3π/4, -π/2)"]
+    assert slices[-1].get_title() == "φ₂ in [3π/4, π)"
+    assert slices[4].get_xlabel() == "φ₀ (rad)"
+    assert slices[4].get_ylabel() == "φ₁ (rad)"
     assert tick_texts(slices[4].xaxis) == PI_TEXTS
     assert bar.get_ylabel() == "points in a cell (square-root scale)"
     found = torusae.metrics.cell_occupancy(angles)
@@ -37,7 +37,7 @@ def test_occupancy_of_one_two_and_five_circles(rng):
     assert one.get_suptitle().startswith("20 points in 5 cells: ")
     two = render(plots.plot_occupancy(np.array([[-3.0, 3.0]]), cells=4))
     counts = np.ma.filled(two.axes[0].images[0].get_array(), 0)
-    assert counts[3, 0] == counts.sum() == 1  # rows are φ₂ from below, columns φ₁
+    assert counts[3, 0] == counts.sum() == 1  # rows are φ₁ from below, columns φ₀
     assert two.axes[0].images[0].origin == "lower"
     assert two.get_suptitle().startswith("1 points in 4² cells: 93.8 % empty")
     angles = rng.uniform(-3, 3, (50, 5)).astype("float32")
@@ -50,7 +50,7 @@ def test_occupancy_of_one_two_and_five_circles(rng):
 
 def test_occupancy_of_chosen_pairs():
     figure = plots.plot_occupancy(np.zeros((5, 3)), pairs=[(2, 0)])
-    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("φ₃ (rad)", "φ₁ (rad)")
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("φ₂ (rad)", "φ₀ (rad)")
 
 
 def test_occupancy_errors():

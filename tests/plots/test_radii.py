@@ -13,7 +13,7 @@ def test_radii_beside_their_target(rng):
     radii = rng.normal(1, 0.1, (400, 3))
     figure = render(plots.plot_radii(to_tensor(radii)))
     assert len(figure.axes) == 3
-    assert figure.axes[1].get_title() == f"r₂: mean {radii[:, 1].mean():.3f}, deviation {radii[:, 1].std():.3f}"
+    assert figure.axes[1].get_title() == f"r₁: mean {radii[:, 1].mean():.3f}, deviation {radii[:, 1].std():.3f}"
     assert figure.axes[0].get_xlabel() == "radius"
     assert figure.axes[0].get_ylabel() == "density"
     assert legend_texts(figure) == ["radii", "target N(1, 0.1)"]

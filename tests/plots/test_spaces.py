@@ -43,7 +43,7 @@ def test_one_circle_is_a_density_or_a_rose(rng):
     render(flat.figure), render(polar.figure)
     assert sum(bar.get_height() * bar.get_width() for bar in flat.patches) == pytest.approx(1)
     assert flat.lines[0].get_ydata()[0] == pytest.approx(1 / (2 * np.pi))
-    assert (flat.get_xlabel(), flat.get_ylabel()) == ("φ₁ (rad)", "density (1/rad)")
+    assert (flat.get_xlabel(), flat.get_ylabel()) == ("φ₀ (rad)", "density (1/rad)")
     assert sum(bar.get_height() for bar in polar.patches) == 360
     assert sorted(texts(flat)) == sorted(texts(polar)) == ["points", "uniform"]
 
@@ -54,7 +54,7 @@ def test_plane_beside_circles_that_hold_their_share(rng):
     spaces.draw_plane(axes, to_tensor(points))
     render(axes.figure)
     assert drawn_points(axes, None) == 4000
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("z₁ (deviations)", "z₂ (deviations)")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("z₀ (deviations)", "z₁ (deviations)")
     assert texts(axes) == ["4000 points", "39% of N(0, 1)", "86% of N(0, 1)"]
     for line in axes.lines:
         radius = np.hypot(*line.get_data()).max()

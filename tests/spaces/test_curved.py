@@ -369,7 +369,7 @@ def test_a_text_without_a_space_gets_the_nearest_one(text, nearest):
     ("space", "labels"),
     [
         (Sphere(2), ("longitude (rad)", "height")),
-        (Sphere(1), ("φ₁ (rad)", "density (1/rad)")),
+        (Sphere(1), ("φ₀ (rad)", "density (1/rad)")),
         (Sphere(5), ("longitude (rad)", "height")),
         (ProjectiveSpace(2), ("longitude (rad)", "height")),
         (SO3(), ("longitude (rad)", "height")),

@@ -276,6 +276,9 @@ def test_bad_data_are_named(rng):
         torusae.find_circles(x, num_landmarks=300)
     with pytest.raises(ValueError, match="at most as many columns"):
         torusae.align(x[:, :1], x[:, :2])
+    with pytest.raises(ValueError, match=r"`reference` .*, for one column reference\[:, None\]"):
+        torusae.align(x[:, :1], x[:, 0])
+    assert torusae.align(x[:, :1], x[:, 0][:, None]).scores > 0.99
 
 
 def test_few_different_rows_and_lines_show_no_circle(rng):

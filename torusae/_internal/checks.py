@@ -30,9 +30,10 @@ def float_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, 
             f"Convert it first, for example with keras.ops.cast({name}, 'float32')."
         )
     if rank is not None and len(value.shape) != rank:
+        one = f"For one row use {name}[None, :], for one column {name}[:, None]."
         raise ValueError(
             f"{owner}: `{name}` must have shape {layout}. Received: {name}.shape={tuple(value.shape)}. "
-            + (f"For a single sample use {name}[None, :]." if len(value.shape) == rank - 1 else "Reshape it first.")
+            f"{one if rank == 2 and len(value.shape) == 1 else 'Reshape it first.'}"
         )
     if rank == 2 and 0 in tuple(value.shape):
         raise ValueError(

@@ -35,8 +35,8 @@ const state = {
 // Names and numbers
 
 const subscript = (number) => String(number).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
-const circleName = (circle) => "φ" + subscript(circle + 1);
-const numberName = (number) => "z" + subscript(number + 1);
+const circleName = (circle) => "φ" + subscript(circle);
+const numberName = (number) => "z" + subscript(number);
 const signed = (value, digits) => value.toFixed(digits).replace("-", "−").replace(/^−(0\.?0*)$/, "$1");
 
 function make(parent, tag, properties = {}, text = "") {

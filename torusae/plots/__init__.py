@@ -6,7 +6,7 @@ or let a notebook show it. `Film` and `save_morph` write GIFs. matplotlib is imp
 
 Data that are not floating-point are a TypeError; data that are empty, of another shape than documented, NaN or infinite
 a ValueError. Angles are in radians, read modulo 2π; for those through the fitted flow give
-`model.angles(x, uniform=True)`. Figures number circles and coordinates from 1, as the paper does: φ₁ is column 0.
+`model.angles(x, uniform=True)`. Figures number circles, coordinates and paths from 0: φ₀ is column 0 of `angles(x)`.
 """
 
 from torusae.plots.angles import plot_angles

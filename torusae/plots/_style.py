@@ -83,8 +83,8 @@ def subscript(number: int) -> str:
 
 
 def phi(column: int) -> str:
-    """`φ₁` for column 0."""
-    return f"φ{subscript(column + 1)}"
+    """`φ₀` for column 0."""
+    return f"φ{subscript(column)}"
 
 
 def pi_axis(axis: Any, label: str) -> None:
@@ -113,7 +113,7 @@ def choose_pairs(owner: str, pairs: Any, dim: int) -> tuple[list[tuple[int, int]
     if pairs is None:
         if len(every) <= _MAX_PAIRS:
             return every, ""
-        # Neighbours show more circles than the first pairs of the list, which all contain φ₁.
+        # Neighbours show more circles than the first pairs of the list, which all contain φ₀.
         chosen = [(i, (i + 1) % dim) for i in range(dim)][:_MAX_PAIRS]
         return chosen, f"{len(chosen)} of {len(every)} pairs of circles, neighbours only"
     array = np.asarray(pairs)

@@ -46,7 +46,7 @@ def plot_angles(
     >>> import numpy as np, torusae.plots
     >>> figure = torusae.plots.plot_angles(np.zeros((5, 3)), labels=[0, 1, 2, 1, 0])
     >>> [axes.get_xlabel() for axes in figure.axes]
-    ['φ₁ (rad)', 'φ₁ (rad)', 'φ₂ (rad)']
+    ['φ₀ (rad)', 'φ₀ (rad)', 'φ₁ (rad)']
 
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, fig. 3 and 5.

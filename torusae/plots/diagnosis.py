@@ -73,7 +73,7 @@ def _draw_statistic(axes: _style.Axes, name: str, statistic: Any) -> dict[str, A
     if len(value) == 1:
         axes.set(xticks=[], xlim=(-1.5, 1.5), xlabel="all coordinates")
     else:
-        axes.set_xticks(places, shown + 1, rotation=90 if len(shown) > 12 else 0)
+        axes.set_xticks(places, shown, rotation=90 if len(shown) > 12 else 0)
         axes.set_xlabel(label)
     return {"measured": bars, "chance": marks}
 

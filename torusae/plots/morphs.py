@@ -107,7 +107,7 @@ def checked_morph(owner: str, samples: Any, windings: Any) -> tuple[np.ndarray, 
     samples = image_rows(owner, samples, least_columns=2)
     num_paths = len(samples)
     if windings is None:
-        return samples, [f"path {row + 1}" for row in range(num_paths)]
+        return samples, [f"path {row}" for row in range(num_paths)]
     k = _style.host(windings)
     if k.dtype.kind not in "iu":
         raise TypeError(f"{owner}: `windings` must be integers. Received: dtype={k.dtype}.")
@@ -161,7 +161,7 @@ def _draw_vector_morph(
     num_paths, num_steps, size = samples.shape
     mapping = ScalarMappable(Normalize(0, 1), "viridis")
     panels = list(cell.subplots(num_paths, 1, squeeze=False, sharex=True, sharey=True).flat)
-    columns = np.arange(1, size + 1)
+    columns = np.arange(size)
     for axes, path, name in zip(panels, samples, names, strict=True):
         for step in steps:
             end = {0: START_COLOUR, num_steps - 1: END_COLOUR}.get(step)

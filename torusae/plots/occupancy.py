@@ -18,7 +18,7 @@ _EMPTY_COLOUR = "#f2b8b5"
 def plot_occupancy(angles: Tensor, cells: int = 8, pairs: Sequence[tuple[int, int]] | None = None) -> _style.Figure:
     """Which parts of the torus are empty: counts in equal cells, with a colour of its own for empty cells.
 
-    One circle is a row of arcs, three circles are slices along φ₃, else pairs of circles are drawn. Titles give the
+    One circle is a row of arcs, three circles are slices along φ₂, else pairs of circles are drawn. Titles give the
     share of empty cells and the Kullback-Leibler divergence to uniform in nats; in brackets their means for as many
     independent uniform points.
 

@@ -22,7 +22,7 @@ def plot_radii(radii: Tensor, mean: float = 1.0, stddev: float = 0.1) -> _style.
 
     >>> import numpy as np, torusae.plots
     >>> torusae.plots.plot_radii(torusae.normal_quantiles(100)[:, None]).axes[0].get_title()
-    'r₁: mean 1.000, deviation 0.099'
+    'r₀: mean 1.000, deviation 0.099'
 
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, section 2.2.
@@ -44,9 +44,7 @@ def plot_radii(radii: Tensor, mean: float = 1.0, stddev: float = 0.1) -> _style.
         r = values[:, circle]
         axes.hist(r, bins, density=True, color="tab:blue", alpha=0.6, label="radii")
         axes.plot(x, normal_density(x, mean, stddev), "k", linewidth=1.2, label=f"target N({mean:g}, {stddev:g})")
-        axes.set_title(
-            f"r{_style.subscript(circle + 1)}: mean {r.mean():.3f}, deviation {r.std():.3f}", fontsize="small"
-        )
+        axes.set_title(f"r{_style.subscript(circle)}: mean {r.mean():.3f}, deviation {r.std():.3f}", fontsize="small")
         axes.set(xlabel="radius", ylabel="density")
         axes.label_outer()
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)

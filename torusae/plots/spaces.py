@@ -35,7 +35,7 @@ def draw_points(space: Space, axes: _style.Axes, points: np.ndarray) -> None:
     >>> axes = Figure().add_subplot()
     >>> torusae.plots.draw_points(torusae.Torus(2), axes, np.ones((1, 4)))
     >>> axes.get_xlabel()
-    'φ₁ (rad)'
+    'φ₀ (rad)'
     """
     draw_plane(axes, space.decoder_input(ops.convert_to_tensor(points, dtype="float32")))
 
@@ -96,14 +96,14 @@ def draw_angles(axes: _style.Axes, angles: Tensor) -> None:
             axes.legend(fontsize="x-small")
             return
         _draw_density(axes, angles[:, 0], np.linspace(-math.pi, math.pi, 37), np.full(37, 0.5 / math.pi), "uniform")
-        _style.pi_axis(axes.xaxis, "φ₁ (rad)")
+        _style.pi_axis(axes.xaxis, "φ₀ (rad)")
         axes.set_ylabel("density (1/rad)")
         return
     from matplotlib.colors import to_rgba
     from matplotlib.lines import Line2D
 
     drawn = _style.choose_rows(num, _style.MAX_POINTS)
-    draw_pair(axes, angles[drawn][:, :2], np.tile(to_rgba("tab:blue"), (len(drawn), 1)), ("φ₁", "φ₂"))
+    draw_pair(axes, angles[drawn][:, :2], np.tile(to_rgba("tab:blue"), (len(drawn), 1)), ("φ₀", "φ₁"))
     label = _points_label(num, len(drawn))
     points = Line2D([], [], marker="o", linestyle="", color="tab:blue", label=label)
     _legend_below(axes, [points, *edge_handles()])
@@ -122,7 +122,7 @@ def draw_plane(axes: _style.Axes, points: Tensor) -> None:
         limit = max(4.0, float(np.abs(points).max()))
         bins = np.linspace(-limit, limit, 65)
         _draw_density(axes, points[:, 0], bins, normal_density(bins, 0.0, 1.0), "N(0, 1)")
-        axes.set(xlabel="z₁ (deviations)", ylabel="density")
+        axes.set(xlabel="z₀ (deviations)", ylabel="density")
         return
     _scatter(axes, *points[:, :2].T)
     circle = np.linspace(0, 2 * math.pi, 181)
@@ -130,7 +130,7 @@ def draw_plane(axes: _style.Axes, points: Tensor) -> None:
         share = 1 - math.exp(-(radius**2) / 2)
         label = f"{share:.0%} of N(0, 1)"
         axes.plot(radius * np.cos(circle), radius * np.sin(circle), "k", linestyle=style, linewidth=1, label=label)
-    axes.set(aspect="equal", xlabel="z₁ (deviations)", ylabel="z₂ (deviations)")
+    axes.set(aspect="equal", xlabel="z₀ (deviations)", ylabel="z₁ (deviations)")
     axes.set_adjustable("datalim")
     _legend_below(axes, axes.get_legend_handles_labels()[0])
     if dim > 2:
