@@ -29,6 +29,19 @@ def repair_backups(callbacks: Any) -> None:
                 shutil.copy(copy, path)
 
 
+def refuse_damaged(owner: str, store: Any) -> None:
+    """An error for weights in a `.keras` file whose checksums are not theirs.
+
+    Keras reads such weights piece by piece, `load_weights` any. From Python 3.13 on nothing compares checksums there.
+    """
+    archive = getattr(store, "archive", None)
+    damaged = archive.testzip() if archive else None
+    if damaged:
+        raise ValueError(
+            f"{owner}: {damaged} in {archive.filename} is damaged: its checksum is another one. Use another copy."
+        )
+
+
 def forget_layer(model: keras.Model, layer: Any) -> None:
     """Ends the tracking of a layer whose attribute was replaced: Keras goes on training and saving it.
 

@@ -79,16 +79,15 @@ class Fitted:
             ValueError: If one is damaged, or of another space.
         """
         self.clear()
-        state = {key: np.asarray(store[key]) for key in store.keys()}
-        for name in [key for key in state if ":" not in key]:
+        for name in [key for key in store.keys() if ":" not in key]:
             prefix = f"{name}:"
             try:
-                described = json.loads(state[name].tobytes().decode())
+                described = json.loads(np.asarray(store[name]).tobytes().decode())
                 if described["space"] != repr(self.space):
                     raise ValueError(f"it is of {described['space']}, not of the model's space, {self.space!r}")
                 part = keras.saving.deserialize_keras_object(described["config"])
-                arrays = {key.removeprefix(prefix): array for key, array in state.items() if key.startswith(prefix)}
-                part.set_state(arrays)
+                keys = [key for key in store.keys() if key.startswith(prefix)]
+                part.set_state({key.removeprefix(prefix): np.asarray(store[key]) for key in keys})
                 self.set(name, part)
             except Exception as error:  # whatever the bytes of a damaged file make Keras or a user's class raise
                 raise ValueError(

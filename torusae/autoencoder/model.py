@@ -644,6 +644,7 @@ class TorusAutoencoder(keras.Model):
 
     def load_own_variables(self, store):
         """Loads what was fitted to points, if the file holds it."""
+        keras_repairs.refuse_damaged(type(self).__name__, store)
         self.fitted.load(store)
         self.was_trained = True
 
