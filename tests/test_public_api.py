@@ -162,4 +162,4 @@ def test_import_has_no_side_effect_and_needs_no_optional_package():
     # Between the two marks the import printed nothing; after them stands what it loaded.
     *lines, missing = done.stdout.splitlines()
     assert lines == ["before", "after", "torusae"]
-    assert 'pip install "torusae[sklearn]"' in missing
+    assert 'pip install "scikit-learn>=1.6"' in missing

@@ -1,6 +1,6 @@
 """`TorusEstimator`: the Toroidal AutoEncoder as a scikit-learn transformer, for pipelines and grid searches.
 
-Needs scikit-learn: `pip install "torusae[sklearn]"`. `import torusae` alone does not load this module.
+Needs scikit-learn: `pip install 'scikit-learn>=1.6'`. `import torusae` alone does not load this module.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +21,7 @@ try:
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as error:
     raise ImportError(
-        'torusae.sklearn: needs scikit-learn 1.6 or newer. Install it with: pip install "torusae[sklearn]"'
+        'torusae.sklearn: needs scikit-learn 1.6 or newer. Install it with: pip install "scikit-learn>=1.6"'
     ) from error
 
 __all__ = ["TorusEstimator"]

@@ -102,7 +102,7 @@ def test_what_leaves_the_start_alone_without_a_word(table, monkeypatch, tmp_path
 def test_the_missing_extra_is_one_line_or_an_error(table, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "ripser", None)
     initialization.initialize(model_of(), Rows(table[0], {"reconstruction": table[0]}), None, 1, None)
-    assert capsys.readouterr().out.count('pip install "torusae[circles]"') == 1
+    assert capsys.readouterr().out.count("pip install ripser scikit-learn") == 1
     with pytest.raises(ImportError, match=r"torusae\[circles\]"):
         model_of(init="circles").fit(table[0], verbose=0)
 

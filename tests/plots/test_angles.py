@@ -1,11 +1,15 @@
 """Scatter plots of angles, and the histogram around one circle."""
 
 import numpy as np
+import pandas
 import pytest
+from matplotlib.colors import to_rgba
 from shared.figures import PI_TEXTS, drawn_points, legend_texts, render, tick_texts
 from shared.tensors import to_tensor
 
 from torusae import plots
+
+EDGE = ["edge ±π", "beyond the edge:\nthe other side again"]
 
 
 @pytest.mark.parametrize("as_tensor", [False, True], ids=["array", "tensor"])
@@ -60,6 +64,39 @@ def test_angles_missing_labels_have_a_name():
     assert legend_texts(figure)[:3] == ["no label", "0", "1"]
     colours = [handle.get_color() for handle in figure.legends[0].legend_handles[:12]]
     assert len(set(colours)) == 12
+
+
+MISSING = {
+    "None": (["b", None, "a", "a"], ["no label", "a", "b"]),
+    "empty": (["b", "", "a", "a"], ["no label", "a", "b"]),
+    "objects": (np.array([2, None, 10, 10], object), ["no label", "2", "10"]),
+    "bool": (np.array([True, None, False, False], object), ["no label", "False", "True"]),
+    "mixed": (np.array(["a", np.nan, 3, 3], object), ["no label", "3", "a"]),
+    "masked": (np.ma.masked_array([2, 5, 10, 10], [False, True, False, False]), ["no label", "2", "10"]),
+    "dates": (np.array(["2020", "NaT", "2019", "2019"], "datetime64[D]"), ["no label", "2019-01-01", "2020-01-01"]),
+    "pandas": (pandas.Series(["b", pandas.NA, "a", "a"]), ["no label", "a", "b"]),
+    "category": (pandas.Series(["b", None, "a", "a"], dtype="category"), ["no label", "a", "b"]),
+    "number": ([0.5, np.nan, 1.0, 2.0], ["no label"]),
+    "number objects": ([0.5, None, 1.0, 2.0], ["no label"]),
+    "nothing": ([np.nan] * 4, ["no label"]),
+    "None alone": ([None] * 4, ["no label"]),
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_missing_labels_are_grey(name):
+    labels, names = MISSING[name]
+    figure = render(plots.plot_angles(np.arange(8.0).reshape(4, 2) / 4, labels))
+    assert legend_texts(figure)[: -len(EDGE)] == names
+    grey = to_rgba(figure.legends[0].legend_handles[0].get_color())[:3]
+    (points,) = [c for c in figure.axes[0].collections if c.get_gid() == "points"]
+    is_grey = dict(
+        zip(points.get_offsets()[:, 0].tolist(), (points.get_facecolor()[:, :3] == grey).all(1), strict=True)
+    )
+    missing = range(4) if len(set(map(str, labels))) == 1 else [1]
+    assert is_grey == {row / 2: row in missing for row in range(4)}
+    if names != ["no label"]:
+        assert sorted(legend_texts(render(plots.plot_angles(np.zeros((4, 1)), labels)))) == sorted([*names, "uniform"])
 
 
 def test_large_angles_keep_their_digits():
@@ -119,7 +156,7 @@ def test_one_circle_is_a_histogram_around_it(rng):
 def test_angles_errors():
     for kwargs, error, match in [
         ({"labels": [1, 2]}, ValueError, r"`labels` must have shape \(3,\).* Received: labels\.shape=\(2,\)"),
-        ({"labels": [0.0, np.nan, 1.0]}, ValueError, "`labels` must hold finite"),
+        ({"labels": [0.0, np.inf, 1.0]}, ValueError, "`labels` must hold finite"),
         ({"labels": list("abc"), "label_kind": "number"}, TypeError, "must be numbers"),
         ({"labels": [1, 2, 3], "label_kind": "clas"}, ValueError, "Did you mean 'classes'"),
         ({"pairs": [(0, 2)]}, ValueError, r"two different columns of `angles`, 0 to 1\. Received: pairs=\[\(0, 2\)\]"),

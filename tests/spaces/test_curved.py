@@ -357,12 +357,18 @@ def test_texts_name_spaces():
         ("sphere2", "S2"),
         ("RP0", "RP2"),
         ("", "T2"),
+        ("2", "T2"),
     ],
 )
 def test_a_text_without_a_space_gets_the_nearest_one(text, nearest):
     with pytest.raises(ValueError, match=re.escape(f"in text={text!r}. Did you mean {nearest!r}?")):
         parse(text)
     parse(nearest)
+
+
+def test_a_number_as_a_text_is_a_torus():
+    with pytest.raises(ValueError, match=r"Received: '3' .*Did you mean 'T3'\? .*an integer, dim=3\."):
+        torusae.TorusAutoencoder.from_shape((4,), dim="3")
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def initialize_at_circles(
         model is left alone.
 
     Raises:
-        ImportError: If ripser is missing and `angles` are not given: `pip install "torusae[circles]"`.
+        ImportError: If ripser is missing and `angles` are not given: `pip install ripser scikit-learn`.
         TypeError: If the model's layers can't be told apart, as in a subclassed model.
         ValueError: If the model has no latent layer or more than one, its space has no angles, or `angles` have
             another number of rows, or none of them is known.

@@ -2,7 +2,7 @@
 
 Every function `plot_...` returns a `matplotlib.figure.Figure` outside pyplot. Save it with `figure.savefig("x.png")`,
 or let a notebook show it. `Film` and `save_morph` write GIFs. matplotlib is imported by the first figure: without it,
-`pip install "torusae[plots]"`.
+`pip install matplotlib`.
 
 Data that are not floating-point are a TypeError; data that are empty, of another shape than documented, NaN or infinite
 a ValueError. Angles are in radians, read modulo 2π; for those through the fitted flow give

@@ -28,7 +28,7 @@ def new_figure(owner: str, width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError(f'{owner}: needs matplotlib. Install it with: pip install "torusae[plots]"') from error
+        raise ImportError(f"{owner}: needs matplotlib. Install it with: pip install matplotlib") from error
     figure: Any = Figure(figsize=(width, height), layout="constrained")
     figure._repr_png_ = functools.partial(_png, figure)
     return figure
@@ -51,17 +51,34 @@ def choose_rows(num: int, most: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).permutation(num)[:most]
 
 
+def known_labels(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which labels are known, and these: numbers, or texts.
+
+    Missing are masked ones, NaN, NaT, None and NA of pandas, empty texts, and the integer -1 of a `Head`.
+    """
+    known, values = ~np.ma.getmaskarray(labels), np.asarray(labels)
+    if "float" in str(values.dtype):  # bfloat16 too
+        values = values.astype("float64")
+    if values.dtype.kind in "OSU":
+        known &= np.array([each is not None and str(each) not in ("", "nan", "NaT", "<NA>") for each in values], bool)
+        texts = not all(isinstance(each, (int, float, np.number)) for each in values[known])
+        return known, np.array([str(each) if texts else each for each in values[known]])
+    known &= values != -1 if values.dtype.kind == "i" else values == values
+    return known, values[known]
+
+
 def classes(owner: str, labels: np.ndarray) -> tuple[list[str], np.ndarray, bool]:
-    """The names of classes in order, the class number of each label, and whether the first is the missing label, -1."""
-    values, index = np.unique(labels.astype(str) if labels.dtype.kind == "O" else labels, return_inverse=True)
+    """The names of classes in order, the class number of each label, and whether the first is the missing label."""
+    known, values = known_labels(labels)
+    values, places = np.unique(values, return_inverse=True)
     if len(values) > _MAX_CLASSES:
         raise ValueError(
             f"{owner}: `labels` must hold at most {_MAX_CLASSES} classes, the number of colours that can be told "
             f"apart. Received: {len(values)} different values. For a quantity give floating-point labels."
         )
-    missing = bool(labels.dtype.kind == "i" and values[0] == -1)  # of a `Head`
-    names = ["no label" if missing and not place else str(value) for place, value in enumerate(values.tolist())]
-    return names, index.reshape(-1), missing
+    missing, index = not known.all(), np.zeros(len(labels), int)
+    index[known] = places.reshape(-1) + missing
+    return ["no label"] * missing + [str(value) for value in values.tolist()], index, missing
 
 
 def image_channels_last(owner: str, images: np.ndarray) -> np.ndarray:

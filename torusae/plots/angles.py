@@ -32,8 +32,8 @@ def plot_angles(
 
     Args:
         angles: Float tensor `(num, dim)`, radians.
-        labels: `(num,)`. Integers, strings or booleans are classes, at most 20; the integer -1 is a missing label. Real
-            numbers are a quantity. Defaults to `None`, one colour.
+        labels: `(num,)`. Integers, strings or booleans are classes, at most 20. Real numbers are a quantity. Missing
+            ones are grey: the integer -1, NaN, `None`, empty strings, masked ones. Defaults to `None`, one colour.
         label_kind: `"classes"`, `"number"`, or `"angle"` (labels in radians, with a cyclic colour scale). Defaults to
             `None`: `"number"` for real labels, else `"classes"`.
         label_name: String, title of the legend or the colour bar. Defaults to `"class"`.
@@ -64,10 +64,10 @@ def plot_angles(
     drawn = _style.choose_rows(num, max_points, seed)
     rows, columns = _style.grid(len(chosen), 3)
     figure = _style.new_figure(owner, 3.3 * columns + (1.9 if kind in (None, "classes") else 0.8), 3.3 * rows + 0.5)
-    colours, handles, bar = _colours(owner, kind, labels, drawn)
+    colours, handles, bar = _colours(owner, kind, labels, num)
     panels = _style.panels(figure, len(chosen), 3)
     for axes, (i, j) in zip(panels, chosen, strict=True):
-        draw_pair(axes, angles[drawn][:, [i, j]], colours, (_style.phi(i), _style.phi(j)))
+        draw_pair(axes, angles[drawn][:, [i, j]], colours[drawn], (_style.phi(i), _style.phi(j)))
     handles += edge_handles()
     if bar is not None:
         scale = figure.colorbar(bar, ax=panels, shrink=0.9, aspect=30)
@@ -156,9 +156,7 @@ def draw_rose(axes: _style.Axes, angles: np.ndarray, groups: list[tuple[str, Any
     axes.set_xlabel(f"{_style.phi(0)} (rad); radius: points per arc of 2π/{_ARCS}")
 
 
-def _rose_figure(
-    owner: str, angles: np.ndarray, kind: str | None, labels: np.ndarray, label_name: str
-) -> _style.Figure:
+def _rose_figure(owner: str, angles: np.ndarray, kind: str | None, labels: Any, label_name: str) -> _style.Figure:
     if kind in ("number", "angle"):
         raise ValueError(
             f"{owner}: one circle is drawn as a histogram, so its `labels` must be classes. "
@@ -166,62 +164,65 @@ def _rose_figure(
         )
     figure = _style.new_figure(owner, 6.2, 5.0)
     axes = figure.add_subplot(projection="polar")
-    groups = [("sample", "tab:blue", np.ones(len(angles), bool))]
-    if kind == "classes":
-        names, index, palette = _classes(owner, labels)
-        groups = [(name, palette[i], index == i) for i, name in enumerate(names)]
-    draw_rose(axes, angles, groups)
+    names, index, palette = _classes(owner, kind, labels, len(angles))
+    draw_rose(axes, angles, [(name, palette[i], index == i) for i, name in enumerate(names)])
     axes.set_title(f"{len(angles)} points")
     figure.legend(title=label_name if kind == "classes" else None, loc="outside right upper", frameon=False)
     return figure
 
 
-def _labels(owner: str, labels: Any, kind: str | None, num: int) -> tuple[str | None, np.ndarray]:
+def _labels(owner: str, labels: Any, kind: str | None, num: int) -> tuple[str | None, Any]:
     """The kind of the labels, and the labels as `(num,)`."""
     if kind is not None:
         checks.option(owner, "label_kind", kind, ("classes", "number", "angle"))
     if labels is None:
-        return None, np.zeros(num)
-    array = checks.label_column(owner, labels, num, "one label a row of `angles`")
+        return None, None
+    labels = checks.label_column(owner, labels, num, "one label a row of `angles`")
+    known, values = _style.known_labels(labels)
     if kind is None:
-        kind = "number" if array.dtype.kind == "f" else "classes"
-    if kind != "classes":
-        if array.dtype.kind not in "iuf":
-            raise TypeError(
-                f"{owner}: `labels` must be numbers for label_kind={kind!r}. Received: dtype={array.dtype}. "
-                f'Use label_kind="classes".'
-            )
-        checks.finite_array(owner, "labels", array)
-    return kind, array
+        kind = "number" if values.dtype.kind == "f" else "classes"
+    if kind == "classes" or not known.any():
+        return "classes", labels
+    if values.dtype.kind not in "iuf":
+        raise TypeError(
+            f"{owner}: `labels` must be numbers for label_kind={kind!r}. Received: dtype={labels.dtype}. "
+            f'Use label_kind="classes".'
+        )
+    checks.finite_array(owner, "labels", values)
+    return kind, labels
 
 
-def _colours(owner: str, kind: str | None, labels: np.ndarray, drawn: np.ndarray) -> tuple[np.ndarray, list[Any], Any]:
-    """RGBA `(len(drawn), 4)`, legend entries of the classes, and the colour scale of a quantity."""
+def _colours(owner: str, kind: str | None, labels: Any, num: int) -> tuple[np.ndarray, list[Any], Any]:
+    """RGBA `(num, 4)`, legend entries of the classes and of missing labels, and the colour scale of a quantity."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize, to_rgba
     from matplotlib.lines import Line2D
 
-    if kind == "number":
-        bar = ScalarMappable(Normalize(float(labels.min()), float(labels.max())), "viridis")
-        return bar.to_rgba(labels[drawn]), [], bar
-    if kind == "angle":
-        wrapped = angle_rows(owner, labels[:, None].astype("float64"), "labels")[:, 0]
-        bar = ScalarMappable(Normalize(-math.pi, math.pi), "hsv")  # other cyclic maps pass through white
-        return bar.to_rgba(wrapped[drawn]), [], bar
-    names, index, palette = ["sample"], np.zeros(len(labels), int), ["tab:blue"]
-    if kind == "classes":
-        names, index, palette = _classes(owner, labels)
-    handles = [
-        Line2D([], [], marker="o", linestyle="", color=colour, label=name)
-        for name, colour in zip(names, palette, strict=True)
-    ]
-    return np.array([to_rgba(colour) for colour in palette])[index[drawn]], handles, None
+    bar = None
+    if kind in ("number", "angle"):
+        known, values = _style.known_labels(labels)
+        colours = np.tile(to_rgba(_MISSING_COLOUR), (num, 1))
+        if kind == "angle":
+            values = angle_rows(owner, values[:, None].astype("float64"), "labels")[:, 0]
+            bar = ScalarMappable(Normalize(-math.pi, math.pi), "hsv")  # other cyclic maps pass through white
+        else:
+            bar = ScalarMappable(Normalize(float(values.min()), float(values.max())), "viridis")
+        colours[known] = bar.to_rgba(values)
+        entries = [] if known.all() else [("no label", _MISSING_COLOUR)]
+    else:
+        names, index, palette = _classes(owner, kind, labels, num)
+        colours = np.array([to_rgba(colour) for colour in palette])[index]
+        entries = list(zip(names, palette, strict=True))
+    handles = [Line2D([], [], marker="o", linestyle="", color=colour, label=name) for name, colour in entries]
+    return colours, handles, bar
 
 
-def _classes(owner: str, labels: np.ndarray) -> tuple[list[str], np.ndarray, list[Any]]:
+def _classes(owner: str, kind: str | None, labels: Any, num: int) -> tuple[list[str], np.ndarray, list[Any]]:
     """The names of the classes in order, the class number of each label, and a colour for each class."""
     from matplotlib import colormaps
 
+    if kind is None:
+        return ["sample"], np.zeros(num, int), ["tab:blue"]
     names, index, missing = _style.classes(owner, labels)
     palette = colormaps["tab10" if len(names) - missing <= 10 else "tab20"]
     colours = [_MISSING_COLOUR] if missing else []

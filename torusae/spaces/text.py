@@ -68,6 +68,7 @@ def parse(text: str) -> Space:
             f'parse: `text` must name spaces, such as "T2 x R4": T, R, S or RP with a number, or I, SO3, K, M, '
             f'or the call of a class, such as "QuantizedTorus(2, bits=4)". '
             f"Received: {wrong!r} in text={text!r}. Did you mean {nearest!r}?"
+            + (f" A torus is also named by an integer, dim={int(text)}." if text.strip().isdecimal() else "")
         )
     return math.prod(factors[1:], start=factors[0])
 
@@ -103,5 +104,5 @@ def _nearest(name: str) -> str:
     word = "".join(re.findall(r"[^\W\d]+", name.lower()))
     digits = re.search(r"[1-9]\d*", name)
     close = difflib.get_close_matches(word, _WORDS, n=1, cutoff=0.5)
-    letter = _WORDS[close[0]] if close else "R" if digits else "T"
+    letter = _WORDS[close[0]] if close else "R" if digits and word else "T"
     return letter + (digits[0] if digits else "2") if letter in _WITH_NUMBER else letter

@@ -38,7 +38,7 @@ def require(owner: str) -> None:
     try:
         import ripser  # noqa: F401
     except ImportError as error:
-        raise ImportError(f'{owner}: needs ripser. Install it with: pip install "torusae[circles]"') from error
+        raise ImportError(f"{owner}: needs ripser. Install it with: pip install ripser scikit-learn") from error
 
 
 @dataclasses.dataclass

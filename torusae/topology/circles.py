@@ -93,7 +93,7 @@ def find_circles(x: Any, num_landmarks: int | None = None, max_circles: int = 8,
         `Circles`.
 
     Raises:
-        ImportError: If ripser is missing: `pip install "torusae[circles]"`.
+        ImportError: If ripser is missing: `pip install ripser scikit-learn`.
         TypeError: If `x` does not hold numbers, or a count is no integer.
         ValueError: If `x` has fewer than 100 rows, fewer rows than landmarks, holds NaN or infinity, or is constant,
             or a number is out of range.
