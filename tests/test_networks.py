@@ -168,3 +168,9 @@ def test_pooling_and_up_sampling_are_those_of_keras():
         (value, slope), (value_2, slope_2) = of_both(own, theirs, x)
         np.testing.assert_allclose(value, value_2, rtol=1e-5)
         np.testing.assert_allclose(slope, slope_2, rtol=1e-5, atol=1e-6)  # float32 sums of up to six terms
+
+
+def test_images_without_a_channel_axis_are_a_warning():
+    with pytest.warns(UserWarning, match=r"shape \(28, 28\) get dense layers.* x\[..., None\], and \(28, 28, 1\)"):
+        torusae.TorusAutoencoder.from_shape((28, 28), dim=1)
+    torusae.autoencoder_networks((28, 3), decoder_input_size=2)  # a series

@@ -89,6 +89,15 @@ def test_what_the_warning_advises_ends_it():
     assert np.isfinite(autoencoder().decode(angles=torusae.wrap_angles(TWO), verbose=0)).all()
 
 
+def test_points_for_angles_are_a_warning(rng):
+    points = np.asarray(torusae.Torus(2).sample(100, seed=0))
+    for call in (plots.plot_angles, plots.plot_occupancy):
+        with pytest.warns(UserWarning, match=f"{call.__name__}: .*points of 2 circles.*to_polar"):
+            call(points)
+    for angles in (torusae.to_polar(points)[1], np.concatenate([rng.normal([0.8, 0.6], 0.02, (100, 2))])):
+        plots.plot_angles(angles)  # near one point of the ring of radius 1, too
+
+
 def warned(values):
     return units._is_in_another_unit(np.asarray(values, "float64"))
 

@@ -5,6 +5,7 @@ Encoders map `(batch, *input_shape)` to features `(batch, num_features)`, decode
 """
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import keras
@@ -232,4 +233,10 @@ def autoencoder_networks(input_shape: Sequence[int], decoder_input_size: int) ->
         if min(height, width) >= 8:
             return conv_encoder(input_shape), conv_decoder(input_shape, decoder_input_size)
         return dense_encoder(input_shape), dense_decoder(input_shape, decoder_input_size, activation="sigmoid")
+    if len(input_shape) == 2 and input_shape[0] == input_shape[1] >= 8:
+        warnings.warn(
+            f"autoencoder_networks: samples of shape {input_shape} get dense layers. If they are images, give them a "
+            f"channel axis, x[..., None], and {(*input_shape, 1)}. Otherwise use dense_encoder and dense_decoder.",
+            stacklevel=checks.users_level(),
+        )
     return dense_encoder(input_shape), dense_decoder(input_shape, decoder_input_size)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from shared.tables import autoencoder
 from shared.tensors import to_numpy
 
 import torusae
@@ -118,6 +119,7 @@ def test_bad_input():
     for call, message in [
         (lambda: torusae.diagnose(np.ones((20, 4), "float32")), "at least 100 points. Received: 20"),
         (lambda: torusae.diagnose(np.ones((200, 4), "float32"), np.ones((200, 4))), "`x` is not used with points"),
+        (lambda: torusae.diagnose(np.ones((200, 4)), autoencoder()), r"the model as `x`. Call diagnose\(model, x\)"),
         (lambda: torusae.diagnose(np.full((200, 4), np.nan, "float32")), r"nan at position \(0, 0\), 800 such"),
         (lambda: torusae.diagnose(np.ones((200, 3), "float32")), "must be even"),
         (lambda: torusae.diagnose(torusae.TorusAutoencoder.from_shape((5,), 1)), "`x` is missing"),

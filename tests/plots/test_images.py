@@ -18,6 +18,17 @@ def test_samples_in_a_grid_with_their_names(rng):
     np.testing.assert_allclose(drawn[9:17, :6], images[24, ..., 0], atol=1e-6)
 
 
+def test_pixels_of_0_to_255_are_drawn_and_warned_of_beside_others(rng):
+    pixels = rng.integers(0, 256, (4, 8, 8), dtype="uint8")
+    pixels[0, 0, 0] = 255
+    (axes,) = plots.plot_samples(pixels).axes
+    assert axes.get_xlabel() == "4 images (black to white: 0 to 255)"
+    np.testing.assert_allclose(axes.images[0].get_array()[:8, :8], pixels[0] / 255, atol=1e-6)
+    with pytest.warns(UserWarning, match="plot_samples: .* one scale.*'data' up to 255, 'model' up to 1.*by 255"):
+        plots.plot_samples({"data": pixels, "model": np.ones((4, 8, 8))})
+    plots.plot_samples({"data": pixels / 255, "model": np.zeros((4, 8, 8))})
+
+
 def test_samples_that_do_not_fit():
     with pytest.raises(ValueError, match=r"all sets must be of one shape.*a\.shape=\(2, 8, 8\), b\.shape=\(3, 8, 8\)"):
         plots.plot_samples({"a": np.zeros((2, 8, 8)), "b": np.zeros((3, 8, 8))})

@@ -305,5 +305,5 @@ def test_columns_and_rows_that_say_nothing_are_noted(rng):
 
 def test_the_missing_extra_is_named(monkeypatch, rng):
     monkeypatch.setitem(sys.modules, "ripser", None)
-    with pytest.raises(ImportError, match=r"torusae\[circles\]"):
+    with pytest.raises(ImportError, match="pip install ripser scikit-learn"):
         torusae.find_circles(rng.normal(size=(200, 3)))

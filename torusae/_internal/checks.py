@@ -1,6 +1,7 @@
 """Argument checks shared by the library; each message says what came, what was expected and what to do."""
 
 import difflib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -254,3 +255,11 @@ def generators(owner: str, seed: Any, count: int) -> list[np.random.Generator]:
     if isinstance(seed, np.random.Generator):
         return seed.spawn(count)
     return np.random.default_rng(optional_int(owner, "seed", seed, least=0, most=None)).spawn(count)
+
+
+def users_level() -> int:
+    """The `stacklevel` of the line outside the library that called it."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("torusae"):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -1,6 +1,5 @@
 """One policy for units: a warning where no angle in radians explains the numbers. It says what to do."""
 
-import sys
 import warnings
 from typing import Any
 
@@ -14,6 +13,7 @@ _FEW_TURNS, _MANY_TURNS = (
     6,
 )  # below the one no unit can be told; shuffled numbers of more than the other are no angles
 _PERIODS = (24, 60, 360, 365, 366)  # hours, minutes, degrees, days of a year
+_FEW_POINTS, _NEAR = 20, 0.2  # points less far from radius 1 on average are points of a torus
 _FILLED = 0.95  # share of a period between the least and the largest of some numbers of that period
 
 
@@ -40,9 +40,22 @@ def check_radians(owner: str, name: str, values: Any, period_of: str = "", perio
             )
             warnings.warn(
                 f"{owner}: {name} must be radians. Received: {found:g}, which looks like {unit}. {fix}",
-                stacklevel=_users_level(),
+                stacklevel=checks.users_level(),
             )
             return
+
+
+def check_no_points(owner: str, name: str, rows: np.ndarray) -> None:
+    """Warns if rows `(num, columns)` where angles are meant are points around circles of radius 1."""
+    if len(rows) >= _FEW_POINTS and rows.shape[1] % 2 == 0:
+        x, y = np.split(rows, 2, axis=1)
+        near = np.abs(np.hypot(x, y) - 1).mean(axis=0) < _NEAR  # of each circle
+        if (near & (np.hypot(x.mean(axis=0), y.mean(axis=0)) < 1 - _NEAR)).all():
+            warnings.warn(
+                f"{owner}: {name} must be angles. Received: {rows.shape[1]} columns that look like points of "
+                f"{rows.shape[1] // 2} circles, all x and then all y. Use torusae.to_polar({name})[1].",
+                stacklevel=checks.users_level(),
+            )
 
 
 def _is_in_another_unit(known: np.ndarray) -> bool:
@@ -66,14 +79,6 @@ def _is_in_another_unit(known: np.ndarray) -> bool:
     # Turns counted on from zero lie in the first one too: hours of the working day do not.
     expected = _TURN / largest
     return low >= 0 and expected * len(known) > 8 and (np.abs(known) <= _TURN).mean() < expected / 4
-
-
-def _users_level() -> int:
-    """The `stacklevel` of the line outside the library that called it."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("torusae"):
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 def angle_tensor(owner: str, angles: Any, period: float = _TURN) -> checks.Tensor:

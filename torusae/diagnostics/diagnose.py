@@ -102,7 +102,11 @@ def _space_and_points(model: Any, x: Any) -> tuple[Any, np.ndarray]:
             raise ValueError("diagnose: `x` is missing. Give samples, diagnose(model, x).")
         return model.latent.space, np.asarray(model.encode(x, batch_size=512, verbose=0), dtype="float64")
     if x is not None:
-        raise ValueError("diagnose: `x` is not used with points. Call diagnose(points).")
+        is_swapped = hasattr(x, "encode")
+        raise ValueError(
+            "diagnose: `x` is not used with points. "
+            + ("Received: the model as `x`. Call diagnose(model, x)." if is_swapped else "Call diagnose(points).")
+        )
     points = checks.host_array(checks.circle_points("diagnose", "points", model, rank=2))
     return Torus(points.shape[1] // 2), points.astype("float64")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from torusae._internal import checks
+from torusae._internal import checks, units
 from torusae._internal.arrays import angle_rows
 from torusae._internal.checks import Tensor
 from torusae.plots import _style
@@ -53,6 +53,7 @@ def plot_angles(
     """
     owner = "plot_angles"
     angles = angle_rows(owner, angles)
+    units.check_no_points(owner, "angles", angles)
     num, dim = angles.shape
     max_points = checks.positive_int(owner, "max_points", max_points)
     seed = checks.positive_int(owner, "seed", seed, least=0, most=None)

@@ -1,6 +1,7 @@
 """Images in a grid."""
 
 import itertools
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,6 +43,13 @@ def plot_samples(samples: Tensor | Mapping[str, Tensor], columns: int = 12) -> _
             f"Received: {received or samples!r}."
         )
     (shape,) = shapes
+    tops = {name: float(np.max(values)) for name, values in sets.items() if values.dtype.kind in "iuf"}
+    if tops and max(tops.values()) > 1.5 and min(tops.values()) < max(tops.values()) / 50:
+        received = ", ".join(f"{name!r} up to {top:.3g}" for name, top in tops.items())
+        warnings.warn(
+            f"{owner}: all sets are drawn on one scale. Received: {received}. Divide pixels of 0 to 255 by 255.",
+            stacklevel=checks.users_level(),
+        )
     columns = min(columns, shape[0])
     rows = shape[0] // columns
     stacked = np.stack([values[: rows * columns] for values in sets.values()])
@@ -65,6 +73,9 @@ def plot_samples(samples: Tensor | Mapping[str, Tensor], columns: int = 12) -> _
 
 def image_rows(owner: str, samples: Any, least_columns: int) -> np.ndarray:
     """Images as `(rows, columns, height, width, 1 or 3)`; vectors as `(rows, columns, size)`."""
+    samples = checks.host_array(checks.as_array(owner, "samples", samples))
+    if samples.dtype.kind in "iu":  # pixels of 0 to 255
+        samples = samples.astype("float32")
     samples = float_array(owner, "samples", samples).astype("float32")
     shape = samples.shape
     if samples.ndim not in (3, 4, 5) or 0 in shape or shape[1] < least_columns:

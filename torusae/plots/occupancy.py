@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from torusae._internal import checks
+from torusae._internal import checks, units
 from torusae._internal.arrays import angle_rows
 from torusae._internal.checks import Tensor
 from torusae.metrics import cell_occupancy
@@ -39,6 +39,7 @@ def plot_occupancy(angles: Tensor, cells: int = 8, pairs: Sequence[tuple[int, in
     """
     owner = "plot_occupancy"
     angles = angle_rows(owner, angles)
+    units.check_no_points(owner, "angles", angles)
     cells = checks.positive_int(owner, "cells", cells, least=2)
     num, dim = angles.shape
     edges = np.linspace(-math.pi, math.pi, cells + 1)

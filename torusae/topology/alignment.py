@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from torusae._internal import checks
+from torusae._internal import checks, units
 from torusae._internal.arrays import angle_rows, float_rows, wrap
 from torusae._internal.checks import Tensor
 
@@ -74,6 +74,7 @@ def align(angles: Tensor, reference: Tensor, max_entry: int = 2) -> Alignment:
     """
     owner = "align"
     angles, reference = angle_rows(owner, angles), angle_rows(owner, reference, "reference")
+    units.check_no_points(owner, "angles", angles)
     max_entry = checks.positive_int(owner, "max_entry", max_entry)
     if len(angles) != len(reference) or angles.shape[1] < reference.shape[1]:
         raise ValueError(
