@@ -7,7 +7,7 @@ TypeError; shapes that do not broadcast and an odd or empty last axis of points 
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import keras
@@ -17,10 +17,7 @@ from keras import ops
 from torusae._internal import checks, units
 from torusae._internal.checks import Tensor
 from torusae._internal.tensors import constant, direct_ops
-
-# atan2 and the square root have no finite derivative at the origin. A point with r² below this bound is treated as
-# (1, 0): the gradient is zero there and at most 1e6 elsewhere. Not zero: XLA and TensorFlow flush subnormal numbers.
-_MIN_SQUARED_RADIUS = 1e-12
+from torusae._internal.vectors import MIN_SQUARED_RADIUS, plane_angles
 
 _TURN = 2 * math.pi
 _MOST_VECTORS = 1 << 20
@@ -157,43 +154,7 @@ def squared_radii(points: Tensor) -> Tensor:
 def polar_angles(points: Tensor) -> Tensor:
     """The angles of `to_polar` alone, `φ = atan2(y, x)` of every circle, `(..., dim)`, radians, `[-π, π)`."""
     x, y = split_coordinates(points)
-    return _angles(x, y, x * x + y * y < _MIN_SQUARED_RADIUS)
-
-
-def _angles(x: Tensor, y: Tensor, at_origin: Tensor) -> Tensor:
-    xp = direct_ops(x)
-    # The guard goes before atan2, not after it: the gradient of an unselected NaN is NaN.
-    angles = xp.arctan2(xp.where(at_origin, 0.0, y), xp.where(at_origin, 1.0, x))
-    return angles - ops.cast(angles >= math.pi, angles.dtype) * (2 * math.pi)  # +π becomes -π
-
-
-def polar_parts(points: Tensor) -> tuple[dict[str, Tensor], Callable[..., Tensor]]:
-    """`polar_angles` and `squared_radii` by name, and a function from a gradient at both to the gradient at the points.
-
-    Args:
-        points: Float tensor `(..., 2 * dim)`.
-
-    Returns:
-        The pair of a dict with `"angles"` and `"squared_radii"`, each `(..., dim)`, and a function of two gradients by
-        these names.
-
-    Example:
-
-    >>> import keras
-    >>> from torusae.angles import polar_parts
-    >>> parts, gradient = polar_parts(keras.ops.ones((1, 2)))
-    >>> keras.ops.convert_to_numpy(gradient(angles=1.0, squared_radii=0.0)).tolist()
-    [[-0.5, 0.5]]
-    """
-    x, y = split_coordinates(points)
-    xp, r2 = direct_ops(x), x * x + y * y
-    at_origin = r2 < _MIN_SQUARED_RADIUS
-
-    def gradient(angles, squared_radii):
-        turn, stretch = angles / xp.where(at_origin, math.inf, r2), 2 * squared_radii
-        return xp.concatenate([stretch * x - turn * y, stretch * y + turn * x], -1)
-
-    return {"angles": _angles(x, y, at_origin), "squared_radii": r2}, gradient
+    return plane_angles(direct_ops(x), x, y, x * x + y * y < MIN_SQUARED_RADIUS)
 
 
 def to_polar(points: Tensor) -> tuple[Tensor, Tensor]:
@@ -222,9 +183,9 @@ def to_polar(points: Tensor) -> tuple[Tensor, Tensor]:
     x, y = split_coordinates(points)
     xp = direct_ops(x)
     r2 = x * x + y * y
-    at_origin = r2 < _MIN_SQUARED_RADIUS
+    at_origin = r2 < MIN_SQUARED_RADIUS
     radii = xp.where(at_origin, 0.0, xp.sqrt(xp.where(at_origin, 1.0, r2)))
-    return radii, _angles(x, y, at_origin)
+    return radii, plane_angles(xp, x, y, at_origin)
 
 
 def to_cartesian(radii: Tensor, angles: Tensor) -> Tensor:

@@ -1,12 +1,10 @@
 """Sorting along the batch: stable, and fast on every backend."""
 
-from collections.abc import Callable
-
 import keras
 from keras import ops
 
 from torusae._internal.checks import Tensor
-from torusae._internal.tensors import columns, is_on_cpu
+from torusae._internal.tensors import columns, has_only_cpus
 
 if keras.backend.backend() == "torch":
     import torch
@@ -22,38 +20,36 @@ def sort_columns(values: Tensor) -> Tensor:
         # Between argsort and take_along_axis Keras casts the indices twice and looks for negative ones, which takes
         # half as long as the sort.
         return values.gather(-1, values.detach().argsort(dim=-1, stable=True))
-    fixed = ops.stop_gradient(values)
-    order = _radix_argsort(fixed) if _sorts_floats_slowly(fixed) else ops.argsort(fixed, axis=-1)
-    return ops.take_along_axis(values, order, axis=-1)
+    return ops.take_along_axis(values, _argsort(ops.stop_gradient(values)), axis=-1)
 
 
-def at_sorted_columns(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
-    """`function` of the result of `sort_columns`, each number at the place of the value that it belongs to."""
+def at_ranks(numbers: Tensor, values: Tensor) -> Tensor:
+    """Ascending numbers `(batch,)`, in each column of `(batch, dim)` at the place of the value of their rank."""
     values = columns(values)
     if keras.backend.backend() == "torch":
         order = values.argsort(dim=-1, stable=True)
-        return torch.empty_like(values).scatter_(-1, order, function(values.gather(-1, order))).T
-    order = _radix_argsort(values) if _sorts_floats_slowly(values) else ops.argsort(values, axis=-1)
-    results = function(ops.take_along_axis(values, order, axis=-1))
-    return ops.transpose(ops.take_along_axis(results, ops.argsort(order, axis=-1), axis=-1))
+        return torch.empty_like(values).scatter_(-1, order, numbers.expand_as(values)).T
+    return ops.transpose(ops.take(numbers, ops.argsort(_argsort(values), axis=-1), axis=0))
 
 
 # Index bits -> radix passes: the more bits the index needs, the fewer key bits are left for each pass.
 _PASSES = {15: 2, 20: 3}
 
 
-def _sorts_floats_slowly(values: Tensor) -> bool:
-    """Whether to sort integers instead: JAX on the CPU, where XLA compares floats by a slow total order.
+def _argsort(values: Tensor) -> Tensor:
+    """Stable `argsort` along the last axis.
 
-    Only a sort of one array of integers has a fast path there. https://github.com/openxla/xla/issues/35587
+    On the CPU JAX sorts integers: XLA compares floats by a slow total order, and only a sort of one array of integers
+    has a fast path there. https://github.com/openxla/xla/issues/35587
     """
-    return (
+    as_integers = (
         keras.backend.backend() == "jax"
         and isinstance(values.shape[-1], int)  # Keras builds some models with a batch of symbolic size
         and values.shape[-1] <= 1 << max(_PASSES)
         and str(values.dtype) == "float32"
-        and is_on_cpu(values)
+        and has_only_cpus()
     )
+    return _radix_argsort(values) if as_integers else ops.argsort(values, axis=-1)
 
 
 def _radix_argsort(values: Tensor) -> Tensor:

@@ -9,19 +9,32 @@ from keras import ops
 
 from torusae._internal.checks import Tensor
 
+# `torch` on torch, else `keras.ops`: for functions that mean the same in both, of tensors that are not symbolic. Keras
+# adds 1 to 11 microseconds to a call on torch, as much as the operation itself takes on a batch of angles. It also
+# computes `arctan2`, `floor` and `round` of float64 in float32 there.
+native_ops: Any = ops
 if keras.backend.backend() == "torch":
     import torch
 
+    native_ops = torch
+
 
 def direct_ops(values: Tensor) -> Any:
-    """`torch` for a tensor of torch, else `keras.ops`: use it for functions that mean the same in both.
+    """`native_ops`; of a symbolic tensor `keras.ops`."""
+    return ops if isinstance(values, keras.KerasTensor) else native_ops
 
-    Keras adds 1 to 11 microseconds to a call on torch, as much as the operation itself takes on a batch of angles. It
-    also computes `arctan2`, `floor` and `round` of float64 in float32 there.
-    """
-    if keras.backend.backend() == "torch" and isinstance(values, torch.Tensor):
-        return torch
-    return ops
+
+def batch_size(values: Tensor) -> int | Tensor:
+    """The number of rows: a Python int where it is known while tracing, else a scalar tensor of the values' dtype."""
+    if isinstance(values.shape[0], int):
+        return values.shape[0]
+    # A sum of ones works with TensorFlow's unknown batch and with torch.compile, which can't cast a symbolic int.
+    return ops.sum(ops.ones_like(values[:, 0]))
+
+
+def as_float32(value: Tensor) -> Tensor:
+    """A tensor as float32. A cast that changes nothing would cost as much as an operation on torch."""
+    return value if keras.backend.standardize_dtype(value.dtype) == "float32" else ops.cast(value, "float32")
 
 
 def constant(array: np.ndarray, like: Tensor) -> Tensor:
@@ -45,11 +58,12 @@ def is_on_cpu(values: Tensor) -> bool:
     """Whether a CPU computes these values. Works while tracing too, when a tensor has no device."""
     if keras.backend.backend() == "torch":  # where Keras lists no devices
         return values.device.type == "cpu"
-    return _has_only_cpus()
+    return has_only_cpus()
 
 
 @lru_cache(maxsize=1)
-def _has_only_cpus() -> bool:
+def has_only_cpus() -> bool:
+    """Whether Keras lists no other devices."""
     return all(device.startswith("cpu") for device in keras.distribution.list_devices())
 
 

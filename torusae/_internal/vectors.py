@@ -1,4 +1,7 @@
-"""Lengths, directions and angles of vectors in rows, with finite gradients everywhere."""
+"""Lengths, directions and angles of vectors, with finite gradients everywhere."""
+
+import math
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -8,6 +11,10 @@ from torusae._internal.tensors import constant, direct_ops
 
 # Far below the square of any rounding error, far above the subnormal numbers that XLA and TensorFlow flush to zero.
 _MIN_SQUARED_LENGTH = 1e-30
+
+# atan2 and the square root have no finite derivative at the origin. A point with r² below this bound is treated as
+# (1, 0): the gradient is zero there and at most 1e6 elsewhere. Not zero: XLA and TensorFlow flush subnormal numbers.
+MIN_SQUARED_RADIUS = 1e-12
 
 
 def length(steps: Tensor) -> Tensor:
@@ -32,3 +39,10 @@ def arc(a: Tensor, b: Tensor) -> Tensor:
     It is exact for all angles, and its gradient is 0 where the vectors are equal or opposite.
     """
     return 2.0 * direct_ops(a).arctan2(length(a - b), length(a + b))
+
+
+def plane_angles(xp: Any, x: Tensor, y: Tensor, at_origin: Tensor) -> Tensor:
+    """`atan2(y, x)` in `[-π, π)`, by the operations `xp`; 0 where a point is at the origin."""
+    # The guard goes before atan2, not after it: the gradient of an unselected NaN is NaN.
+    angles = xp.arctan2(xp.where(at_origin, 0.0, y), xp.where(at_origin, 1.0, x))
+    return angles - ops.cast(angles >= math.pi, angles.dtype) * (2 * math.pi)  # +π becomes -π

@@ -270,7 +270,9 @@ class TorusAutoencoder(keras.Model):
         together = replicas.current()
         total, values, counts = self.objective(rows, y_pred, encode, together)
         # Of the user's own layers, and terms that are not relative.
-        extra = sum(ops.cast(ops.sum(each), "float32") for each in added)
+        extra = 0.0
+        for each in added:
+            extra = extra + ops.cast(ops.sum(each), "float32")
         self.means.update_state([extra, *values], [counts[0], *counts])
         return together.loss_of_all(total + extra)
 

@@ -1,19 +1,18 @@
 """The loss of a batch: the reconstruction's, and those of heads and supervision relative to it."""
 
 import math
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from torusae._internal.checks import Tensor
 from torusae._internal.replicas import Replicas
-from torusae._internal.tensors import constant, direct_ops
+from torusae._internal.tensors import as_float32, native_ops
 from torusae.autoencoder.adapter import Rows
 from torusae.layers import Head
-from torusae.layers.balance import as_float32
 from torusae.spaces import Space
 from torusae.supervision import Supervision
 from torusae.supervision.base import Step
@@ -76,8 +75,8 @@ class Objective:
             together: The `Replicas` of the step.
         """
         size = ops.cast(ops.shape(outputs["point"])[0], "float32")
-        reconstruction = together.unscaled(self._reconstruction(rows, outputs["reconstruction"]))
-        weight = rows.weight_of("reconstruction")
+        target, weight = rows.targets["reconstruction"], rows.weight_of("reconstruction")
+        reconstruction = together.unscaled(self._reconstruction(target, outputs["reconstruction"], weight))
         if weight is not None and self.reconstruction.reduction == "mean_with_sample_weight":
             size = ops.sum(ops.cast(weight, "float32"))
         values, counts, losses, weights = [reconstruction], [size], [reconstruction], []
@@ -97,13 +96,12 @@ class Objective:
             weights.append(part.weight)
         total, *means = together.weighted_means(losses, counts[:1] + counts[1::2])
         if means:
-            relative = sum(weight * mean for weight, mean in zip(weights, means, strict=True))
+            relative = sum(map(operator.mul, weights, means))
             total = total + ops.abs(together.all_reduce_mean(total)) * relative
         return total, values, counts
 
-    def _reconstruction(self, rows: Rows, output: Tensor) -> Tensor:
+    def _reconstruction(self, target: Tensor, output: Tensor, weight: Tensor | None) -> Tensor:
         """The reconstruction loss of a batch, a scalar tensor."""
-        target, weight = rows.targets["reconstruction"], rows.weight_of("reconstruction")
         if weight is not None:
             # A loss of images has a value for each pixel, and Keras multiplies their last axis by the samples' weights.
             rank = len(self.reconstruction.call(target, output).shape)
@@ -137,23 +135,22 @@ class Means(keras.metrics.Metric):
     def configure(self, weights: dict[str, float]) -> None:
         """Has other names from now on, `"reconstruction"` first, with their weights in the loss."""
         changed, self.names = len(weights) + 1 != len(self.names), ["loss", *weights]
-        self.weights = np.array([*weights.values()], "float32")
+        self.weights = {name: weight for name, weight in weights.items() if weight}
         if changed:
             shape = (2 * len(self.names),)
             self.sums = self.add_variable(shape=shape, initializer="zeros", name="sums", aggregation="sum")
 
     def update_state(self, values, weights):
         """Adds one value and one weight for each name, two lists: first those of what was added to the loss."""
-        products = [value * weight for value, weight in zip(values, weights, strict=True)]
-        self.sums.assign(self.sums.value + direct_ops(weights[0]).stack([*products, *weights]))
+        self.sums.assign(self.sums.value + native_ops.stack([*map(operator.mul, values, weights), *weights]))
 
     def result(self):
         """Dict from each name to its mean, 0 where nothing was added."""
         sums = self.sums.value
-        means = sums[: len(self.names)] / direct_ops(sums).clip(sums[len(self.names) :], 1e-12, math.inf)
-        named = {name: means[index] for index, name in enumerate(self.names)}
+        means = sums[: len(self.names)] / native_ops.clip(sums[len(self.names) :], 1e-12, math.inf)
+        named = dict(zip(self.names, ops.unstack(means), strict=True))
         named["loss"] = named["loss"] + named["reconstruction"]
-        if self.weights.any():
-            relative = ops.sum(means[1:] * constant(self.weights, means))
-            named["loss"] = named["loss"] + ops.abs(named["reconstruction"]) * relative
+        if self.weights:
+            relative = sum(map(operator.mul, self.weights.values(), map(named.__getitem__, self.weights)))
+            named["loss"] = named["loss"] + abs(named["reconstruction"]) * relative
         return named

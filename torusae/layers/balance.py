@@ -4,17 +4,17 @@
 the first. In the backward pass, `fork` then has both gradients and adds them up.
 """
 
+import dataclasses
 import math
-from typing import Any
 
-import keras
 from keras import ops
 
 from torusae._internal.checks import Tensor
 from torusae._internal.replicas import Replicas
-from torusae._internal.tensors import direct_ops
+from torusae._internal.tensors import as_float32, native_ops
 
 
+@dataclasses.dataclass(frozen=True)
 class Balance:
     """The balanced gradient `g + G · p / max(1, |p| / limit)` of one step.
 
@@ -27,21 +27,18 @@ class Balance:
         replicas: The `Replicas` of the step.
     """
 
-    def __init__(self, limit: float, replicas: Replicas):
-        self.limit = limit
-        self.replicas = replicas
+    limit: float
+    replicas: Replicas
 
     def fork(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Two copies of `values`, `(batch, columns)`. `g` arrives at the first copy, `p` at the second."""
 
-        xp = direct_ops(values)
-
         @ops.custom_gradient
         def doubled(values):
             def gradient(*arguments, upstream=None):
-                return self._sum(xp, arguments[-1] if upstream is None else upstream)
+                return self._sum(arguments[-1] if upstream is None else upstream)
 
-            return xp.stack([values, values]), gradient
+            return native_ops.stack([values, values]), gradient
 
         # One tensor, not two: Keras on torch takes the gradient of a single output.
         return ops.unstack(doubled(values), 2)
@@ -49,12 +46,10 @@ class Balance:
     def add(self, values: Tensor, p: Tensor) -> Tensor:
         """Returns `values`. The gradient is that of `fork`, with a `p` that is known."""
 
-        xp = direct_ops(values)
-
         @ops.custom_gradient
         def added(values):
             def gradient(*arguments, upstream=None):
-                return self._sum(xp, xp.stack([arguments[-1] if upstream is None else upstream, p]))
+                return self._sum(native_ops.stack([arguments[-1] if upstream is None else upstream, p]))
 
             return values, gradient
 
@@ -68,24 +63,19 @@ class Balance:
             def gradient(*arguments, upstream=None):
                 g = arguments[-1] if upstream is None else upstream
                 # Each replica has the loss of all rows: the gathered gradients add up to as many times that of one.
-                return g, direct_ops(loss).full_like(loss, 1.0 / self.replicas.size)
+                return g, native_ops.full_like(loss, 1.0 / self.replicas.size)
 
             return values, gradient
 
         return joined(values, loss)
 
-    def _sum(self, xp: Any, both: Tensor) -> Tensor:
-        """The balanced sum of `g` and `p`, `(2, batch, columns)`, by the operations `xp`."""
+    def _sum(self, both: Tensor) -> Tensor:
+        """The balanced sum of `g` and `p`, `(2, batch, columns)`."""
         size, squares = both.shape[1], as_float32(both)
-        squares = xp.sum(squares * squares, (1, 2))
+        squares = native_ops.sum(squares * squares, (1, 2))
         if self.replicas.size > 1 or not isinstance(size, int):
             size = self.replicas.sum(ops.cast(ops.shape(both)[1], "float32"))
             squares = self.replicas.sum(squares)
         norms = (size * squares) ** 0.5
-        scale = norms[0] / xp.clip(norms[1] / self.limit, 1.0, math.inf)
+        scale = norms[0] / native_ops.clip(norms[1] / self.limit, 1.0, math.inf)
         return both[0] + both[1] * (scale if scale.dtype == both.dtype else ops.cast(scale, both.dtype))
-
-
-def as_float32(value: Tensor) -> Tensor:
-    """A tensor as float32. A cast that changes nothing would cost as much as an operation on torch."""
-    return value if keras.backend.standardize_dtype(value.dtype) == "float32" else ops.cast(value, "float32")

@@ -1,23 +1,44 @@
 """Gradients of latent losses in closed form, where views and losses have one: faster than the backend's on torch."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
+
 from torusae._internal.checks import Tensor
-from torusae.angles import polar_parts
+from torusae._internal.tensors import native_ops as xp
+from torusae._internal.vectors import MIN_SQUARED_RADIUS, plane_angles
 from torusae.spaces import Space, Term, Torus
 
-# Views of points, and the function from the gradients at these views to that at the points. By the exact class: a
-# subclass may have other views.
-_VIEWS: dict[type[Space], Callable[[Tensor], tuple[dict[str, Tensor], Callable[..., Tensor]]]] = {Torus: polar_parts}
+
+def _views_of_torus(point: Tensor) -> tuple[dict[str, Tensor], Callable[..., Tensor]]:
+    dim = point.shape[1] // 2
+    x, y = point[:, :dim], point[:, dim:]
+    r2 = x * x + y * y
+    at_origin = r2 < MIN_SQUARED_RADIUS
+
+    def pull_back(angles, squared_radii):
+        turn, stretch = angles / xp.where(at_origin, math.inf, r2), 2 * squared_radii
+        return xp.concatenate([stretch * x - turn * y, stretch * y + turn * x], -1)
+
+    return {"angles": plane_angles(xp, x, y, at_origin), "squared_radii": r2}, pull_back
+
+
+# Views of points, `(batch, columns)`, and the function from the gradients at these views to that at the points. By the
+# exact class: a subclass may have other views.
+_VIEWS: dict[type[Space], Callable[[Tensor], tuple[dict[str, Tensor], Callable[..., Tensor]]]] = {
+    Torus: _views_of_torus
+}
 
 
 def closed_gradient(space: Space, point: Tensor, terms: Sequence[Term]) -> Tensor | None:
     """The gradient of `Σ weight · L` at points; `None` where the backend must differentiate.
 
-    It is known where every term's loss defines `gradient` itself: a subclass may have another formula.
+    It is known where every term's loss defines `gradient` itself: a subclass may have another formula. And not in half
+    precision, in which views are computed in float32.
     """
-    if type(space) not in _VIEWS:
+    if type(space) not in _VIEWS or keras.backend.standardize_dtype(point.dtype) not in ("float32", "float64"):
         return None
     views, pull_back = _VIEWS[type(space)](point)
     slopes: dict[str, Any] = dict.fromkeys(views, 0.0)

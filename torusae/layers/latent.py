@@ -10,8 +10,9 @@ from keras import ops
 from torusae._internal import checks, replicas
 from torusae._internal.checks import Tensor
 from torusae._internal.keras_repairs import in_train_step
+from torusae._internal.tensors import as_float32
 from torusae.diagnostics import prior_statistics
-from torusae.layers.balance import Balance, as_float32
+from torusae.layers.balance import Balance
 from torusae.layers.closed_form import closed_gradient
 from torusae.layers.periodic import float32_by_default
 from torusae.layers.recent import RecentRows

@@ -1,22 +1,13 @@
-"""What the losses share: the base class, and the size of a batch."""
+"""What the losses share: the base class."""
 
 from typing import Any
 
 import keras
-from keras import ops
 
 from torusae._internal import replicas
 from torusae._internal.checks import Tensor
 
 REDUCTIONS = ("sum", "normalized")
-
-
-def batch_size(values: Tensor) -> int | Tensor:
-    """The number of rows: a Python int where it is known while tracing, else a scalar tensor of the values' dtype."""
-    if isinstance(values.shape[0], int):
-        return values.shape[0]
-    # A sum of ones works with TensorFlow's unknown batch and with torch.compile, which can't cast a symbolic int.
-    return ops.sum(ops.ones_like(values[:, 0]))
 
 
 class LatentLoss(keras.losses.Loss):

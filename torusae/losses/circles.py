@@ -10,10 +10,10 @@ from keras import ops
 from torusae._internal import checks, units
 from torusae._internal.checks import Tensor
 from torusae._internal.sorting import sort_columns
-from torusae._internal.tensors import columns, constant, direct_ops
+from torusae._internal.tensors import batch_size, columns, constant, direct_ops
 from torusae.angles import primitive_directions, wrap_angles
 from torusae.losses import _random
-from torusae.losses.base import LatentLoss, batch_size
+from torusae.losses.base import LatentLoss
 
 
 def circular_wasserstein_loss(angles: Tensor) -> Tensor:

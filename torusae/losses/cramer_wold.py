@@ -9,7 +9,8 @@ from keras import ops
 
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
-from torusae.losses.base import LatentLoss, batch_size
+from torusae._internal.tensors import batch_size
+from torusae.losses.base import LatentLoss
 from torusae.losses.distances import pair_distances, squared_norms
 
 # The kernel: below the first a quadrature, above it the asymptotic series, both to float32's precision.

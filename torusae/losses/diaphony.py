@@ -9,9 +9,9 @@ from keras import ops
 
 from torusae._internal import checks, units
 from torusae._internal.checks import Tensor
-from torusae._internal.tensors import columns, is_on_cpu
+from torusae._internal.tensors import batch_size, columns, is_on_cpu
 from torusae.angles import num_vectors, wrap_angles
-from torusae.losses.base import LatentLoss, batch_size
+from torusae.losses.base import LatentLoss
 from torusae.losses.moments import MOST_VECTORS, moments_gradient, weighted_moments
 
 # Pairs of points in memory at once. Arrays of 256 kB stay in a CPU's cache; a GPU needs larger ones.

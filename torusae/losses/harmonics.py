@@ -14,8 +14,9 @@ from keras import ops
 
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
+from torusae._internal.tensors import batch_size
 from torusae._internal.vectors import unit
-from torusae.losses.base import LatentLoss, batch_size
+from torusae.losses.base import LatentLoss
 
 _MOST_DEGREES = 12  # float32 can't hold the coefficients of a higher polynomial
 

@@ -10,8 +10,8 @@ from keras import ops
 
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
-from torusae._internal.tensors import constant
-from torusae.losses.base import LatentLoss, batch_size
+from torusae._internal.tensors import batch_size, constant
+from torusae.losses.base import LatentLoss
 from torusae.losses.distances import pair_distances, squared_norms
 
 _SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)

@@ -12,14 +12,14 @@ each point and each k.
 import math
 from functools import lru_cache, reduce
 from itertools import accumulate
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from torusae._internal.checks import Tensor
-from torusae._internal.tensors import columns, constant, direct_ops
-from torusae.losses.base import batch_size
+from torusae._internal.tensors import batch_size, columns, constant, direct_ops, native_ops
 
 MOST_VECTORS = 1 << 16
 
@@ -27,7 +27,7 @@ MOST_VECTORS = 1 << 16
 def weighted_moments(angles: Tensor, max_frequency: int, interactions: int, decay: float) -> Tensor:
     """`Σ_k w_k |mean e^{ik·φ}|² / Σ_k w_k` with `w_k = Π_j max(1, |k_j|)^-decay`, over the k of `num_vectors`."""
     dim, xp, dtype = angles.shape[1], direct_ops(angles), keras.backend.standardize_dtype(angles.dtype)
-    waves = _waves(angles, max_frequency, dtype)
+    waves = _waves(xp, angles, constant(_frequencies(max_frequency, dtype), angles))
     if interactions == dim:
         *others, last = ops.unstack(waves, axis=0)
         products = reduce(_products, others) if others else waves[0, :1]
@@ -43,8 +43,9 @@ def weighted_moments(angles: Tensor, max_frequency: int, interactions: int, deca
 
 def moments_gradient(angles: Tensor, max_frequency: int, decay: float) -> Tensor:
     """The gradient of `weighted_moments` with `interactions` equal to `dim`, `(batch, dim)`."""
-    dim, xp, dtype = angles.shape[1], direct_ops(angles), keras.backend.standardize_dtype(angles.dtype)
-    waves = _waves(angles, max_frequency, dtype)
+    dim, xp, dtype = angles.shape[1], native_ops, keras.backend.standardize_dtype(angles.dtype)
+    frequencies = constant(_frequencies(max_frequency, dtype), angles)
+    waves = _waves(xp, angles, frequencies)
     *others, last = ops.unstack(waves, axis=0)
     products = [*accumulate(others, _products)] or [waves[0, :1]]
     weighted = constant(_weights_of_all(dim, max_frequency, decay, dtype), angles) * (
@@ -59,13 +60,13 @@ def moments_gradient(angles: Tensor, max_frequency: int, decay: float) -> Tensor
     by_waves = xp.stack([by_products, *by_waves[::-1]][-dim:])
     cos, sin = slice(1, max_frequency + 1), slice(max_frequency + 1, None)
     by_phases = by_waves[:, sin] * waves[:, cos] - by_waves[:, cos] * waves[:, sin]
-    by_angles = xp.sum(by_phases * constant(_frequencies(max_frequency, dtype), angles), 1)
+    by_angles = xp.sum(by_phases * frequencies, 1)
     return xp.swapaxes(by_angles, 0, 1) * (2 / batch_size(angles) ** 2)
 
 
-def _waves(angles: Tensor, max_frequency: int, dtype: str) -> Tensor:
-    """1, the cosines and the sines of `n φ` for `n` up to `max_frequency`, `(dim, 2 * max_frequency + 1, batch)`."""
-    xp, phases = direct_ops(angles), columns(angles)[:, None] * constant(_frequencies(max_frequency, dtype), angles)
+def _waves(xp: Any, angles: Tensor, frequencies: Tensor) -> Tensor:
+    """1, the cosines and the sines of `n φ` for each frequency `n`, `(dim, 2 * frequencies + 1, batch)`."""
+    phases = columns(angles)[:, None] * frequencies
     return xp.concatenate([xp.ones_like(phases[:, :1]), xp.cos(phases), xp.sin(phases)], axis=1)
 
 

@@ -10,9 +10,9 @@ from keras import ops
 
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
-from torusae._internal.sorting import at_sorted_columns, sort_columns
-from torusae._internal.tensors import constant, counting_dtype, direct_ops
-from torusae.losses.base import REDUCTIONS, LatentLoss, batch_size
+from torusae._internal.sorting import at_ranks, sort_columns
+from torusae._internal.tensors import batch_size, constant, counting_dtype, direct_ops
+from torusae.losses.base import REDUCTIONS, LatentLoss
 
 
 @lru_cache(maxsize=64)
@@ -147,8 +147,7 @@ class QuantileLoss(LatentLoss):
         self.reads = "squared_radii" if self.squared else "radii"
 
     def quantiles(self, values: Tensor) -> Tensor:
-        """The quantiles for a batch of the size of `values`, `(batch,)`."""
-        values = checks.float_tensor("QuantileLoss", "values", values, 2, "(batch, dim)")
+        """The quantiles for a batch of the size of `values`, a float tensor `(batch, dim)`: `(batch,)`."""
         batch, dtype = values.shape[0], keras.backend.standardize_dtype(values.dtype)
         if isinstance(batch, int):
             if self.quantile_function is None:
@@ -175,12 +174,12 @@ class QuantileLoss(LatentLoss):
             ) from error
 
     def call(self, values):
-        values = checks.float_tensor("QuantileLoss", "values", values)
+        values = checks.float_tensor("QuantileLoss", "values", values, 2, "(batch, dim)")
         return quantile_loss(values, self.quantiles(values), self.form)
 
     def gradient(self, values):
         factor = 2.0 if self.form == "sum" else 2.0 / (batch_size(values) * values.shape[1])
-        return at_sorted_columns(lambda ordered: factor * (ordered - self.quantiles(values)), values)
+        return factor * (values - at_ranks(self.quantiles(values), values))
 
     def get_config(self):
         return {

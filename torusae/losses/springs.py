@@ -10,9 +10,9 @@ from keras import ops
 from torusae._internal import checks, units
 from torusae._internal.checks import Tensor
 from torusae._internal.sorting import sort_columns
-from torusae._internal.tensors import constant, direct_ops
+from torusae._internal.tensors import batch_size, constant, direct_ops
 from torusae.angles import wrap_angles
-from torusae.losses.base import REDUCTIONS, LatentLoss, batch_size
+from torusae.losses.base import REDUCTIONS, LatentLoss
 
 
 def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "sum", neighbor: int = 1) -> Tensor:

@@ -8,7 +8,8 @@ from keras import ops
 from torusae import paths
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
-from torusae._internal.vectors import length
+from torusae._internal.tensors import direct_ops
+from torusae._internal.vectors import MIN_SQUARED_RADIUS, length, plane_angles
 from torusae.angles import angle_difference, polar_angles, squared_radii, to_cartesian, to_polar
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
 from torusae.spaces.base import Space, action_tensor, draws, point_tensors
@@ -108,7 +109,9 @@ class Torus(Space):
 
     def head_input(self, point):
         """The cosines and sines of the angles, `(batch, 2 * dim)`: a head sees no seam and no radius."""
-        return on_circles(polar_angles(point))
+        point = ops.cast(point, checks.working_dtype(point.dtype))
+        x, y = point[:, : self.dim], point[:, self.dim :]
+        return on_circles(plane_angles(direct_ops(x), x, y, x * x + y * y < MIN_SQUARED_RADIUS))
 
     def sample(self, num_samples, seed=None):
         """Points drawn from the prior, `(num_samples, 2 * dim)`: angles uniform, radii normal.
