@@ -216,6 +216,9 @@ def test_a_random_state_or_else_numpys_decides():
     other = angles(None, 2)
     assert not np.allclose(first, without)
     assert not np.allclose(other, without)
+    # Each in its thread, with the numbers of its own seed.
+    for found in joblib.Parallel(3, prefer="threads")([joblib.delayed(angles)(5, 1)] * 3):
+        np.testing.assert_array_equal(found, first)
 
 
 def draws():

@@ -5,8 +5,15 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from torusae._internal import checks, replicas
+
+if keras.backend.backend() == "torch":
+    import torch
+
+DRAWS = keras.backend.backend() == "torch"
+"""Whether Keras draws a number to read arrays, even in their order: see `quiet`."""
 
 # The keys of a padded batch.
 _SAMPLES, _COUNT = "padded samples", "number of samples"
@@ -98,27 +105,44 @@ def _copies_memory_maps(arrays: list[Any]) -> bool:
     return keras.backend.backend() == "tensorflow" and any(isinstance(array, np.memmap) for array in arrays)
 
 
-def padded_batches(arrays: tuple[Any, Any, Any], batch_size: int | None, shuffle: bool = False) -> PaddedBatches | None:
-    """Samples, targets and weights in batches, where Keras can't take them as they are; else `None`."""
+def padded_batches(
+    arrays: tuple[Any, Any, Any], batch_size: int | None, shuffle: bool = False, always: bool = False
+) -> PaddedBatches | None:
+    """Samples, targets and weights in batches, where Keras can't take them as they are or `always`; else `None`."""
     x = arrays[0]
     num_parts = replicas.num_parts()
     batch_size = batch_size or 32
     if not checks.is_array(x):
         return None
     divides = all(size % num_parts == 0 for size in (len(x), batch_size))
-    if divides and not _copies_memory_maps(keras.tree.flatten(arrays)):
+    if divides and not always and not _copies_memory_maps(keras.tree.flatten(arrays)):
         return None
     given = tuple(keras.tree.map_structure(checks.host_array, each) for each in arrays if each is not None)
     return PaddedBatches(given, batch_size, num_parts, shuffle, marked=num_parts > 1)
 
 
+def quiet(batches: keras.utils.PyDataset | None) -> Any:
+    """Batches that Keras reads without a number of the global generators.
+
+    On torch Keras reads by a `DataLoader`, which draws a number even where it shuffles nothing. This one has a
+    generator of its own: to set the global one back afterwards would turn back a training in another thread, too.
+    """
+    if batches is None or not DRAWS:
+        return batches
+
+    def tensors(batch):
+        return keras.tree.map_structure(ops.convert_to_tensor, batch)
+
+    return torch.utils.data.DataLoader(batches, batch_size=None, collate_fn=tensors, generator=torch.Generator())
+
+
 def predict(function: Any, x: Any, batch_size: int | None, verbose: Any, **kwargs: Any) -> Any:
     """`function(x)`, a model's `predict`, also where Keras can't take `x` as it is: rows are padded and cut off."""
-    if not checks.is_array(x) or not must_be_batched(x):
+    if not checks.is_array(x) or not (DRAWS or must_be_batched(x)):
         return function(x, batch_size=batch_size, verbose=verbose, **kwargs)
     num_parts = replicas.num_parts()
     batch_size = batch_size or 32
     batch_size += -batch_size % num_parts
     batches = PaddedBatches((checks.host_array(x),), batch_size, num_parts, marked=False)
-    outputs = function(batches, verbose=verbose, **kwargs)
+    outputs = function(quiet(batches), verbose=verbose, **kwargs)
     return keras.tree.map_structure(lambda output: output[: len(x)], outputs)

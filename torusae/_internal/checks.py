@@ -250,11 +250,21 @@ def shapes_agree(a: Sequence[int | None], b: Sequence[int | None]) -> bool:
     return len(a) == len(b) and all(m == n or m is None or n is None for m, n in zip(a, b, strict=True))
 
 
+def generator(owner: str, seed: Any) -> np.random.Generator:
+    """A NumPy generator: a given one, or a new one of an integer or of the next number of a `SeedGenerator`.
+
+    `None` takes the next number of Keras' own, which `keras.utils.set_random_seed` sets.
+    """
+    if isinstance(seed, np.random.Generator):
+        return seed
+    if seed is None or isinstance(seed, keras.random.SeedGenerator):
+        seed = int(ops.convert_to_numpy(keras.random.randint((), 0, 2**31 - 1, seed=seed)))
+    return np.random.default_rng(positive_int(owner, "seed", seed, least=0, most=None))
+
+
 def generators(owner: str, seed: Any, count: int) -> list[np.random.Generator]:
     """Independent NumPy generators, one per purpose: more draws for one purpose do not change the others."""
-    if isinstance(seed, np.random.Generator):
-        return seed.spawn(count)
-    return np.random.default_rng(optional_int(owner, "seed", seed, least=0, most=None)).spawn(count)
+    return generator(owner, seed).spawn(count)
 
 
 def users_level() -> int:

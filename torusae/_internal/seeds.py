@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import threading
 from collections.abc import Iterator
 
 import keras
@@ -11,21 +12,32 @@ if keras.backend.backend() == "torch":
     import torch
 
 _NO_SEED_OF_TENSORFLOW = 87654321  # what `get_seed` returns while no seed is set
+_LOCK = threading.RLock()  # the generators are one for all threads: two fits at a time would take each other's numbers
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Random numbers of Python, NumPy and torch go on afterwards where they were. JAX has no state.
+
+    Keras draws the seeds of a layer's weights from Python's numbers, even where a file then brings the weights.
+    """
+    with _LOCK, contextlib.ExitStack() as stack:
+        stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002
+        stack.callback(random.setstate, random.getstate())
+        if keras.backend.backend() == "torch":
+            stack.enter_context(torch.random.fork_rng(range(torch.cuda.device_count())))
+        yield
 
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Random numbers of Python, NumPy and the backend from a seed; afterwards each goes on where it was.
 
-    Keras draws the seeds of weights from Python's numbers, and orders rows by NumPy's or by the backend's. JAX has no
-    state. TensorFlow shows its seed and not its place in the sequence: a seed that was set starts again.
+    Keras orders rows by NumPy's numbers or by the backend's. TensorFlow shows its seed and not its place in the
+    sequence: a seed that was set starts again.
     """
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with contextlib.ExitStack() as stack:
-        stack.callback(np.random.set_state, numpy)
-        stack.callback(random.setstate, python)
+    with kept(), contextlib.ExitStack() as stack:
         if keras.backend.backend() == "torch":
-            stack.enter_context(torch.random.fork_rng(range(torch.cuda.device_count())))
             torch.manual_seed(seed)
         elif keras.backend.backend() == "tensorflow":
             import tensorflow as tf

@@ -280,11 +280,13 @@ class Adapter:
 
     # On the way to Keras.
 
-    def batches(self, rows: Rows, batch_size: int | None, shuffle: bool = False) -> keras.utils.PyDataset | None:
-        """The rows in batches, where Keras can't take them as they are; else `None`."""
+    def batches(
+        self, rows: Rows, batch_size: int | None, shuffle: bool = False, always: bool = False
+    ) -> keras.utils.PyDataset | None:
+        """The rows in batches, where Keras can't take them as they are or `always`; else `None`."""
         arrays = rows.for_keras()
         if not rows.pairs:
-            return batches.padded_batches(arrays, batch_size, shuffle)
+            return batches.padded_batches(arrays, batch_size, shuffle, always)
         x, y, sample_weight = arrays
         given = [x, {name: values for name, values in y.items() if name not in rows.pairs}]
         given += [] if sample_weight is None else [sample_weight]

@@ -398,7 +398,7 @@ class TorusAutoencoder(keras.Model):
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
         """Returns the loss and every metric, as `keras.Model.evaluate` does, after checking the data."""
         rows = self.adapter.check("evaluate", x, y, sample_weight)
-        stream = self.adapter.batches(rows, batch_size)
+        stream = batches.quiet(self.adapter.batches(rows, batch_size, always=batches.DRAWS))
         if stream is not None:
             return super().evaluate(stream, verbose=verbose, **kwargs)
         x, y, sample_weight = rows.for_keras()

@@ -4,7 +4,7 @@ import importlib.resources
 
 import keras
 
-from torusae._internal import checks
+from torusae._internal import checks, seeds
 from torusae.autoencoder.model import TorusAutoencoder
 
 _NAMES = ("mnist", "table1", "table2", "table3")
@@ -39,5 +39,5 @@ def load_model(name: str = "mnist") -> TorusAutoencoder:
     """
     checks.option("load_model", "name", name, _NAMES)
     bundled = importlib.resources.files("torusae").joinpath("datasets", "files", f"{name}.keras")
-    with importlib.resources.as_file(bundled) as file:
+    with importlib.resources.as_file(bundled) as file, seeds.kept():
         return keras.saving.load_model(file, compile=False)

@@ -7,8 +7,8 @@ The prior covers the whole space. Data cover a part of it that shrinks with ever
 - `PathDensity`: samples only, on any space; the best ones from about eight circles on.
 
 All but `TorusFlow`, which is fitted on the backend, are NumPy in float64: the same points and seed give the same result
-on every backend. Angles are in radians, log densities in nats. A method before `fit` and a number out of range are a
-ValueError.
+on every backend. A random seed is the next number of Keras' own generator, which `keras.utils.set_random_seed` sets.
+Angles are in radians, log densities in nats. A method before `fit` and a number out of range are a ValueError.
 """
 
 from torusae.densities.base import Density

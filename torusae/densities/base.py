@@ -3,9 +3,7 @@
 import abc
 from typing import Any, ClassVar, Self
 
-import keras
 import numpy as np
-from keras import ops
 
 from torusae._internal import checks
 from torusae._internal.arrays import blocks, cartesian, polar, random_rows
@@ -69,7 +67,7 @@ class Density(abc.ABC):
         self._check_fitted("sample")
         owner = f"{type(self).__name__}.sample"
         num_samples = checks.positive_int(owner, "num_samples", num_samples)
-        return self._sample(num_samples, _generator(owner, seed)).astype("float32")
+        return self._sample(num_samples, checks.generator(owner, seed)).astype("float32")
 
     def log_density(self, points: Any) -> np.ndarray:
         """The logarithm of the density at points `(num, point_size)`: float64 `(num,)`, nats."""
@@ -146,7 +144,7 @@ class Density(abc.ABC):
 
     def _fit(self, points: np.ndarray) -> None:
         """Sets the arrays of `_state`. Here: at most `max_points` points, rounded to the float32 that a file holds."""
-        kept = random_rows(len(points), self.max_points, self.seed)
+        kept = random_rows(len(points), self.max_points, checks.generator(f"{type(self).__name__}.fit", self.seed))
         self.points = points[kept].astype("float32").astype("float64")
 
     def _prepare(self) -> None:  # noqa: B027 - not every density has something to prepare
@@ -210,11 +208,3 @@ def optional_seed(owner: str, seed: Any) -> int | None:
 def directions(points: np.ndarray) -> np.ndarray:
     """The points of a torus with all radii set to 1: all cosines first, then all sines."""
     return cartesian(np.ones(1), polar(points)[1])
-
-
-def _generator(owner: str, seed: Any) -> np.random.Generator:
-    if isinstance(seed, np.random.Generator):
-        return seed
-    if isinstance(seed, keras.random.SeedGenerator):  # advances, as when a space samples its prior
-        seed = int(ops.convert_to_numpy(keras.random.randint((), 0, 2**31 - 1, seed=seed)))
-    return np.random.default_rng(optional_seed(owner, seed))

@@ -108,7 +108,9 @@ class TorusFlow(TorusDensity):
         return _LEAST_POINTS, "Encode more samples."
 
     def _fit(self, points):
-        training = Training(_turns(polar(points)[1]), self.num_bins, self.units, np.random.default_rng(self.seed))
+        training = Training(
+            _turns(polar(points)[1]), self.num_bins, self.units, checks.generator("TorusFlow.fit", self.seed)
+        )
         try:
             training.run(self.epochs, self.verbose)
         except KeyboardInterrupt:
