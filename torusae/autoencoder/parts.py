@@ -5,16 +5,16 @@ from typing import Any
 import keras
 
 from torusae.layers import Latent
-from torusae.layers.periodic import float32_by_default
+from torusae.layers.periodic import Float32Layer
 from torusae.spaces import Space
 
 
 @keras.saving.register_keras_serializable(package="torusae")
-class SpaceFunction(keras.layers.Layer):
+class SpaceFunction(Float32Layer):
     """A function of a space as a layer: `"angles"`, `"decoder_input"` or `"point"`, which reads raw values."""
 
     def __init__(self, space: Space, function: str, **kwargs):
-        super().__init__(**float32_by_default(kwargs))
+        super().__init__(**kwargs)
         self.space = space
         self.function = function
 

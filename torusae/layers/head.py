@@ -214,6 +214,7 @@ class Head(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        self.supports_masking = True
         self.task = checks.option("Head", "task", task, TASKS, _OTHER_WORDS)
         kind = TASKS[self.task]
         self.num_outputs = checks.positive_int("Head", "num_outputs", num_outputs, least=kind.least_columns)
@@ -240,15 +241,16 @@ class Head(keras.layers.Layer):
         return self.labels.missing_label
 
     def build(self, inputs_shape):
-        if len(inputs_shape) != 2:
+        if len(inputs_shape) != 2 or inputs_shape[1] is None:
             raise ValueError(
-                f"Head: inputs must have shape (batch, head_input_size). Received: shape={tuple(inputs_shape)}. "
-                f"For a single sample use inputs[None, :]."
+                f"Head: inputs must have shape (batch, head_input_size), with a known head_input_size. "
+                f"Received: shape={tuple(inputs_shape)}. For a single sample use inputs[None, :]."
             )
         shape = inputs_shape
         for layer in (*self.hidden, self.output_layer):
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
+        self.input_spec = keras.InputSpec(ndim=2, axes={-1: inputs_shape[1]})
 
     def call(self, inputs):
         x = inputs
@@ -258,6 +260,9 @@ class Head(keras.layers.Layer):
 
     def compute_output_shape(self, inputs_shape):
         return (inputs_shape[0], self.output_layer.units)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), "float32")  # under any policy
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """Probabilities, numbers or angles from raw outputs, `(batch, num_outputs)`.

@@ -14,14 +14,14 @@ from torusae._internal.tensors import as_float32
 from torusae.diagnostics import prior_statistics
 from torusae.layers.balance import Balance
 from torusae.layers.closed_form import closed_gradient
-from torusae.layers.periodic import float32_by_default
+from torusae.layers.periodic import Float32Layer
 from torusae.layers.recent import RecentRows
 from torusae.losses import LatentLoss
 from torusae.spaces import Space, Term, Torus, parse
 
 
 @keras.saving.register_keras_serializable(package="torusae")
-class Latent(keras.layers.Layer):
+class Latent(Float32Layer):
     """A latent space as a layer: a linear map from features to points, and the losses that shape them.
 
     Put it between any encoder and decoder. In training, the gradient of the terms is added at the points, balanced with
@@ -74,7 +74,7 @@ class Latent(keras.layers.Layer):
         gather: bool = True,
         **kwargs,
     ):
-        super().__init__(**float32_by_default(kwargs))
+        super().__init__(**kwargs)
         owner = type(self).__name__
         if isinstance(space, str):
             space = parse(space)
@@ -95,22 +95,25 @@ class Latent(keras.layers.Layer):
         self.recent = RecentRows(space.raw_size)
 
     def build(self, features_shape):
-        if len(features_shape) != 2:
+        if len(features_shape) != 2 or features_shape[1] is None:
             raise ValueError(
-                f"{type(self).__name__}: features must have shape (batch, num_features). "
+                f"{type(self).__name__}: features must have shape (batch, num_features), with a known num_features. "
                 f"Received: shape={tuple(features_shape)}. Put keras.layers.Flatten() before this layer."
             )
         self.projection.build(features_shape)
+        self.input_spec = keras.InputSpec(ndim=2, axes={-1: features_shape[1]})
 
     def call(self, features, training=None, return_point=False):
         trains = training or (training is None and in_train_step())
         raw = self.projection(features)
+        if self.projection.compute_dtype in ("float16", "bfloat16"):
+            raw = ops.cast(raw, "float32")
         if self.recent.collected is not None:
             self.recent.collected.append(raw)
         if trains and self.recent.is_attached:
             self.recent.add(raw)
         seed = self.seed_generator if trains else None
-        if trains and self.trainable and self.balanced_terms:
+        if trains and self.trainable and self.balanced_terms and raw.shape[0] != 0:
             point = self._balanced_point(raw, seed, self.balanced_terms)
         else:
             point = self.space.point(raw, seed)
@@ -118,6 +121,9 @@ class Latent(keras.layers.Layer):
             self._add_losses(raw, point, self.added_terms)
         decoder_input = self.space.decoder_input(point)
         return (decoder_input, point) if return_point else decoder_input
+
+    def compute_output_shape(self, features_shape):
+        return (features_shape[0], self.space.decoder_input_size)
 
     def _balanced_point(self, raw, seed, terms):
         """The points, tied to the gradient of the terms."""

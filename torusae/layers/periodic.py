@@ -10,15 +10,21 @@ from torusae._internal import checks
 from torusae.angles import harmonics, to_polar
 
 
-def float32_by_default(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Angles of half precision tie: under a mixed policy these layers still compute in float32 (float64 stays)."""
-    if kwargs.get("dtype") is None:
-        kwargs["dtype"] = checks.working_dtype(keras.config.floatx())
-    return kwargs
+class Float32Layer(keras.layers.Layer):
+    """A layer in float32 by default, under a mixed policy too: angles of half precision tie (float64 stays)."""
+
+    def __init__(self, **kwargs: Any):
+        if kwargs.get("dtype") is None:
+            kwargs["dtype"] = checks.working_dtype(keras.config.floatx())
+        super().__init__(**kwargs)
+
+    def compute_output_spec(self, *args, **kwargs):
+        """What a traced call returns. Beside `compute_output_shape` Keras' own would take the dtype from the policy."""
+        return keras.Operation.compute_output_spec(self, *args, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="torusae")
-class Polar(keras.layers.Layer):
+class Polar(Float32Layer):
     """Radii and angles `[-π, π)` of points of circles, with finite value and gradient everywhere. See `to_polar`.
 
     Args:
@@ -38,19 +44,29 @@ class Polar(keras.layers.Layer):
     0.7854
     """
 
-    def __init__(self, **kwargs):
-        super().__init__(**float32_by_default(kwargs))
+    def build(self, points_shape):
+        _check_columns("Polar", "points", "(..., 2 * dim)", points_shape, "For one circle use keras.Input((2,)).")
 
     def call(self, points):
         return to_polar(points)
 
-    def compute_output_shape(self, code_shape):
-        shape = (*code_shape[:-1], code_shape[-1] // 2)
+    def compute_mask(self, points, mask=None):
+        return mask, mask
+
+    def compute_output_shape(self, points_shape):
+        shape = (*points_shape[:-1], points_shape[-1] // 2)
         return shape, shape
 
 
+def _check_columns(owner: str, name: str, layout: str, shape: Sequence[int | None], advice: str) -> None:
+    if not shape or shape[-1] is None:
+        raise ValueError(
+            f"{owner}: `{name}` must have shape {layout} with a known dim. Received: shape={tuple(shape)}. {advice}"
+        )
+
+
 @keras.saving.register_keras_serializable(package="torusae")
-class CircularEmbedding(keras.layers.Layer):
+class CircularEmbedding(Float32Layer):
     """Embeds periodic values as points on unit circles, so that a network sees no seam.
 
     Hours, weekdays, degrees or angles: each column of the input has a period. Any real value is accepted and read
@@ -101,23 +117,20 @@ class CircularEmbedding(keras.layers.Layer):
     """
 
     def __init__(self, num_harmonics: int = 1, period: float | Sequence[float] = 2 * math.pi, **kwargs):
-        super().__init__(**float32_by_default(kwargs))
+        super().__init__(**kwargs)
+        self.supports_masking = True
         self.num_harmonics = checks.positive_int("CircularEmbedding", "num_harmonics", num_harmonics)
         self.period = checks.periods("CircularEmbedding", period)
 
     def build(self, values_shape):
-        if not values_shape or values_shape[-1] is None:
-            raise ValueError(
-                f"CircularEmbedding: `values` must have shape (..., dim) with a known dim. "
-                f"Received: shape={tuple(values_shape)}. For one value per sample use keras.Input((1,))."
-            )
+        advice = "For one value per sample use keras.Input((1,))."
+        _check_columns("CircularEmbedding", "values", "(..., dim)", values_shape, advice)
         checks.periods("CircularEmbedding", self.period, "values", values_shape)
 
     def call(self, values):
         return harmonics(values, self.num_harmonics, self.period)
 
     def compute_output_shape(self, values_shape):
-        """The shape of the embedded values."""
         return (*values_shape[:-1], 2 * self.num_harmonics * values_shape[-1])
 
     def get_config(self):
