@@ -42,7 +42,7 @@ def quantize_angles(angles: Any, bits: int = 8) -> np.ndarray:
     [0, 64, 128, 255]
     """
     places = _num_places("quantize_angles", bits)
-    angles = checks.host_array(checks.as_array("quantize_angles", "angles", angles))
+    angles = checks.numpy_array("quantize_angles", "angles", angles)
     if angles.dtype.kind != "f" and "float" not in str(angles.dtype):
         raise TypeError(
             f"quantize_angles: `angles` must be floating-point numbers, radians. Received: dtype={angles.dtype}."
@@ -191,7 +191,7 @@ def _radians(squares: np.ndarray, bits: int) -> np.ndarray:
 def _checked(owner: str, name: str, codes: Any, bits: Any, rank: int | None = None) -> np.ndarray:
     """Codes as an array of their own dtype, after a check of their values and their rank."""
     places = _num_places(owner, bits)
-    array = checks.host_array(checks.as_array(owner, name, codes))
+    array = checks.numpy_array(owner, name, codes)
     if array.dtype.kind not in "iu":
         raise TypeError(
             f"{owner}: `{name}` must be integers. Received: dtype={array.dtype}. quantize_angles(angles, bits) makes "

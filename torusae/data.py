@@ -50,14 +50,14 @@ def sample_rows(
     """
     num_rows = checks.positive_int("sample_rows", "num_rows", num_rows)
     (generator,) = checks.generators("sample_rows", seed, 1)
-    arrays = keras.tree.flatten(data)
-    if all(checks.is_array(array) for array in arrays):
-        rows = random_rows(_common_length(arrays, "`data`"), num_rows, generator)
-        return keras.tree.map_structure(lambda array: np.asarray(checks.host_array(array)[rows]), data)
+    if all(checks.is_array(array) for array in keras.tree.flatten(data)):
+        data = _on_host("data", data)
+        rows = random_rows(_common_length(keras.tree.flatten(data), "`data`"), num_rows, generator)
+        return keras.tree.map_structure(lambda array: np.asarray(array[rows]), data)
     kept: Any = None
     keys = np.empty(0)
     for step, batch in enumerate(_batches(data, steps), start=1):
-        batch = keras.tree.map_structure(checks.host_array, batch)
+        batch = _on_host(f"batch {step}", batch)
         length = _common_length(keras.tree.flatten(batch), f"batch {step}")
         if kept is None:
             kept = keras.tree.map_structure(lambda array: array[:0], batch)
@@ -77,6 +77,10 @@ def sample_rows(
     if not len(keys):
         raise ValueError("sample_rows: the stream has no rows. Received: no batch, or empty ones. Was it used before?")
     return kept
+
+
+def _on_host(name: str, arrays: Any) -> Any:
+    return keras.tree.map_structure(lambda array: checks.numpy_array("sample_rows", name, array, numbers=False), arrays)
 
 
 def _common_length(arrays: list[Any], where: str) -> int:

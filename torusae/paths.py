@@ -136,7 +136,7 @@ def morph_paths(start: Tensor, end: Tensor, windings: Tensor, num_steps: int = 1
     start = checks.circle_points("morph_paths", "start", start, rank=1)
     dim = start.shape[0] // 2
     end = ops.cast(checks.circle_points("morph_paths", "end", end, rank=1, dim=dim), start.dtype)
-    k = checks.as_array("morph_paths", "windings", windings)
+    k = checks.as_array("morph_paths", "windings", windings, numbers=False)
     if "int" not in str(k.dtype):
         raise TypeError(
             f"morph_paths: `windings` must be integers, the extra turns around each circle. Received: dtype={k.dtype}."

@@ -315,8 +315,8 @@ def test_recent_samples_are_not_saved(data, tmp_path):
 
 
 def test_samples_that_are_no_array():
-    with pytest.raises(TypeError, match=r"LatentLogger: `x` must be an array or a tensor. Received: list"):
-        torusae.LatentLogger([1.0])
+    with pytest.raises(TypeError, match=r"LatentLogger: `x` must be numbers. Received: dtype=object"):
+        torusae.LatentLogger(iter(()))
 
 
 def test_a_training_that_diverged_logs_nan_and_goes_on():

@@ -409,7 +409,7 @@ def test_error_names_the_rule_and_what_came():
             "quantiles.shape=(3,), values.shape=(4, 2). Use normal_quantiles(4)",
         ),
         (lambda: torusae.spring_loss(X.astype(int)), TypeError, "`angles` must be a tensor of floating", "dtype=int64"),
-        (lambda: torusae.quantile_loss([["a"]], [1.0]), TypeError, "`values` must be a tensor of", "dtype=string"),
+        (lambda: torusae.quantile_loss([["a"]], [1.0]), TypeError, "`values` must be a tensor of", "dtype=<U1"),
         (
             lambda: torusae.losses.angular_loss(X, X.astype("int32")),
             TypeError,

@@ -37,7 +37,7 @@ def test_metrics_refuse_what_is_not_angles(metric):
             f"{name}: `angles` must hold at least one row and one column. Received: angles.shape=(0, 2)",
         ),
         (np.zeros((3, 2), int), TypeError, f"{name}: `angles` must be a tensor of floating-point numbers"),
-        ([["north"]], TypeError, "Received: dtype=string"),
+        ([["north"]], TypeError, "Received: dtype=<U5"),
     ]:
         with pytest.raises(error, match=re.escape(message)):
             metric(array)

@@ -268,7 +268,7 @@ def test_bad_data_are_named(rng):
         (np.where(np.arange(600).reshape(200, 3) == 22, np.nan, x), ValueError, "nan at position (7, 1)"),
         (np.where([True, False, False], np.nan, x), ValueError, "nan at position (0, 0), 200 such"),
         (np.ones((200, 3)), ValueError, "must vary. Received: 200 equal rows"),
-        (np.full((200, 2), "a"), TypeError, "must hold numbers"),
+        (np.full((200, 2), "a"), TypeError, "must be numbers. Received: dtype=<U1"),
     ]:
         with pytest.raises(error, match=re.escape(message)):
             torusae.find_circles(bad)

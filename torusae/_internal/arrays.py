@@ -12,6 +12,7 @@ from torusae._internal.checks import Tensor
 
 def float_array(owner: str, name: str, value: Tensor, rank: int | None = None, layout: str = "") -> np.ndarray:
     """Floating-point numbers as a finite float64 NumPy array."""
+    value = checks.as_array(owner, name, value, numbers=False)
     tensor = checks.float_tensor(owner, name, value, rank, layout)
     # A NumPy array skips the tensor: JAX would round it to float32.
     array = np.asarray(value if isinstance(value, np.ndarray) else ops.convert_to_numpy(tensor), "float64")

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae._internal import checks, replicas
+from torusae._internal import checks, keras_repairs, replicas
 
 if keras.backend.backend() == "torch":
     import torch
@@ -138,6 +138,17 @@ def quiet(batches: keras.utils.PyDataset | None) -> Any:
 
 def predict(function: Any, x: Any, batch_size: int | None, verbose: Any, **kwargs: Any) -> Any:
     """`function(x)`, a model's `predict`, also where Keras can't take `x` as it is: rows are padded and cut off."""
+    model = function.__self__
+    model.make_predict_function()
+    keras_repairs.keep_state(model, "predict_function")
+    with keras_repairs.state_kept(model):
+        return _predict(function, x, batch_size, verbose, **kwargs)
+
+
+def _predict(function: Any, x: Any, batch_size: int | None, verbose: Any, **kwargs: Any) -> Any:
+    if checks.is_array(x) and not len(x):  # an error in Keras, after which a model on JAX has no weights
+        outputs = _predict(function, np.zeros((1, *x.shape[1:]), "float32"), None, 0, **kwargs)
+        return keras.tree.map_structure(lambda output: output[:0], outputs)
     if not checks.is_array(x) or not (DRAWS or must_be_batched(x)):
         return function(x, batch_size=batch_size, verbose=verbose, **kwargs)
     num_parts = replicas.num_parts()

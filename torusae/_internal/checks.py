@@ -19,13 +19,12 @@ def float_tensor(owner: str, name: str, value: Tensor, rank: int | None = None, 
 
     float16 and bfloat16 become float32: they leave about 10 and 8 bits to an angle, so that many points of a batch tie.
     """
-    if not hasattr(value, "dtype"):
-        value = as_array(owner, name, value)
-        if value.dtype == np.float64:  # a Python float or list of floats carries no precision of its own
-            value = value.astype(keras.config.floatx())
-    kind = getattr(value.dtype, "kind", "")
-    dtype = "string" if kind in ("U", "S", "O") else keras.backend.standardize_dtype(value.dtype)
-    if not keras.backend.is_float_dtype(dtype):
+    typed = hasattr(value, "dtype")
+    value = as_array(owner, name, value, numbers=False)
+    if not typed and value.dtype == np.float64:  # a Python float or list of floats carries no precision of its own
+        value = value.astype(keras.config.floatx())
+    dtype = str(value.dtype) if hasattr(value.dtype, "kind") else keras.backend.standardize_dtype(value.dtype)
+    if "float" not in dtype:
         raise TypeError(
             f"{owner}: `{name}` must be a tensor of floating-point numbers. Received: dtype={dtype}. "
             f"Convert it first, for example with keras.ops.cast({name}, 'float32')."
@@ -56,17 +55,91 @@ def same_columns(owner: str, **values: Tensor) -> None:
         )
 
 
-def as_array(owner: str, name: str, value: Any) -> Tensor:
-    """A list or a number as a NumPy array; an array or a tensor unchanged."""
-    if hasattr(value, "dtype"):
-        return value
-    try:
-        return np.asarray(value)
-    except ValueError as error:
+def as_array(owner: str, name: str, value: Any, numbers: bool = True) -> Tensor:
+    """The one door of data: a tensor of the backend as it is, all else as a NumPy array that every backend can read.
+
+    Lists, arrays of any byte order and layout, memory-mapped files (which stay on disk), data sets of h5py, data frames
+    and their columns, with NaN where nothing is known.
+
+    Args:
+        owner: String, what the user called, for messages.
+        name: String, its argument.
+        value: What came.
+        numbers: Boolean, whether it must be real numbers. Labels may be text. Defaults to `True`.
+
+    Raises:
+        TypeError: If `value` is sparse, or does not hold numbers that a backend has.
+        ValueError: If it is a masked array, or a list whose rows differ in length.
+    """
+    if hasattr(value, "todense") or hasattr(value, "dense_shape") or getattr(value, "is_sparse", False):
+        raise TypeError(
+            f"{owner}: `{name}` must be dense. Received: a sparse {type(value).__name__}. Use x.toarray(), or a stream "
+            f"of dense batches."
+        )
+    if isinstance(value, np.ma.MaskedArray):
         raise ValueError(
-            f"{owner}: `{name}` must be a tensor. Received: a list whose rows differ in length. Give every row the "
-            f"same length."
-        ) from error
+            f"{owner}: `{name}` can't be a masked array. Received: {np.ma.count_masked(value)} masked values. Use "
+            f"x.data for rows without any, and for labels x.filled(missing), with the label of a missing one."
+        )
+    if ops.is_tensor(value) or isinstance(value, (keras.KerasTensor, keras.Variable)):
+        array = value
+    else:
+        # A memory-mapped file keeps its class: by it batches are read from the disk.
+        array = value if type(value) in (np.ndarray, np.memmap) else _converted(owner, name, value)
+        if not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
+        if any(stride < 0 for stride in array.strides):  # torch reads no reversed arrays
+            array = array.copy()
+    dtype = str(array.dtype)
+    if getattr(array.dtype, "char", "") == "g" or (numbers and "float" not in dtype and "int" not in dtype):
+        if "complex" in dtype:
+            advice = "Give real and imaginary parts as columns, or numpy.angle(x)."
+        else:
+            known = "float" in dtype or "bool" in dtype
+            advice = "Use x.astype('float64')." if known else "Leave out what is no number, or encode it by numbers."
+        raise TypeError(f"{owner}: `{name}` must be numbers. Received: dtype={dtype}. {advice}")
+    return array
+
+
+def _converted(owner: str, name: str, value: Any) -> np.ndarray:
+    """Whatever NumPy reads, and frames and columns, by the methods that pandas and polars have in common."""
+    if not hasattr(value, "to_numpy"):
+        try:
+            return np.asarray(value)
+        except ValueError as error:
+            raise ValueError(
+                f"{owner}: `{name}` must be a tensor. Received: a list whose rows differ in length. Give every row the "
+                f"same length."
+            ) from error
+    if is_frame(value):
+        for column, dtype in zip(value.columns, value.dtypes, strict=True):
+            if not _is_number(dtype):
+                raise TypeError(
+                    f"{owner}: `{name}` must have columns of numbers. Received: column {column!r} of {dtype}. Leave it "
+                    f"out, or encode it by numbers."
+                )
+        array = value.to_numpy()
+    else:
+        array = value.to_numpy()
+        if not _is_number(value.dtype):
+            return array
+    # Columns that may lack values become objects in pandas.
+    return value.to_numpy(dtype="float64", na_value=np.nan) if array.dtype.kind == "O" else array
+
+
+def is_frame(value: Any) -> bool:
+    """Whether a value is a data frame, of pandas or polars."""
+    return hasattr(value, "to_numpy") and hasattr(value, "columns")
+
+
+def _is_number(dtype: Any) -> bool:
+    """Whether the dtype of a column of pandas, NumPy or polars is one of real numbers."""
+    return dtype.kind in "iuf" if hasattr(dtype, "kind") else bool(getattr(dtype, "is_numeric", bool)())
+
+
+def numpy_array(owner: str, name: str, value: Any, numbers: bool = True) -> np.ndarray:
+    """As `as_array`, and tensors as NumPy arrays too."""
+    return host_array(as_array(owner, name, value, numbers))
 
 
 def float_pair(owner: str, rank: int | None = None, layout: str = "", **values: Tensor) -> tuple[Tensor, Tensor]:
@@ -204,18 +277,18 @@ def finite_array(owner: str, name: str, array: Any) -> None:
 
 
 def is_array(value: Any) -> bool:
-    """Whether data are an array or tensor that lies in memory as a whole, and not a stream of batches."""
-    return hasattr(value, "shape") and hasattr(value, "dtype") and hasattr(value, "__getitem__")
+    """Whether data are an array, a tensor or a frame, which have a shape as a whole, and not a stream of batches."""
+    return hasattr(value, "shape")
 
 
 def host_array(value: Any) -> np.ndarray:
-    """A NumPy view (memory-mapped files included) or copy of an array or tensor."""
+    """A NumPy view (memory-mapped files included) or copy of an array or tensor of the backend."""
     return value if isinstance(value, np.ndarray) else np.asarray(ops.convert_to_numpy(value))
 
 
 def label_numbers(owner: str, name: str, values: Any, num: int, columns: int, each: str = "sample") -> np.ndarray:
     """Labels as a float64 array `(num, columns)`, NaN where missing. `each` says what has a row."""
-    array = host_array(as_array(owner, name, values))
+    array = numpy_array(owner, name, values, numbers=False)
     if array.dtype.kind not in "iuf" or array.shape not in [(num, columns), *([(num,)] if columns == 1 else [])]:
         layout = f"({num},)" if columns == 1 else f"({num}, {columns})"
         raise ValueError(
@@ -235,7 +308,7 @@ def label_numbers(owner: str, name: str, values: Any, num: int, columns: int, ea
 
 def label_column(owner: str, labels: Any, num: int, meaning: str) -> np.ndarray:
     """Labels `(num,)` or `(num, 1)` as a NumPy array `(num,)`. `meaning` says what each belongs to."""
-    array = host_array(as_array(owner, "labels", labels))
+    array = numpy_array(owner, "labels", labels, numbers=False)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.shape != (num,):

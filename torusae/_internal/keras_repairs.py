@@ -1,8 +1,12 @@
 """Repairs of Keras, each with what makes it needed. Measured with Keras 3.15.1."""
 
+import contextlib
 import json
 import shutil
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +85,84 @@ def in_train_step() -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+class KeptState(keras.Model):
+    """A model whose variables survive an error and Ctrl-C on JAX: see `keep_state`."""
+
+    def make_train_function(self, force=False):
+        super().make_train_function(force)
+        keep_state(self, "train_function")
+
+    def make_test_function(self, force=False):
+        super().make_test_function(force)
+        keep_state(self, "test_function")
+
+    def make_predict_function(self, force=False):
+        super().make_predict_function(force)
+        keep_state(self, "predict_function")
+
+
+_STATE = ("trainable_variables", "non_trainable_variables", "optimizer_variables", "metrics_variables")
+_STATES = {"train_function": _STATE, "test_function": (*_STATE[:2], _STATE[3]), "predict_function": _STATE[:2]}
+
+
+def keep_state(model: keras.Model, name: str) -> None:
+    """Wraps a compiled step of a model on JAX so that its variables come back after an error and Ctrl-C.
+
+    Keras takes the values out of the variables before the first step. A step frees those that it is given, and Keras
+    puts the last ones back only after a step that went well. So here each step is given to Keras before and after it
+    runs, and Ctrl-C waits for its end; a second Ctrl-C does not. The values are lost where a step itself fails while it
+    runs, as when the device has no memory left, and after a second Ctrl-C within one.
+    """
+    function = getattr(model, name)
+    if keras.backend.backend() != "jax" or hasattr(function, "keeps_state"):
+        return
+
+    def step(state, iterator):
+        model._jax_state = dict(zip(_STATES[name], state, strict=True))
+        try:
+            with _interrupts_after():
+                results, state = function(state, iterator)
+                model._jax_state = dict(zip(_STATES[name], state, strict=True))
+        except BaseException:
+            model.jax_state_sync()
+            raise
+        return results, state
+
+    step.keeps_state = True  # type: ignore[attr-defined]
+    setattr(model, name, step)
+
+
+@contextlib.contextmanager
+def state_kept(model: keras.Model) -> Iterator[None]:
+    """As `keep_state`, after an error between two steps: Keras' `fit` does that, `evaluate` and `predict` do not."""
+    try:
+        yield
+    finally:
+        if keras.backend.backend() == "jax":
+            model.jax_state_sync()
+            model._jax_state = None
+
+
+@contextlib.contextmanager
+def _interrupts_after() -> Iterator[None]:
+    """Lets the first Ctrl-C wait for the end."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    came: list[tuple] = []
+
+    def note(*received):
+        came.append(received)
+        if len(came) > 1:
+            before(*received)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            before(*came[0])

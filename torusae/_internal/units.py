@@ -85,16 +85,13 @@ def angle_tensor(owner: str, angles: Any, period: float = _TURN) -> checks.Tenso
     """Angles `(batch, dim)` as a float tensor; a user's NumPy arrays are checked for their unit too."""
     tensor = checks.float_tensor(owner, "angles", angles, 2, "(batch, dim)")
     if period == _TURN:
-        check_radians(owner, "angles", angles)
+        check_radians(owner, "angles", checks.as_array(owner, "angles", angles))
     return tensor
 
 
 def radians(owner: str, name: str, value: Any) -> np.ndarray:
     """Returns angles to turn by as a float64 array, any shape, after checking that they are numbers."""
-    array = checks.host_array(checks.as_array(owner, name, value))
-    if array.dtype.kind not in "iu" and "float" not in str(array.dtype):
-        raise TypeError(f"{owner}: `{name}` must be numbers, radians. Received: {name}={value!r}.")
-    array = array.astype("float64")
+    array = checks.numpy_array(owner, name, value).astype("float64")
     checks.finite_array(owner, name, array)
     check_radians(owner, name, array)
     return array

@@ -149,21 +149,18 @@ class Adapter:
 
     # At the door: values too, before anything is computed.
 
-    def check(self, method: str, x: Any, y: Any = None, sample_weight: Any = None, trains: bool = False) -> Rows:
-        """The parts of a data set. Arrays are checked whole; a stream's batches are checked in the steps.
-
-        With `trains`, every head and supervision must have its data, and the decoder must reach every target.
-        """
-        return self._with_pairs(method, self._checked(method, x, y, sample_weight, trains))
+    def check(self, method: str, x: Any, y: Any = None, sample_weight: Any = None, least: int = 0) -> Rows:
+        """The parts of a data set of so many rows at least. A stream's batches are checked in the steps."""
+        return self._with_pairs(method, self._checked(method, x, y, sample_weight, least))
 
     def check_and_split(
         self, method: str, x: Any, y: Any, sample_weight: Any, fraction: float
     ) -> tuple[Rows, Rows | None]:
         """As `check` of training data: the rows to train on, and the last ones, a fraction, to validate on.
 
-        A stream can't be split.
+        Every head and supervision must have its data, and the decoder must reach every target. A stream can't be split.
         """
-        rows = self._checked(method, x, y, sample_weight, trains=True)
+        rows = self._checked(method, x, y, sample_weight, least=1, trains=True)
         if not fraction or not checks.is_array(rows.sample):
             return self._with_pairs(method, rows), None
         owner, num = self.named(method), len(rows.sample)
@@ -181,13 +178,18 @@ class Adapter:
             )
         return self._with_pairs(method, rows[:first]), self._with_pairs(method, rows[first:])
 
-    def _checked(self, method: str, x: Any, y: Any, sample_weight: Any, trains: bool) -> Rows:
+    def _checked(self, method: str, x: Any, y: Any, sample_weight: Any, least: int, trains: bool = False) -> Rows:
         owner = self.named(method)
         x = self._array(owner, "x", x, trains)
         if not checks.is_array(x):
             return Rows(x, y, sample_weight)
         self.check_samples(owner, "x", x)
-        rows = self.rows(owner, x, y, sample_weight)
+        if len(x) < least:
+            raise ValueError(f"{owner}: `x` must hold at least one sample. Received: x.shape={tuple(x.shape)}.")
+        y, weight = _named(owner, "y", y, numbers=False), _named(owner, "sample_weight", sample_weight)
+        rows = self.rows(owner, x, y, weight)
+        for each in keras.tree.flatten(weight):
+            checks.finite_array(owner, "sample_weight", 0.0 if each is None else checks.host_array(each))
         targets = dict(rows.targets)
         host = checks.host_array(x)
         checks.finite_array(owner, "x", host)
@@ -242,23 +244,30 @@ class Adapter:
         return x
 
     def _array(self, owner: str, name: str, x: Any, trains: bool = False) -> Any:
-        """A data frame as an array; an array or a stream as it is. Training keeps the names of a frame's columns."""
-        if isinstance(x, (list, tuple)):
-            raise TypeError(f"{owner}: `{name}` must be one array, not a {type(x).__name__}. Use numpy.asarray(x).")
-        if isinstance(x, (str, bytes, Mapping)) or not any(hasattr(x, name) for name in ("__iter__", "__getitem__")):
-            raise TypeError(f"{owner}: `{name}` must be an array or a stream of batches. Received: {type(x).__name__}.")
-        if not (hasattr(x, "columns") and hasattr(x, "to_numpy")):
+        """Samples by the door of data, or a stream as it is. Training keeps the names of a frame's columns."""
+        if isinstance(x, tuple):
+            raise TypeError(f"{owner}: `{name}` must be one array, not a tuple. Use numpy.asarray(x).")
+        if not isinstance(x, list) and not checks.is_array(x):
+            if isinstance(x, (str, bytes, Mapping)) or not (hasattr(x, "__iter__") or hasattr(x, "__getitem__")):
+                raise TypeError(
+                    f"{owner}: `{name}` must be an array or a stream of batches. Received: {type(x).__name__}."
+                )
             return x
+        array = checks.as_array(owner, name, x)
+        if not checks.is_frame(x):
+            return array.astype("float32") if isinstance(x, list) else array
         columns = tuple(map(str, x.columns))
         if not trains and self.columns not in (None, columns):
             raise ValueError(
                 f"{owner}: `{name}` must have the columns of the training, in their order: {list(self.columns or ())}. "
                 f"Received: {list(columns)}."
             )
-        array = x.to_numpy()
-        if array.dtype.kind not in "iuf":
-            raise TypeError(
-                f"{owner}: `{name}` must have columns of numbers. Received: dtype={array.dtype} of all together."
+        missing = np.argwhere(np.isnan(array))
+        if len(missing):
+            row, column = missing[0]
+            raise ValueError(
+                f"{owner}: `{name}` must hold finite numbers only. Received: nan at position ({row}, {column}), the "
+                f"column {columns[column]!r}, {len(missing)} such value(s). Fill these values, or leave their rows out."
             )
         if trains:
             self.columns = columns
@@ -292,3 +301,14 @@ class Adapter:
         given += [] if sample_weight is None else [sample_weight]
         given, num_parts = keras.tree.map_structure(checks.host_array, given), replicas.num_parts()
         return batches.PaddedBatches(tuple(given), batch_size or 32, num_parts, shuffle, num_parts > 1, rows.pairs)
+
+
+def _named(owner: str, name: str, values: Any, numbers: bool = True) -> Any:
+    """Labels or weights by the door of data, in a dict each by its name, and so the parts of pairs and groups."""
+    if values is None:
+        return None
+    if isinstance(values, Mapping):
+        return {key: _named(owner, f"{name}[{key!r}]", each, numbers) for key, each in values.items()}
+    if isinstance(values, tuple) or (isinstance(values, list) and len(values) in (2, 3) and np.ndim(values[0])):
+        return tuple(checks.as_array(owner, name, each, numbers) for each in values)
+    return checks.as_array(owner, name, values, numbers)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae._internal import checks, replicas, units
+from torusae._internal import checks, keras_repairs, replicas, units
 from torusae.autoencoder.adapter import Rows
 from torusae.layers.latent import Latent
 from torusae.layers.logger import latent_layer
@@ -84,14 +84,14 @@ def initialize_at_circles(
     """
     owner = "initialize_at_circles"
     encoder, latent, decoder, loss = _parts(owner, model)
-    x = checks.host_array(checks.as_array(owner, "x", x))
+    x = checks.numpy_array(owner, "x", x)
     num_steps = checks.positive_int(owner, "num_steps", num_steps)
     if not latent.space.num_angles:
         raise ValueError(f"{owner}: a space with angles is needed. Received: {latent.space!r}. Use a Torus.")
     if angles is None:
         angles = find_circles(x, seed=seed).angles
     angles = angles.angles if isinstance(angles, Circles) else angles
-    angles = np.asarray(checks.host_array(checks.as_array(owner, "angles", angles)), dtype="float32")
+    angles = np.asarray(checks.numpy_array(owner, "angles", angles), dtype="float32")
     if angles.ndim != 2 or len(angles) != len(x):
         raise ValueError(
             f"{owner}: `angles` must have shape ({len(x)}, num_circles). Received: angles.shape={angles.shape}."
@@ -104,7 +104,7 @@ def initialize_at_circles(
         rows = np.flatnonzero(~unknown.all(axis=1))
         if not len(rows):
             raise ValueError(f"{owner}: `angles` must hold a known angle. Received: NaN in all {len(x)} rows.")
-        y = x if y is None else checks.host_array(checks.as_array(owner, "y", y))
+        y = x if y is None else checks.numpy_array(owner, "y", y)
         _train(encoder, latent, decoder, loss, x, y, angles, rows, num_steps, verbose)
     return angles
 
@@ -137,7 +137,7 @@ def _parts(owner: str, model: Any) -> tuple[Any, Latent, Any, Any]:
     return encoder, layer, decoder, loss if isinstance(loss, (str, keras.losses.Loss)) or callable(loss) else "mse"
 
 
-class _Charted(keras.Model):
+class _Charted(keras_repairs.KeptState):
     """Encoder and decoder of a latent space whose angles are given."""
 
     def __init__(self, encoder: Any, latent: Latent, decoder: Any):

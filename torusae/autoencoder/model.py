@@ -25,7 +25,7 @@ _TAKEN = ("reconstruction", "point", "loss")  # names that the model uses itself
 
 
 @keras.saving.register_keras_serializable(package="torusae")
-class TorusAutoencoder(keras.Model):
+class TorusAutoencoder(keras_repairs.KeptState):
     """The Toroidal AutoEncoder: an autoencoder whose latent coordinates are angles spread evenly over a torus.
 
     `fit(x)` trains it to reproduce `x`; `fit(x, {"digit": labels})` trains its heads too. Called on a batch, the model
@@ -358,7 +358,7 @@ class TorusAutoencoder(keras.Model):
             )
         elif checks.is_array(validation_data) or isinstance(validation_data, (tuple, list)):
             given = (validation_data,) if checks.is_array(validation_data) else validation_data
-            validation = self.adapter.check("fit, validation_data", *(*given, None, None)[:3])
+            validation = self.adapter.check("fit, validation_data", *(*given, None, None)[:3], least=1)
         logged = None
         if validation is not None:
             size = kwargs.get("validation_batch_size") or batch_size
@@ -397,12 +397,14 @@ class TorusAutoencoder(keras.Model):
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
         """Returns the loss and every metric, as `keras.Model.evaluate` does, after checking the data."""
-        rows = self.adapter.check("evaluate", x, y, sample_weight)
+        rows = self.adapter.check("evaluate", x, y, sample_weight, least=1)
         stream = batches.quiet(self.adapter.batches(rows, batch_size, always=batches.DRAWS))
         if stream is not None:
-            return super().evaluate(stream, verbose=verbose, **kwargs)
-        x, y, sample_weight = rows.for_keras()
-        return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+            x, y, sample_weight, batch_size = stream, None, None, None
+        else:
+            x, y, sample_weight = rows.for_keras()
+        with keras_repairs.state_kept(self):
+            return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
     def predict(self, x, batch_size=None, verbose="auto", **kwargs):
         """Returns a dict of every output as NumPy arrays, as `keras.Model.predict` does, after checking the data."""

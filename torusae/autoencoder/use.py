@@ -31,7 +31,7 @@ def angles(
         )
     flow = _flow(model, "angles") if uniform else None
     found = _encoded(model, "angles", x, batch_size, verbose)["angles"]
-    if flow is None:
+    if flow is None or not len(found):
         return found
     # Rounded to float32, an angle just below π can be π.
     return ops.convert_to_numpy(wrap_angles(flow.to_uniform(found).astype("float32")))
@@ -44,9 +44,7 @@ def decode(
     owner, space = model.adapter.named("decode"), model.space
     if angles is not None:
         points = _points_at(owner, space, points, units.radians(owner, "angles", angles))
-    points = checks.host_array(checks.as_array(owner, "points", points))
-    if points.dtype.kind not in "iu" and "float" not in str(points.dtype):
-        raise TypeError(f"{owner}: `points` must be numbers. Received: dtype={points.dtype}.")
+    points = checks.numpy_array(owner, "points", points)
     if points.ndim != 2 or points.shape[1] != space.point_size:
         raise ValueError(
             f"{owner}: `points` must have shape (num, {space.point_size}). Received: points.shape={points.shape}. "
@@ -104,7 +102,7 @@ def fit_density(
             f"{owner}: `density` must be one of {list(named)}, or an object with `fit` and `sample`. "
             f"Received: density={density!r}."
         )
-    points = _encoded(model, "fit_density", x, batch_size, verbose)["point"]
+    points = _encoded(model, "fit_density", x, batch_size, verbose, least=1)["point"]
     try:
         density.fit(points)
     except KeyboardInterrupt:
@@ -130,7 +128,7 @@ def morph(
     flow = _flow(model, "morph") if uniform else None
     pair = []
     for name, each in (("start", start), ("end", end)):
-        each = checks.host_array(checks.as_array(owner, name, each))
+        each = checks.numpy_array(owner, name, each)
         if tuple(each.shape) != shape:
             fix = f" Use {name}[0]." if tuple(each.shape[1:]) == shape else ""
             raise ValueError(
@@ -155,13 +153,15 @@ def analogy(model: Any, a: Any, b: Any, c: Any, batch_size: int | None = None, v
     """Samples d of which is said: a is to b as c is to d."""
     rows = {name: model.adapter.check_rows("analogy", name, each) for name, each in (("a", a), ("b", b), ("c", c))}
     lengths = {name: len(value) for name, value in rows.items()}
-    num = max(lengths.values())
+    num = max(lengths.values()) if all(lengths.values()) else 0
     if not set(lengths.values()) <= {1, num}:
         raise ValueError(
             f"{model.adapter.named('analogy')}: `a`, `b` and `c` must hold as many samples each, or one. "
             f"Received: {lengths}."
         )
     points = [_predicted(model, each, batch_size, verbose)["point"] for each in rows.values()]
+    if not num:
+        return decode(model, points[0][:0], batch_size, verbose)
     found = model.space.analogy(
         *(ops.convert_to_tensor(np.broadcast_to(each, (num, each.shape[1]))) for each in points)
     )
@@ -202,17 +202,19 @@ def remove(model: Any, x: Any, circle: int, batch_size: int | None = None, verbo
     actions = np.linspace(0, 2 * np.pi, _TURN_STEPS, endpoint=False)[:, None] * action / np.abs(action).max()
     size = max(1, _MOST_VALUES // (_TURN_STEPS * math.prod(model.sample_shape)))
     parts = []
-    for start in range(0, len(points), size):
+    for start in range(0, max(len(points), 1), size):
         block = np.tile(points[start : start + size], (_TURN_STEPS, 1))
         rotated = _decode_moved(model, block, np.repeat(actions, len(block) // _TURN_STEPS, axis=0), batch_size, 0)
-        rotated = rotated.reshape(_TURN_STEPS, -1, *model.sample_shape)
+        rotated = rotated.reshape(_TURN_STEPS, len(block) // _TURN_STEPS, *model.sample_shape)
         parts.append(rotated[0] - rotated.mean(axis=0))
     return np.asarray(x, "float32") - np.concatenate(parts)
 
 
-def _encoded(model: Any, method: str, x: Any, batch_size: int | None, verbose: Any) -> dict[str, np.ndarray]:
-    """The points and the angles of samples that `method` was given."""
-    return _predicted(model, model.adapter.check(method, x).sample, batch_size, verbose)
+def _encoded(
+    model: Any, method: str, x: Any, batch_size: int | None, verbose: Any, least: int = 0
+) -> dict[str, np.ndarray]:
+    """The points and the angles of samples that `method` was given, so many at least."""
+    return _predicted(model, model.adapter.check(method, x, least=least).sample, batch_size, verbose)
 
 
 def _predicted(model: Any, x: Any, batch_size: int | None, verbose: Any) -> dict[str, np.ndarray]:
@@ -221,11 +223,13 @@ def _predicted(model: Any, x: Any, batch_size: int | None, verbose: Any) -> dict
 
 def _points_at(owner: str, space: Any, points: Any, angles: np.ndarray) -> np.ndarray:
     """Points at angles; what else there is comes from `points`, or is that of raw values of zero."""
-    if angles.ndim != 2 or angles.shape[1] != space.num_angles or not angles.size:
+    if angles.ndim != 2 or angles.shape[1] != space.num_angles:
         raise ValueError(
             f"{owner}: `angles` must have shape (num, {space.num_angles}), the angles of {space!r}. "
             f"Received: angles.shape={angles.shape}."
         )
+    if not len(angles):
+        return np.zeros((0, space.point_size))
     if points is None:
         points = space.point(ops.zeros((len(angles), space.raw_size)))
     elif len(points) != len(angles):
@@ -271,5 +275,7 @@ def _rotation(owner: str, space: Any, circle: Any) -> np.ndarray:
 
 
 def _decode_moved(model: Any, points: np.ndarray, actions: np.ndarray, batch_size: Any, verbose: Any) -> np.ndarray:
+    if not len(points):
+        return decode(model, points, batch_size, verbose)
     moved = model.space.act(ops.convert_to_tensor(points), ops.convert_to_tensor(actions.astype("float32")))
     return decode(model, ops.convert_to_numpy(moved), batch_size, verbose)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from torusae._internal import keras_repairs
 from torusae._internal.arrays import blocks
 from torusae.densities import _triangular
 
@@ -83,7 +84,7 @@ class Training:
         return better, score
 
 
-class _Network(keras.Model):
+class _Network(keras_repairs.KeptState):
     """The networks of all circles while they learn. It returns the log density of positions in turns."""
 
     def __init__(self, weights: list[np.ndarray]):

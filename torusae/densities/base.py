@@ -168,7 +168,7 @@ class Density(abc.ABC):
     def _checked(self, method: str, points: Any) -> np.ndarray:
         """Points as float64, checked."""
         owner = f"{type(self).__name__}.{method}"
-        points = checks.host_array(checks.as_array(owner, "points", points))
+        points = checks.numpy_array(owner, "points", points)
         if points.dtype.kind != "f":
             raise TypeError(
                 f"{owner}: `points` must be floating-point numbers. Received: dtype={points.dtype}. {self._advice}"

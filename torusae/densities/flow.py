@@ -148,7 +148,7 @@ class TorusFlow(TorusDensity):
         """The images of angles, checked, under a function of turns and weights."""
         self._check_fitted(method)
         owner = f"TorusFlow.{method}"
-        angles = np.asarray(checks.host_array(angles))  # float64 stays: a tensor of JAX would be float32
+        angles = checks.numpy_array(owner, "angles", angles)  # float64 stays: a tensor of JAX would be float32
         if angles.dtype.kind != "f":
             raise TypeError(f"{owner}: `angles` must be floating-point numbers. Received: dtype={angles.dtype}.")
         if angles.ndim != 2 or 0 in angles.shape or angles.shape[1] != self.dim:

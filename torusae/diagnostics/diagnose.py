@@ -144,7 +144,7 @@ def _beside_data(diagnosis: Diagnosis, x: Any) -> Diagnosis:
     """The diagnosis with tears, stress and windings of the map from samples to their points."""
     rng = np.random.default_rng(0)
     some = np.sort(rng.permutation(len(x))[:_MOST_COMPARED])
-    samples = checks.host_array(x)[some]
+    samples = checks.numpy_array("diagnose", "x", x)[some]
     try:
         _graph.require("diagnose")
         reduced = _graph.reduced("diagnose", samples, rng)

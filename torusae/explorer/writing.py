@@ -164,12 +164,13 @@ def _checked_data(model: TorusAutoencoder, data: Any, labels: Any, num_points: i
             f"{_OWNER}: `data` must be an array of samples. Received: {type(data).__name__}. Use numpy.asarray(data), "
             f"or torusae.data.sample_rows(data, {num_points}) for a stream."
         )
+    data = checks.as_array(_OWNER, "data", data)
     model.adapter.check_samples(_OWNER, "data", data)
     if not len(data):
         raise ValueError(f"{_OWNER}: `data` must hold at least one sample. Received: data.shape={tuple(data.shape)}.")
     count = len(data)
     order = choose_rows(count, num_points)
-    x = np.asarray(checks.host_array(data)[order])
+    x = checks.host_array(data)[order]
     checks.finite_array(_OWNER, "data", x)
     marks: dict[str, Any] = {}
     if labels is not None:

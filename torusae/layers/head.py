@@ -314,7 +314,7 @@ class Head(keras.layers.Layer):
 
         Warns where circular labels without a `period` look like hours or degrees.
         """
-        self.labels.check(checks.host_array(labels), num_samples, owner, name)
+        self.labels.check(checks.numpy_array(owner, name, labels, numbers=False), num_samples, owner, name)
 
     def get_config(self):
         """Returns the constructor's arguments, and the policies of dense layers that were quantized."""

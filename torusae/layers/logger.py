@@ -73,9 +73,7 @@ class LatentLogger(keras.callbacks.Callback):
 
     def __init__(self, x: Any = None):
         super().__init__()
-        if x is not None and not checks.is_array(x):
-            raise TypeError(f"LatentLogger: `x` must be an array or a tensor. Received: {type(x).__name__}.")
-        self.x = x
+        self.x = None if x is None else checks.as_array("LatentLogger", "x", x)
         self.layers: list[Latent] = []
         self.results: dict[str, float] = {}
 

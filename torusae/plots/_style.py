@@ -9,8 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from torusae._internal import checks
-
 # matplotlib's Figure and Axes. Their own types would import matplotlib.
 Figure = Any
 Axes = Any
@@ -39,11 +37,6 @@ def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
-
-
-def host(value: Any) -> np.ndarray:
-    """A tensor of any backend, an array or a list as a NumPy array."""
-    return checks.host_array(value) if hasattr(value, "dtype") else np.asarray(value)
 
 
 def choose_rows(num: int, most: int, seed: int = 0) -> np.ndarray:

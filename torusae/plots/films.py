@@ -95,7 +95,7 @@ class Film(keras.callbacks.Callback):
         if not len(x):
             raise ValueError(f"{owner}: `x` must hold at least one sample. Received: x.shape={tuple(x.shape)}.")
         rows = np.sort(_style.choose_rows(len(x), checks.positive_int(owner, "max_points", max_points)))
-        self._x = checks.host_array(x)[rows]
+        self._x = checks.numpy_array(owner, "x", x)[rows]
         self._labels = None if labels is None else checks.label_column(owner, labels, len(x), "one a sample")[rows]
 
     def set_model(self, model):

@@ -34,7 +34,7 @@ def plot_samples(samples: Tensor | Mapping[str, Tensor], columns: int = 12) -> _
     owner = "plot_samples"
     columns = checks.positive_int(owner, "columns", columns)
     named = dict(samples) if isinstance(samples, Mapping) else {"": samples}
-    sets = {str(name): checks.host_array(checks.as_array(owner, str(name), values)) for name, values in named.items()}
+    sets = {str(name): checks.numpy_array(owner, str(name or "samples"), values) for name, values in named.items()}
     shapes = {values.shape for values in sets.values()}
     if len(shapes) != 1 or min(shape[0] if shape else 0 for shape in shapes) == 0:
         received = ", ".join(f"{name or 'samples'}.shape={values.shape}" for name, values in sets.items())

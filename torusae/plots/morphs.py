@@ -108,7 +108,7 @@ def checked_morph(owner: str, samples: Any, windings: Any) -> tuple[np.ndarray, 
     num_paths = len(samples)
     if windings is None:
         return samples, [f"path {row}" for row in range(num_paths)]
-    k = _style.host(windings)
+    k = checks.numpy_array(owner, "windings", windings, numbers=False)
     if k.dtype.kind not in "iu":
         raise TypeError(f"{owner}: `windings` must be integers. Received: dtype={k.dtype}.")
     if k.ndim != 2 or len(k) != num_paths:

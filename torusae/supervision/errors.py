@@ -51,9 +51,7 @@ def angle_errors(angles: Tensor, reference: Tensor, period: float | None = None)
     """
     owner = "angle_errors"
     scale = 1.0 if period is None else 2 * np.pi / checks.period(owner, period)
-    reference = float_rows(
-        owner, "reference", checks.host_array(checks.as_array(owner, "reference", reference)) * scale
-    )
+    reference = float_rows(owner, "reference", checks.numpy_array(owner, "reference", reference) * scale)
     units.check_radians(owner, "reference", reference, "angle_errors(angles, reference, ", period)
     angles, reference = angle_rows(owner, angles), wrap(reference)
     alignment = align(angles, reference)

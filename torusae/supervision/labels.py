@@ -75,7 +75,7 @@ class Relative(_Labels):
         return self._pairs_of_groups(owner, name, groups, values, x)
 
     def _given_pairs(self, owner, name, pairs, sample_shape, columns):
-        x_a, x_b = (checks.host_array(checks.as_array(owner, name, each)) for each in pairs[:2])
+        x_a, x_b = (checks.numpy_array(owner, name, each) for each in pairs[:2])
         for side, each in (("x_a", x_a), ("x_b", x_b)):
             if each.shape[1:] != tuple(sample_shape) or each.ndim == 0 or len(each) != len(x_a) or not len(each):
                 raise ValueError(
@@ -101,7 +101,7 @@ class Relative(_Labels):
         return GivenPairs(x_a, x_b, differences.astype("float32"))
 
     def _pairs_of_groups(self, owner, name, groups, values, x):
-        groups = checks.host_array(checks.as_array(owner, name, groups))
+        groups = checks.numpy_array(owner, name, groups)
         if groups.dtype.kind not in "iu" or groups.shape != (len(x),):
             raise ValueError(
                 f"{owner}: {name} must hold the groups of samples as integers of shape ({len(x)},), -1 for none. "
