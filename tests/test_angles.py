@@ -237,7 +237,7 @@ def test_a_code_of_odd_size_is_refused():
 
 @pytest.mark.parametrize(
     ("array", "dtype"),
-    [(np.zeros((2, 2), "int32"), "int32"), (np.array([["a", "b"]]), "string")],
+    [(np.zeros((2, 2), "int32"), "int32"), (np.array([["a", "b"]]), "<U1")],
     ids=["int", "string"],
 )
 def test_numbers_that_are_not_floating_point_are_refused(array, dtype):
