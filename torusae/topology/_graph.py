@@ -105,9 +105,7 @@ def reduced(owner: str, x: Any, rng: np.random.Generator) -> Reduced:
 
 def _data_rows(owner: str, x: Any) -> tuple[np.ndarray, list[str]]:
     """Data as a matrix of finite rows, and sentences on what it lacks."""
-    x = checks.host_array(checks.as_array(owner, "x", x))
-    if x.dtype.kind not in "fiu" and "float" not in str(x.dtype):
-        raise TypeError(f"{owner}: `x` must hold numbers. Received: dtype={x.dtype}.")
+    x = checks.numpy_array(owner, "x", x)
     if x.ndim < 2 or len(x) < LEAST_ROWS or not x.size:
         raise ValueError(
             f"{owner}: `x` must have shape (num, ...) with at least {LEAST_ROWS} rows. Received: x.shape={x.shape}."
