@@ -308,7 +308,8 @@ def label_numbers(owner: str, name: str, values: Any, num: int, columns: int, ea
 
 def label_column(owner: str, labels: Any, num: int, meaning: str) -> np.ndarray:
     """Labels `(num,)` or `(num, 1)` as a NumPy array `(num,)`. `meaning` says what each belongs to."""
-    array = numpy_array(owner, "labels", labels, numbers=False)
+    masked = isinstance(labels, np.ma.MaskedArray)  # where a mask is clear: these are missing
+    array = labels if masked else numpy_array(owner, "labels", labels, numbers=False)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.shape != (num,):

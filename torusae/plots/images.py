@@ -73,7 +73,7 @@ def plot_samples(samples: Tensor | Mapping[str, Tensor], columns: int = 12) -> _
 
 def image_rows(owner: str, samples: Any, least_columns: int) -> np.ndarray:
     """Images as `(rows, columns, height, width, 1 or 3)`; vectors as `(rows, columns, size)`."""
-    samples = checks.host_array(checks.as_array(owner, "samples", samples))
+    samples = checks.numpy_array(owner, "samples", samples)
     if samples.dtype.kind in "iu":  # pixels of 0 to 255
         samples = samples.astype("float32")
     samples = float_array(owner, "samples", samples).astype("float32")
