@@ -11,7 +11,7 @@ from torusae import spaces
 from torusae.autoencoder.adapter import Rows
 from torusae.autoencoder.initialization import initialize, known_angles
 from torusae.layers.head import known_means
-from torusae.supervision import Action, Anchor, Relative, rotate_images, shift_images, shift_series
+from torusae.supervision import Action, Anchor, Relative, Supervision, rotate_images, shift_images, shift_series
 from torusae.supervision._pairs import GivenPairs, GroupPairs
 from torusae.supervision.base import Step, compare_points
 
@@ -366,6 +366,19 @@ def test_wrong_data_are_named(supervised, y, message):
 
 def test_several_turns_are_radians_where_the_period_says_so():
     Relative(period=TURN).prepared("fit", "y['hour']", np.linspace(0, 100, 20), samples(), torusae.Torus(1))
+
+
+def test_a_missing_member_is_named():
+    class Mine(Supervision):
+        """A kind without a member."""
+
+    model = supervised_model({"mine": Mine()})
+    with pytest.raises(NotImplementedError, match=r"Mine: a Supervision with data must define `prepared\(owner, name"):
+        model.fit(samples(), {"mine": some_hours()}, verbose=0)
+    with pytest.raises(
+        NotImplementedError, match=r"Mine: a Supervision must define `losses_and_errors\(values, step\)"
+    ):
+        Mine().loss_and_error(some_hours(), None)
 
 
 def test_a_stream_without_pairs_is_an_error():

@@ -227,7 +227,7 @@ class TorusAutoencoder(keras_repairs.KeptState):
         if kwargs.get("loss_weights") is not None:
             raise ValueError(
                 f"{owner}: `loss_weights` is not used here. Received: {kwargs['loss_weights']!r}. Give "
-                f"weights to the latent layer, TorusLatent(3, loss_weights={{'spring': 1.0}}), and to heads, "
+                f"weights to the latent layer, TorusLatent(3, loss_weights={{'diaphony': 1.0}}), and to heads, "
                 f"Head('classification', 10, weight=0.1)."
             )
         supervision = _checked_supervision(owner, supervision, self.heads, self.space)

@@ -112,7 +112,9 @@ class Supervision:
 
         Errors name `owner`, the method that was called, and `name`, such as `"y['hour']"`.
         """
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__}: a Supervision with data must define `prepared(owner, name, values, x, space)`."
+        )
 
     def can_be_split(self, values: Any) -> bool:
         """Whether what `fit` was given has one row for each sample, so that it can be divided with them."""
@@ -133,7 +135,9 @@ class Supervision:
 
     def losses_and_errors(self, values: Any, step: Step) -> tuple[Tensor, Tensor, Tensor]:
         """The loss and the error of each row, and a mask of those that count, 1.0 or 0.0: each `(rows,)`."""
-        raise NotImplementedError
+        raise NotImplementedError(
+            f"{type(self).__name__}: a Supervision must define `losses_and_errors(values, step)`."
+        )
 
     def numbers(self, values: Tensor, space: Space) -> tuple[Tensor, Tensor]:
         """Numbers of a step as `(rows, columns)`, zeros where one is missing, and a mask of complete rows."""
