@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from torusae._internal import checks, units
+from torusae._internal.arrays import blocks
 
 MAX_BITS = 16
 _BLOCK = 1 << 20  # distances that are computed at once
@@ -140,17 +141,16 @@ def nearest_codes(queries: Any, codes: Any, k: int = 1, bits: int = 8) -> tuple[
     queries, codes = _checked(owner, "queries", queries, bits, 2), _checked(owner, "codes", codes, bits, 2)
     checks.same_columns(owner, queries=queries, codes=codes)
     k = checks.positive_int(owner, "k", k, most=len(codes))
-    rows = max(1, _BLOCK // len(codes))
     found = np.empty((len(queries), k), "int64")
     squares = np.empty((len(queries), k), "int64")
-    for start in range(0, len(queries), rows):
-        block = _squared_distance(queries[start : start + rows, None], codes, bits)
+    for rows in blocks(len(queries), _BLOCK // len(codes)):
+        block = _squared_distance(queries[rows, None], codes, bits)
         # Sorted row numbers, then a stable sort by distance.
         near = np.sort(np.argpartition(block, k - 1, axis=1)[:, :k], axis=1)
         own = np.take_along_axis(block, near, axis=1)
         order = np.argsort(own, axis=1, kind="stable")
-        found[start : start + rows] = np.take_along_axis(near, order, axis=1)
-        squares[start : start + rows] = np.take_along_axis(own, order, axis=1)
+        found[rows] = np.take_along_axis(near, order, axis=1)
+        squares[rows] = np.take_along_axis(own, order, axis=1)
     return found, _radians(squares, bits)
 
 

@@ -18,7 +18,9 @@ class Statistic:
 
 
 class Plane:
-    """A space of one's own: its points are drawn and it has a name, and no more."""
+    """A space of one's own: its points have a size and are drawn, and it has a name, and no more."""
+
+    point_size = 2
 
     def __repr__(self):
         return "Plane()"

@@ -1,16 +1,20 @@
 """One picture of points in given axes."""
 
+import functools
+
 import numpy as np
+import pandas
 import pytest
 from matplotlib.figure import Figure
 from shared.figures import PI_TEXTS, drawn_points, render, tick_texts
 from shared.tensors import to_tensor
 
 from torusae.plots import spaces
+from torusae.spaces import parse
 
 
-def axes_of(**kwargs):
-    return Figure(figsize=(5, 5), layout="constrained").add_subplot(**kwargs)
+def axes_of():
+    return Figure(figsize=(5, 5), layout="constrained").add_subplot()
 
 
 def texts(axes):
@@ -35,17 +39,14 @@ def test_of_many_circles_and_points_the_legend_says_how_many_are_drawn(rng):
     assert axes.get_title() == "the first 2 of 5 circles"
 
 
-def test_one_circle_is_a_density_or_a_rose(rng):
-    angles = rng.uniform(-np.pi, np.pi, (360, 1))
-    flat, polar = axes_of(), axes_of(projection="polar")
-    spaces.draw_angles(flat, angles)
-    spaces.draw_angles(polar, angles)
-    render(flat.figure), render(polar.figure)
+def test_one_circle_is_a_density(rng):
+    flat = axes_of()
+    spaces.draw_angles(flat, rng.uniform(-np.pi, np.pi, (360, 1)))
+    render(flat.figure)
     assert sum(bar.get_height() * bar.get_width() for bar in flat.patches) == pytest.approx(1)
     assert flat.lines[0].get_ydata()[0] == pytest.approx(1 / (2 * np.pi))
     assert (flat.get_xlabel(), flat.get_ylabel()) == ("φ₀ (rad)", "density (1/rad)")
-    assert sum(bar.get_height() for bar in polar.patches) == 360
-    assert sorted(texts(flat)) == sorted(texts(polar)) == ["points", "uniform"]
+    assert sorted(texts(flat)) == ["points", "uniform"]
 
 
 def test_plane_beside_circles_that_hold_their_share(rng):
@@ -72,13 +73,15 @@ def test_one_coordinate_is_a_density(rng):
 
 
 def test_points_that_can_not_be_drawn():
-    for draw, name in [
-        (spaces.draw_angles, "angles"),
-        (spaces.draw_plane, "points"),
-        (spaces.draw_globe, "points"),
-        (spaces.draw_interval, "points"),
+    for draw, owner, name in [
+        (spaces.draw_angles, "draw_angles", "angles"),
+        (spaces.draw_plane, "draw_plane", "points"),
+        *(
+            (functools.partial(spaces.draw_points, parse(space)), "draw_points", "points")
+            for space in ("T1", "R2", "S1", "S2", "RP2", "SO3", "I", "K", "M", "T1 x R2")
+        ),
     ]:
-        with pytest.raises(ValueError, match=rf"{draw.__name__}: `{name}` must have shape \(num, dim\).*shape=\(3,\)"):
+        with pytest.raises(ValueError, match=rf"{owner}: `{name}` must have shape \(num, dim\).*shape=\(3,\)"):
             draw(axes_of(), np.zeros(3))
         with pytest.raises(ValueError, match="must hold at least one row and one column"):
             draw(axes_of(), np.zeros((0, 2)))
@@ -86,3 +89,15 @@ def test_points_that_can_not_be_drawn():
             draw(axes_of(), np.full((2, 2), np.nan))
         with pytest.raises(TypeError, match="floating-point"):
             draw(axes_of(), np.zeros((2, 2), int))
+
+
+def test_points_of_any_container_but_not_of_another_space(rng):
+    for text in ("S2", "RP2", "SO3", "K", "T1 x R2"):
+        space = parse(text)
+        points = np.asarray(space.sample(5, 0))
+        for each in (points, points.tolist(), pandas.DataFrame(points), to_tensor(points), points[:1]):
+            axes = axes_of()
+            spaces.draw_points(space, axes, each)
+            render(axes.figure)
+        with pytest.raises(ValueError, match=rf"draw_points: .*{points.shape[1]}\), points of .*shape=\(3, 11\)"):
+            spaces.draw_points(space, axes_of(), np.zeros((3, 11)))

@@ -61,5 +61,5 @@ def random_rows(num: int, most: int, seed: int | np.random.Generator | None) -> 
 
 
 def blocks(num: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` rows: what is computed from them fits into memory."""
-    return (slice(start, start + size) for start in range(0, num, max(size, 1)))
+    """Slices of at most `size` rows, of one at least: what is computed from them fits into memory."""
+    return (slice(start, start + max(size, 1)) for start in range(0, num, max(size, 1)))

@@ -216,6 +216,13 @@ def positive_float(owner: str, name: str, value: Any, zero_allowed: bool = False
     return value
 
 
+def finite_float(owner: str, name: str, value: Any) -> float:
+    """Returns `value` as a finite float."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+        raise ValueError(f"{owner}: `{name}` must be a finite number. Received: {name}={value!r}.")
+    return float(value)
+
+
 def period(owner: str, value: Any, name: str = "period") -> float:
     """Returns the period of angles as a float whose square float32 can hold."""
     value = positive_float(owner, name, value)

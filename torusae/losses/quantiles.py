@@ -51,8 +51,7 @@ def normal_quantiles(count: int, mean: float = 1.0, stddev: float = 0.1) -> np.n
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 3 and 4.
     """
     count = checks.positive_int("normal_quantiles", "count", count)
-    if isinstance(mean, bool) or not isinstance(mean, (int, float, np.number)) or not abs(mean) < np.inf:
-        raise ValueError(f"normal_quantiles: `mean` must be a finite number. Received: mean={mean!r}.")
+    mean = checks.finite_float("normal_quantiles", "mean", mean)
     stddev = checks.positive_float("normal_quantiles", "stddev", stddev)
     return mean + stddev * standard_normal_quantiles(count)
 

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from torusae._internal import checks
+
 # matplotlib's Figure and Axes. Their own types would import matplotlib.
 Figure = Any
 Axes = Any
@@ -58,6 +60,12 @@ def known_labels(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return known, np.array([str(each) if texts else each for each in values[known]])
     known &= values != -1 if values.dtype.kind == "i" else values == values
     return known, values[known]
+
+
+def marks(num: int) -> tuple[dict[str, Any], float]:
+    """The style of `num` points, and their opacity: the more, the smaller and the fainter."""
+    style = {"s": float(np.clip(6000 / num, 4, 22)), "linewidths": 0, "rasterized": True}  # vector files stay small
+    return style, float(np.clip(2500 / num, 0.45, 0.85))
 
 
 def classes(owner: str, labels: np.ndarray) -> tuple[list[str], np.ndarray, bool]:
@@ -126,7 +134,7 @@ def choose_pairs(owner: str, pairs: Any, dim: int) -> tuple[list[tuple[int, int]
         # Neighbours show more circles than the first pairs of the list, which all contain φ₀.
         chosen = [(i, (i + 1) % dim) for i in range(dim)][:_MAX_PAIRS]
         return chosen, f"{len(chosen)} of {len(every)} pairs of circles, neighbours only"
-    array = np.asarray(pairs)
+    array = checks.numpy_array(owner, "pairs", pairs, numbers=False)
     if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu" or len(array) == 0:
         raise ValueError(
             f"{owner}: `pairs` must be a list of pairs of columns such as [(0, 1), (0, 2)]. Received: pairs={pairs!r}."

@@ -90,9 +90,11 @@ def plot_angles(
 def draw_pair(axes: _style.Axes, pair: np.ndarray, colours: np.ndarray, names: tuple[str, str]) -> None:
     """Points `(num, 2)` of two circles, RGBA `(num, 4)`, with the opposite sides repeated in the margin."""
     limit = math.pi + _MARGIN
-    _draw_square(axes, limit)
-    size = float(np.clip(6000 / len(pair), 4, 22))
-    opacity = float(np.clip(2500 / len(pair), 0.45, 0.85))
+    axes.set(aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit), facecolor="0.93")
+    axes.fill_between([-math.pi, math.pi], -math.pi, math.pi, color="white", linewidth=0, zorder=1)
+    corners = math.pi * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]])
+    axes.plot(*corners.T, color="0.25", linestyle="--", linewidth=1, zorder=2, gid="edge")
+    style, opacity = _style.marks(len(pair))
     for turns in itertools.product((-1, 0, 1), repeat=2):
         shifted = pair + 2 * math.pi * np.array(turns)
         inside = (np.abs(shifted) <= limit).all(axis=1)
@@ -101,16 +103,7 @@ def draw_pair(axes: _style.Axes, pair: np.ndarray, colours: np.ndarray, names: t
         copy = turns != (0, 0)
         shades = colours[inside].copy()
         shades[:, 3] = opacity * (0.3 if copy else 1.0)
-        # Rasterized points keep vector files small.
-        axes.scatter(
-            *shifted[inside].T,
-            s=size,
-            c=shades,
-            linewidths=0,
-            rasterized=True,
-            zorder=3,
-            gid="copy" if copy else "points",
-        )
+        axes.scatter(*shifted[inside].T, c=shades, zorder=3, gid="copy" if copy else "points", **style)
     _style.pi_axis(axes.xaxis, f"{names[0]} (rad)")
     _style.pi_axis(axes.yaxis, f"{names[1]} (rad)")
 
@@ -135,16 +128,8 @@ def draw_rose(axes: _style.Axes, angles: np.ndarray, groups: list[tuple[str, Any
     bottom = np.zeros(_ARCS)
     for name, colour, member in groups:
         counts = np.histogram(angles[member], edges)[0]
-        axes.bar(
-            middles,
-            counts,
-            2 * math.pi / _ARCS,
-            bottom=bottom,
-            color=colour,
-            edgecolor="white",
-            linewidth=0.3,
-            label=name,
-        )
+        style = {"color": colour, "edgecolor": "white", "linewidth": 0.3}
+        axes.bar(middles, counts, 2 * math.pi / _ARCS, bottom=bottom, label=name, **style)
         bottom = bottom + counts
     uniform = len(angles) / _ARCS
     circle = np.linspace(-math.pi, math.pi, 361)
@@ -228,18 +213,3 @@ def _classes(owner: str, kind: str | None, labels: Any, num: int) -> tuple[list[
     palette = colormaps["tab10" if len(names) - missing <= 10 else "tab20"]
     colours = [_MISSING_COLOUR] if missing else []
     return names, index, [*colours, *map(palette, range(len(names) - missing))]
-
-
-def _draw_square(axes: _style.Axes, limit: float) -> None:
-    """A white square with dashed edges at ±π inside a grey margin."""
-    axes.set(aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit), facecolor="0.93")
-    axes.fill_between([-math.pi, math.pi], -math.pi, math.pi, color="white", linewidth=0, zorder=1)
-    axes.plot(
-        math.pi * np.array([-1, 1, 1, -1, -1]),
-        math.pi * np.array([-1, -1, 1, 1, -1]),
-        color="0.25",
-        linestyle="--",
-        linewidth=1,
-        zorder=2,
-        gid="edge",
-    )

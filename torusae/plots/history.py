@@ -65,8 +65,6 @@ def _series(owner: str, history: Any) -> dict[str, np.ndarray]:
             f"{owner}: `history` must be the result of `fit`, or a dict from names to lists of numbers. "
             f"Received: {type(history).__name__}."
         )
-    if not curves:
-        raise ValueError(f"{owner}: `history` must not be empty. Received: {{}}. Train at least one epoch first.")
     series = {}
     for name, values in curves.items():
         try:
@@ -75,9 +73,9 @@ def _series(owner: str, history: Any) -> dict[str, np.ndarray]:
             raise TypeError(
                 f"{owner}: history[{name!r}] must be a list of numbers, one an epoch. Received: {values!r}."
             ) from error
-        if array.size == 0:
-            raise ValueError(
-                f"{owner}: history[{name!r}] must not be empty. Received: {values!r}. Train at least one epoch first."
-            )
         series[str(name)] = array
+    if not series or not all(array.size for array in series.values()):
+        raise ValueError(
+            f"{owner}: `history` must hold a number an epoch. Received: {dict(curves)!r}. Train an epoch first."
+        )
     return series

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -134,12 +135,8 @@ def _interval(cell: int, cells: int) -> str:
     """`in [-π, -3π/4)` for the first of 8 arcs."""
 
     def edge(number: int) -> str:
-        numerator, denominator = 2 * number - cells, cells
-        if numerator == 0:
-            return "0"
-        divisor = math.gcd(numerator, denominator)
-        numerator, denominator = numerator // divisor, denominator // divisor
-        text = ("-" if numerator < 0 else "") + (str(abs(numerator)) if abs(numerator) != 1 else "") + "π"
-        return text if denominator == 1 else f"{text}/{denominator}"
+        share = Fraction(2 * number - cells, cells)
+        text = {1: "π", -1: "-π"}.get(share.numerator, f"{share.numerator}π" if share else "0")
+        return text if share.denominator == 1 else f"{text}/{share.denominator}"
 
     return f"in [{edge(cell)}, {edge(cell + 1)})"

@@ -29,7 +29,7 @@ def plot_radii(radii: Tensor, mean: float = 1.0, stddev: float = 0.1) -> _style.
     """
     owner = "plot_radii"
     stddev = checks.positive_float(owner, "stddev", stddev)
-    mean = float(mean)
+    mean = checks.finite_float(owner, "mean", mean)
     values = float_rows(owner, "radii", radii)
     num, dim = values.shape
     shown = min(dim, _style.MAX_PANELS)

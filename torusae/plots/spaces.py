@@ -9,13 +9,12 @@ from keras import ops
 from torusae._internal.arrays import angle_rows, float_rows
 from torusae._internal.checks import Tensor
 from torusae.plots import _style
-from torusae.plots.angles import draw_pair, draw_rose, edge_handles
+from torusae.plots.angles import draw_pair, edge_handles
 from torusae.plots.radii import normal_density
 from torusae.spaces import SO3, Interval, KleinBottle, MobiusBand, Product, ProjectiveSpace, Space, Sphere, Torus
 
 
-@functools.singledispatch
-def draw_points(space: Space, axes: _style.Axes, points: np.ndarray) -> None:
+def draw_points(space: Space, axes: _style.Axes, points: Tensor) -> None:
     """Draws points of a space into matplotlib axes.
 
     The first two angles of a torus, or the distribution of a single one; longitude and height of a sphere, a map of
@@ -37,15 +36,29 @@ def draw_points(space: Space, axes: _style.Axes, points: np.ndarray) -> None:
     >>> axes.get_xlabel()
     'φ₀ (rad)'
     """
-    draw_plane(axes, space.decoder_input(ops.convert_to_tensor(points, dtype="float32")))
+    points = float_rows("draw_points", "points", points).astype("float32")
+    if points.shape[1] != space.point_size:
+        raise ValueError(
+            f"draw_points: `points` must have shape (num, {space.point_size}), points of {space!r}. "
+            f"Received: points.shape={points.shape}. Give what encode(x) returns."
+        )
+    _draw(space, axes, points)
 
 
-@draw_points.register
+@functools.singledispatch
+def _draw(space: Space, axes: _style.Axes, points: np.ndarray) -> None:
+    draw_plane(axes, space.decoder_input(ops.convert_to_tensor(points)))
+
+
+draw_points.register = _draw.register  # type: ignore[attr-defined]
+
+
+@_draw.register
 def _(space: Torus, axes, points):
     draw_angles(axes, space.angles(points))
 
 
-@draw_points.register
+@_draw.register
 def _(space: Sphere, axes, points):
     if space.n == 1:
         draw_angles(axes, space.angles(points))
@@ -53,48 +66,43 @@ def _(space: Sphere, axes, points):
         draw_globe(axes, points[:, [0, 1, -1]])
 
 
-@draw_points.register
+@_draw.register
 def _(space: ProjectiveSpace, axes, points):
     draw_points(space.cover, axes, np.where(points[:, -1:] < 0, -points, points))
 
 
-@draw_points.register
+@_draw.register
 def _(space: SO3, axes, points):
     draw_globe(axes, points[:, 2::3], "where the rotations take the z axis")
 
 
-@draw_points.register
+@_draw.register
 def _(space: Interval, axes, points):
-    draw_interval(axes, points)
+    bins = np.linspace(-1, 1, 33)
+    _draw_density(axes, points[:, 0], bins, np.full(33, 0.5), "uniform")
+    axes.set(xlabel="t", ylabel="density")
 
 
-@draw_points.register
+@_draw.register
 def _(space: KleinBottle, axes, points):
     draw_band(axes, space.chart(points), turns_over="b")
 
 
-@draw_points.register
+@_draw.register
 def _(space: MobiusBand, axes, points):
     draw_band(axes, space.chart(points), turns_over="t")
 
 
-@draw_points.register
+@_draw.register
 def _(space: Product, axes, points):
     draw_points(space.factors[0], axes, space.split(points)[0])
 
 
 def draw_angles(axes: _style.Axes, angles: Tensor) -> None:
-    """Draws angles `(num, dim)`, radians: the first two circles as a scatter plot, one circle as a histogram.
-
-    In polar axes the histogram goes around the circle.
-    """
+    """Draws angles `(num, dim)`, radians: the first two circles as a scatter plot, one circle as a histogram."""
     angles = angle_rows("draw_angles", angles)
     num, dim = angles.shape
     if dim == 1:
-        if axes.name == "polar":
-            draw_rose(axes, angles[:, 0], [("points", "tab:blue", np.ones(num, bool))])
-            axes.legend(fontsize="x-small")
-            return
         _draw_density(axes, angles[:, 0], np.linspace(-math.pi, math.pi, 37), np.full(37, 0.5 / math.pi), "uniform")
         _style.pi_axis(axes.xaxis, "φ₀ (rad)")
         axes.set_ylabel("density (1/rad)")
@@ -137,20 +145,11 @@ def draw_plane(axes: _style.Axes, points: Tensor) -> None:
         axes.set_title(f"the first 2 of {dim} coordinates", fontsize="small")
 
 
-def draw_interval(axes: _style.Axes, points: Tensor) -> None:
-    """Draws points of [-1, 1], `(num, 1)`, as a histogram beside the uniform density."""
-    points = float_rows("draw_interval", "points", points)
-    bins = np.linspace(-1, 1, 33)
-    _draw_density(axes, points[:, 0], bins, np.full(33, 0.5), "uniform")
-    axes.set(xlabel="t", ylabel="density")
-
-
-def draw_globe(axes: _style.Axes, points: Tensor, title: str = "") -> None:
+def draw_globe(axes: _style.Axes, points: np.ndarray, title: str = "") -> None:
     """Draws unit vectors `(num, 3)` by longitude and height, a map of equal areas (Lambert's cylindrical one).
 
     Of more than 5000 points a random choice is drawn.
     """
-    points = float_rows("draw_globe", "points", points)
     _scatter(axes, np.arctan2(points[:, 1], points[:, 0]), points[:, 2])
     _style.pi_axis(axes.xaxis, "longitude (rad)")
     axes.set(ylabel="height", xlim=(-math.pi, math.pi))
@@ -186,15 +185,8 @@ def draw_band(axes: _style.Axes, points: Tensor, turns_over: str) -> None:
 def _scatter(axes: _style.Axes, x: np.ndarray, y: np.ndarray) -> None:
     """Points, of more than 5000 a random choice."""
     drawn = _style.choose_rows(len(x), _style.MAX_POINTS)
-    axes.scatter(
-        x[drawn],
-        y[drawn],
-        s=float(np.clip(6000 / len(drawn), 4, 22)),
-        alpha=float(np.clip(2500 / len(drawn), 0.45, 0.85)),
-        linewidths=0,
-        rasterized=True,
-        label=_points_label(len(x), len(drawn)),
-    )
+    style, opacity = _style.marks(len(drawn))
+    axes.scatter(x[drawn], y[drawn], alpha=opacity, label=_points_label(len(x), len(drawn)), **style)
 
 
 def _draw_density(axes: _style.Axes, values: np.ndarray, bins: np.ndarray, chance: np.ndarray, name: str) -> None:
