@@ -90,6 +90,15 @@ def test_angles_that_wind_twice_or_together_are_named():
         assert found["wrong windings"].where == (0, 1)
 
 
+def test_an_angle_that_jumps_on_a_circle_is_named():
+    x, angles = TWO
+    winds = np.abs(angles[:, 0]) < 0.65 * np.pi  # elsewhere the second angle stands still
+    found = names(torusae.diagnose(at(angles[:, 0], winds * angles[:, 1]), x))
+    assert found["wrong windings"].where == (1,)
+    assert found["wrong windings"].measured == pytest.approx(0.35, abs=0.05)
+    assert "turns off: an angle jumps" in found["wrong windings"].message
+
+
 def test_an_angle_to_spare_and_a_circle_to_spare_are_no_problem():
     x, angles = ONE
     diagnosis = torusae.diagnose(at(0.5 * np.sin(angles[:, 0]), angles[:, 0]), x)

@@ -206,13 +206,21 @@ def _of_tears(tears: Statistic, advice: str) -> list[Problem]:
 def _of_windings(windings: np.ndarray, turns: np.ndarray, space: Space) -> list[Problem]:
     """What is wrong with windings `(num_angles, num_circles)` of angles around the circles of the data."""
     num_angles, num_circles = windings.shape
-    if not num_circles or is_part_of_basis(windings if num_angles < num_circles else windings.T):
+    stray = np.abs(turns - windings).max(axis=1, initial=0.0) * windings.any(axis=1)
+    is_basis = is_part_of_basis(windings if num_angles < num_circles else windings.T)
+    if not num_circles or (is_basis and stray.max() <= _STRAY_TURNS):
         return []
     folded = tuple(int(i) for i in np.flatnonzero(~windings.any(axis=1)))
     if folded:
         name, where, measured = "folded angle", folded, float(np.abs(turns[list(folded)]).max())
         subject = f"Angle {folded[0]} winds" if len(folded) == 1 else f"Angles {', '.join(map(str, folded))} wind"
         message = f"{subject} around no circle of the data, which show {_circles(num_circles)} ({measured:.2f} turns)."
+    elif is_basis:
+        jumping = tuple(int(i) for i in np.flatnonzero(stray > _STRAY_TURNS))
+        name, where, measured = "wrong windings", jumping, float(stray.max())
+        message = (
+            f"The windings {windings.tolist()} are up to {measured:.2f} turns off: an angle jumps on its way around."
+        )
     else:
         name, where, measured = "wrong windings", tuple(range(num_angles)), float(np.abs(windings).max())
         message = f"The windings {windings.tolist()} do not map the {_circles(num_circles)} of the data one to one."
