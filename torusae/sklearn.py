@@ -148,10 +148,10 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return float(r2_score(X.astype("float64"), found.astype("float64"), multioutput="variance_weighted"))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
-        """New rows `(n_samples, num_columns)`, decoded from the prior: uniform angles.
+        """New rows `(n_samples, num_columns)`, decoded from the density that `model_.fit_density(X)` fitted.
 
-        These look like the rows of the training only where they fill the torus. Else call `model_.fit_density(X)`
-        first: new rows are then decoded from that density.
+        Before it is called they are decoded from the prior, uniform angles: these look like the rows of the training
+        only where the rows fill the torus. A pipeline's `X` is what its last step reads. `fit` forgets the density.
 
         Args:
             n_samples: Integer, number of rows. Defaults to `1`.

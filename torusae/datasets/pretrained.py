@@ -13,7 +13,7 @@ _NAMES = ("mnist", "table1", "table2", "table3")
 def load_model(name: str = "mnist") -> TorusAutoencoder:
     """A small trained `TorusAutoencoder`, for a first look at morphs, films, the explorer or an export.
 
-    - `"mnist"`: three circles, digits `(28, 28, 1)` in [0, 1], trained on those of `load_mnist_subset`.
+    - `"mnist"`: three circles, digits `(28, 28, 1)` in [0, 1], trained on MNIST's 60,000 training digits.
     - `"table1"`, `"table2"`, `"table3"`: one to three circles, trained on the first 6000 rows of
       `torus_table(7000, dim, noise=0.1, seed=0)`.
 
