@@ -7,6 +7,10 @@ Inputs have all shapes, dtypes and extremes. A call must end in one of three way
 - a `ValueError` or `TypeError` of torusae's own, with the name of the function or the class in front.
 
 Anything else is printed with its seed, and the run fails. `--seed S --count 1` repeats one case.
+
+Methods of a model also take x in every container, with 0, 1 and few rows: what is taken gives the result of a plain
+array, what is not is refused by name. And Ctrl-C comes at random moments, after which the model works as before:
+`--only Ctrl-C --count 20`.
 """
 
 import argparse
@@ -16,6 +20,7 @@ import pathlib
 import re
 import signal
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -26,6 +31,8 @@ with __import__("contextlib").suppress(ModuleNotFoundError):
 
 import keras
 import numpy as np
+import pandas
+import scipy.sparse
 from keras import ops
 from shared.tensors import gradient
 
@@ -188,6 +195,87 @@ def head(task):
     head = torusae.Head(task, 3, units=(4,))
     head.build((None, 4))
     return head
+
+
+CALLS = {
+    "encode": lambda model, x: model.encode(x, verbose=0),
+    "angles": lambda model, x: model.angles(x, verbose=0),
+    "predict": lambda model, x: model.predict(x, verbose=0)["reconstruction"],
+    "reconstruct": lambda model, x: model.reconstruct(x, verbose=0),
+    "decode": lambda model, x: model.decode(x, verbose=0),
+    "evaluate": lambda model, x: model.evaluate(x, verbose=0),
+    "rotate": lambda model, x: model.rotate(x, {0: 1.0}, verbose=0),
+    "remove": lambda model, x: model.remove(x, 0, verbose=0),
+    "diagnose": lambda model, x: str(torusae.diagnose(model, x)),
+    "fit": lambda model, x: model.fit(x, batch_size=2, verbose=0) and None,
+}
+TAKEN = {
+    "float64": lambda x: x.astype("float64"),
+    "big-endian": lambda x: x.astype(">f4"),
+    "Fortran order": np.asfortranarray,
+    "every second row": lambda x: np.repeat(x, 2, axis=0)[::2],
+    "read-only": lambda x: np.frombuffer(x.tobytes(), "float32").reshape(x.shape),
+    "tensor": ops.convert_to_tensor,
+    "DataFrame": lambda x: pandas.DataFrame(x, columns=list("abcd")),
+    "nullable DataFrame": lambda x: pandas.DataFrame(x, columns=list("abcd")).astype("Float32"),
+}
+REFUSED = {
+    "masked": lambda x: np.ma.masked_array(x, np.arange(x.size).reshape(x.shape) % 2),
+    "complex": lambda x: x.astype("complex64"),
+    "text": lambda x: x.astype(str),
+    "longdouble": lambda x: x.astype("longdouble"),
+    "sparse": scipy.sparse.csr_matrix,
+    "text column": lambda x: pandas.DataFrame(x).astype(str),
+    "missing": lambda x: pandas.DataFrame(x).astype("Float32").mask(np.ones(x.shape, bool)),
+    "rank 3": lambda x: x[:, None],
+}
+SAMPLES = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
+
+
+def still_works(model):
+    model.get_weights()
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(f"{folder}/model.keras")
+    return model.angles(SAMPLES, verbose=0)
+
+
+def call_with(call, num, container):
+    """A method of a model with rows in a container, against those in a plain array."""
+    model, x = small_model(), SAMPLES[:num]
+    try:
+        got = call(model, {**TAKEN, **REFUSED}[container](x))
+        assert container in TAKEN, f"{container} is taken"
+        expected = call(model, x)
+        if not isinstance(expected, (str, type(None))):
+            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
+    finally:
+        recover(still_works)
+
+
+def interrupt(call, trains, moment):
+    """Ctrl-C `moment` seconds after the first of many calls; nothing but a training may change the model."""
+    model = small_model()
+    before, handler = model.angles(SAMPLES, verbose=0), signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, moment, MOST_SECONDS)
+    try:
+        while True:
+            call(model, SAMPLES)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+    after = recover(still_works)
+    assert trains or np.array_equal(before, after), "the angles are others"
+
+
+def recover(check):
+    """A check of the model. One that it breaks is made anew for the next case."""
+    try:
+        return check(small_model())
+    except Exception:
+        small_model.cache_clear()
+        raise
 
 
 def density_call(make):
@@ -430,11 +518,11 @@ def targets():
             {"a": points(4), "b": like("a"), "c": like("a")},
             "values",
         ),
-        "TorusAutoencoder.transform": (
-            functools.partial(small_model().transform, **silent),
+        "TorusAutoencoder.rotate": (
+            functools.partial(small_model().rotate, **silent),
             {
                 "x": points(4),
-                "turns": lambda rng: {int(rng.integers(3)): numbers(rng, () if rng.integers(2) else (3,))},
+                "angles": lambda rng: {int(rng.integers(3)): numbers(rng, () if rng.integers(2) else (3,))},
             },
             "values",
         ),
@@ -454,6 +542,11 @@ def targets():
             None,
         ),
     }
+    rows = {"num": size(0, 1, 2, 3, 20), "container": size(*TAKEN, *REFUSED)}
+    for name, call in CALLS.items():
+        found[f"TorusAutoencoder.{name} of a container"] = (functools.partial(call_with, call), rows, None)
+        moment = {"moment": lambda rng: rng.uniform(0.001, 0.5)}
+        found[f"Ctrl-C in TorusAutoencoder.{name}"] = (functools.partial(interrupt, call, name == "fit"), moment, None)
     for name, arguments in PLOTS.items():
         found[name] = (getattr(plots, name), arguments, None)
     return found
@@ -549,6 +642,8 @@ PLOTS = {
 
 # Their arguments are what the library itself makes, or Keras converts them before they come.
 INTERNAL = {"Head.loss_and_score", "CircularEmbedding", "Polar"}
+for each in CALLS:
+    INTERNAL |= {f"TorusAutoencoder.{each} of a container", f"Ctrl-C in TorusAutoencoder.{each}"}
 
 
 # Outcomes
