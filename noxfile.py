@@ -46,7 +46,7 @@ def run_tests(session: nox.Session, backend: str, *options: str, cached: bool = 
     """
     compilation = {
         "JAX_COMPILATION_CACHE_DIR": str(Path(session.virtualenv.location, "compiled")),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_TRACEBACK_IN_LOCATIONS_LIMIT": "0",
     }
     if quick and backend == "jax":

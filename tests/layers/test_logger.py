@@ -57,8 +57,7 @@ def fit(model, x, *loggers, **options):
     return model.fit(x, x, batch_size=16, shuffle=False, verbose=0, callbacks=list(loggers), **options).history
 
 
-@pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
-@pytest.mark.parametrize("eager", [False, True], ids=["compiled", "eager"])
+@pytest.mark.parametrize(("nested", "eager"), [(False, False), (True, True)], ids=["compiled-flat", "eager-nested"])
 def test_history_holds_every_term_of_both_samples(data, nested, eager):
     x, x_val = data
     latent = torusae.TorusLatent(2, "paper")
