@@ -70,3 +70,11 @@ def has_only_cpus() -> bool:
 def counting_dtype() -> str:
     """The widest float dtype: JAX has no float64 unless the user enables it."""
     return "float32" if keras.backend.backend() == "jax" else "float64"
+
+
+def positions(values: Tensor) -> Tensor:
+    """0, 1, 2, ... for each row, `(batch,)`; of a batch of unknown size in the dtype `counting_dtype()`."""
+    if isinstance(values.shape[0], int):
+        return constant(np.arange(values.shape[0]), values)
+    ones = ops.ones_like(ops.cast(ops.stop_gradient(values[:, 0]), counting_dtype()))
+    return ops.cast(ops.cumsum(ones), counting_dtype()) - 1.0  # Keras on torch makes float32 of every cumsum

@@ -95,7 +95,8 @@ def _(space: Interval, points):
 @prior_statistics.register(SO3)
 @prior_statistics.register(ProjectiveSpace)
 def _(space, points):
-    return _unevenness(space.terms("uniform")[0].loss.of_array, points)
+    loss = space.terms("uniform")[0].loss
+    return _unevenness(lambda points: float(loss(ops.convert_to_tensor(points, dtype="float32"))), points)
 
 
 @prior_statistics.register

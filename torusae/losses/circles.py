@@ -10,7 +10,7 @@ from keras import ops
 from torusae._internal import checks, units
 from torusae._internal.checks import Tensor
 from torusae._internal.sorting import sort_columns
-from torusae._internal.tensors import batch_size, columns, constant, direct_ops
+from torusae._internal.tensors import batch_size, columns, direct_ops, positions
 from torusae.angles import primitive_directions, wrap_angles
 from torusae.losses import _random
 from torusae.losses.base import LatentLoss
@@ -42,10 +42,7 @@ def circular_wasserstein_loss(angles: Tensor) -> Tensor:
     angles = units.angle_tensor("circular_wasserstein_loss", angles)
     size = batch_size(angles)
     phi = sort_columns(wrap_angles(angles))  # (dim, batch)
-    if isinstance(size, int):
-        even = constant(2 * math.pi / size * (np.arange(size) + 0.5), phi)
-    else:
-        even = 2 * math.pi / size * (ops.cumsum(ops.ones_like(phi[:1]), axis=-1) - 0.5)
+    even = (ops.cast(positions(angles), phi.dtype) + 0.5) * (2 * math.pi / size)
     v, xp = phi - even, direct_ops(phi)
     v = v - xp.mean(v, -1)[:, None]
     return 3 / math.pi**2 * xp.mean(v * v) + 1 / size**2

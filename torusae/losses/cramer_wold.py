@@ -59,10 +59,6 @@ def _sphere_kernel(s: Tensor, dim: int) -> Tensor:
     return ops.where(near, mean, series * ops.sqrt(inverse))
 
 
-def _smoothing(num):
-    return (4 / (3 * num)) ** 0.4
-
-
 def cramer_wold_loss(values: Tensor) -> Tensor:
     """Squared Cramér-Wold distance between a batch `(batch, dim)` and N(0, I), the penalty of the CWAE.
 
@@ -87,7 +83,7 @@ def cramer_wold_loss(values: Tensor) -> Tensor:
     """
     values = checks.float_tensor("cramer_wold_loss", "values", values, 2, "(batch, dim)")
     dim, num = int(values.shape[1]), batch_size(values)
-    gamma = _smoothing(num)
+    gamma = (4 / (3 * num)) ** 0.4
     within = ops.mean(_sphere_kernel(pair_distances(values) / (4 * gamma), dim)) / gamma**0.5
     cross = ops.mean(_sphere_kernel(squared_norms(values) / (2 + 4 * gamma), dim)) / (0.5 + gamma) ** 0.5
     return (within + 1 / (1 + gamma) ** 0.5 - 2 * cross) / (2 * math.sqrt(math.pi))

@@ -10,7 +10,7 @@ from keras import ops
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
 from torusae._internal.sorting import sort_columns
-from torusae._internal.tensors import counting_dtype
+from torusae._internal.tensors import positions
 from torusae.losses.base import LatentLoss
 
 # The table of chi-square quantiles by the normal score of their probability; 6 is a probability of 1e-9.
@@ -28,12 +28,6 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     # Without the (batch, batch, dim) differences, which would not fit in memory for large batches.
     products = a @ ops.transpose(b)
     return ops.relu(squared_norms(a)[:, None] + squared_norms(b)[None, :] - 2.0 * products)
-
-
-def positions(values: Tensor) -> Tensor:
-    """0, 1, 2, ... for each row, in a batch of unknown size too."""
-    ones = ops.ones_like(ops.cast(ops.stop_gradient(values[:, 0]), counting_dtype()))
-    return ops.cast(ops.cumsum(ones), counting_dtype()) - 1.0  # Keras on torch makes float32 of every cumsum
 
 
 def pair_distances(values: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ number, `G_l` the Gegenbauer polynomial with `G_l(1) = 1`. So the squared moment
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import keras
 import numpy as np
@@ -132,19 +131,13 @@ def _checked(owner: str, degree: int, decay: float, least: int = 1, most: int = 
 
 
 def _mean_over_pairs(variable: Tensor, n: int, degrees: tuple[int, ...], decay: float) -> Tensor:
-    """The mean of a kernel over all pairs: of their cosines, or of the squares of these for even degrees."""
-    values, constant = _kernel(variable, n, degrees, decay)
-    return ops.sum(values) / batch_size(variable) ** 2 + constant
-
-
-def _kernel(variable: Any, n: int, degrees: tuple[int, ...], decay: float) -> tuple[Any, float]:
-    """The kernel without its constant, by Horner's rule, of a tensor or a NumPy array; and the constant."""
+    """The mean of a kernel over all pairs, of their cosines, or of the squares of these for even degrees."""
     even = all(degree % 2 == 0 for degree in degrees)
-    coefficients = _coefficients(n, degrees, decay)[:: 2 if even else 1]
-    values = coefficients[-1] * variable
-    for coefficient in coefficients[-2:0:-1]:
+    constant, *coefficients = _coefficients(n, degrees, decay)[:: 2 if even else 1]
+    values = coefficients[-1] * variable  # by Horner's rule
+    for coefficient in coefficients[-2::-1]:
         values = (values + coefficient) * variable
-    return values, coefficients[0]
+    return ops.sum(values) / batch_size(variable) ** 2 + constant
 
 
 def _degrees(degree: int, even: bool) -> tuple[int, ...]:
@@ -205,13 +198,6 @@ class HarmonicLoss(LatentLoss):
     def call(self, values):
         return harmonic_loss(values, self.degree, self.decay, self.even)
 
-    def of_array(self, points: np.ndarray) -> float:
-        """The loss of unit vectors in a NumPy array, in float64."""
-        cosines = points @ points.T
-        variable = cosines * cosines if self.even else cosines
-        values, constant = _kernel(variable, points.shape[1] - 1, _degrees(self.degree, self.even), self.decay)
-        return float(values.mean() + constant)
-
     def get_config(self):
         return {**super().get_config(), "degree": self.degree, "decay": self.decay, "even": self.even}
 
@@ -250,11 +236,6 @@ class CharacterLoss(LatentLoss):
 
     def call(self, values):
         return character_loss(values, self.degree, self.decay)
-
-    def of_array(self, points: np.ndarray) -> float:
-        """The loss of rotation matrices in a NumPy array, in float64."""
-        values, constant = _kernel(0.25 * (1 + points @ points.T), 3, _degrees(2 * self.degree, True), self.decay)
-        return float(values.mean() + constant)
 
     def get_config(self):
         return {**super().get_config(), "degree": self.degree, "decay": self.decay}

@@ -15,16 +15,6 @@ from torusae._internal.tensors import batch_size, constant, counting_dtype, dire
 from torusae.losses.base import REDUCTIONS, LatentLoss
 
 
-@lru_cache(maxsize=64)
-def standard_normal_quantiles(count: int) -> np.ndarray:
-    """`normal_quantiles(count, 0, 1)`, one array that all callers share."""
-    from scipy import special
-
-    quantiles = special.ndtri((np.arange(count) + 0.5) / count)
-    quantiles.setflags(write=False)
-    return quantiles
-
-
 def normal_quantiles(count: int, mean: float = 1.0, stddev: float = 0.1) -> np.ndarray:
     """The `count` quantiles of a normal distribution at the middles of equal shares of probability.
 
@@ -50,10 +40,12 @@ def normal_quantiles(count: int, mean: float = 1.0, stddev: float = 0.1) -> np.n
     Reference:
         Mikulski & Duda (2019), arXiv:1903.12286, eq. 3 and 4.
     """
+    from scipy import special
+
     count = checks.positive_int("normal_quantiles", "count", count)
     mean = checks.finite_float("normal_quantiles", "mean", mean)
     stddev = checks.positive_float("normal_quantiles", "stddev", stddev)
-    return mean + stddev * standard_normal_quantiles(count)
+    return mean + stddev * special.ndtri((np.arange(count) + 0.5) / count)
 
 
 def quantile_loss(values: Tensor, quantiles: Tensor, reduction: str = "sum") -> Tensor:

@@ -1,16 +1,14 @@
 """The paper's spring loss on angles, eq. 2."""
 
 import math
-from functools import lru_cache
 
 import keras
-import numpy as np
 from keras import ops
 
 from torusae._internal import checks, units
 from torusae._internal.checks import Tensor
 from torusae._internal.sorting import sort_columns
-from torusae._internal.tensors import batch_size, constant, direct_ops
+from torusae._internal.tensors import batch_size, direct_ops, positions
 from torusae.angles import wrap_angles
 from torusae.losses.base import REDUCTIONS, LatentLoss
 
@@ -62,25 +60,14 @@ def spring_loss(angles: Tensor, period: float = 2 * math.pi, reduction: str = "s
     angles = units.angle_tensor("spring_loss", angles, period)
     phi = sort_columns(wrap_angles(angles, period))  # (batch, dim) -> (dim, batch)
     # In turns, so that evenly spaced angles give exactly 1. The difference comes before the division: it is exact.
-    gaps = (ops.roll(phi, -neighbor, axis=-1) - phi) / period + _full_turns(angles, neighbor)
-    loss = direct_ops(gaps).sum(gaps * gaps)
+    # Added: how often the way from an angle to its m-th neighbour crosses ±period/2.
+    size, xp = batch_size(angles), direct_ops(angles)
+    crossings = xp.floor((ops.cast(positions(angles), angles.dtype) + (neighbor + 0.5)) / size)
+    gaps = (ops.roll(phi, -neighbor, axis=-1) - phi) / period + crossings
+    loss = xp.sum(gaps * gaps)
     if reduction == "normalized":
-        return loss * (batch_size(angles) / (angles.shape[1] * neighbor**2))
+        return loss * (size / (angles.shape[1] * neighbor**2))
     return loss * period**2
-
-
-def _full_turns(angles: Tensor, neighbor: int) -> Tensor:
-    """How often the way from each sorted angle to its m-th neighbour crosses ±period/2, `(batch,)`."""
-    size = batch_size(angles)
-    if isinstance(size, int):
-        return constant(_known_full_turns(size, neighbor), angles)
-    place = ops.cumsum(ops.ones_like(ops.stop_gradient(angles[:, 0]))) - 1
-    return ops.floor((place + neighbor + 0.5) / size)
-
-
-@lru_cache(maxsize=64)
-def _known_full_turns(size: int, neighbor: int) -> np.ndarray:
-    return ((np.arange(size) + neighbor) // size).astype("float32")
 
 
 @keras.saving.register_keras_serializable(package="torusae")
