@@ -37,7 +37,8 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     `set_output(transform="pandas")` angles are a data frame with the columns `torus0`, `torus1` and so on.
 
     Nothing is checked before `fit`, as scikit-learn asks. `fit` leaves the random states of Python, NumPy and the
-    backend as they were, except that a seed of TensorFlow's own starts again.
+    backend as they were, except that a seed of TensorFlow's own starts again. These are one for all threads: fits in
+    threads run one after another, and numbers that other code draws from them meanwhile change a fit. Use processes.
 
     Args:
         dim: Integer, number of circles. Defaults to `3`.
