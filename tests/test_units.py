@@ -56,6 +56,7 @@ DOORS = {
     "TorusAutoencoder.decode": (lambda: autoencoder().decode(angles=TWO, verbose=0), "angles"),
     "TorusAutoencoder.rotate": (lambda: autoencoder().rotate(samples(), {0: 90}, verbose=0), r"angles\[0\]"),
     "initialize_at_circles": (lambda: initialized(TWO), "angles"),
+    "TorusAutoencoder.fit, circles": (lambda: trained(None, None, circles=TWO), "circles"),
     "TorusAutoencoder.fit": (lambda: trained(supervision.Anchor(), HOURS), r"y\['hour'\].*Anchor\(period=24\)"),
     "TorusAutoencoder.fit, Relative": (
         lambda: trained(supervision.Relative(), HOURS),

@@ -224,8 +224,8 @@ def test_a_page_of_vectors_with_numbers_as_labels(tmp_path):
     assert content["circles"] == [[0, 1]]
     assert content["sample"]["shape"] == [4]
     points = content["points"]
-    shares = np.frombuffer(base64.b64decode(points["shares"]), "uint8") / 255
-    np.testing.assert_allclose(np.sort(points["low"] + shares * (points["high"] - points["low"])), hours, atol=4 / 510)
+    shares = np.frombuffer(base64.b64decode(points["shares"]), "uint8") / 254
+    np.testing.assert_allclose(np.sort(points["low"] + shares * (points["high"] - points["low"])), hours, atol=4 / 508)
     thumbnails = numbers_of(content["thumbnails"]["values"]).reshape(20, 4)
     order = np.argsort(thumbnails[:, 0])
     np.testing.assert_allclose(thumbnails[order], samples()[np.argsort(samples()[:, 0])], rtol=1e-3, atol=1e-6)
@@ -299,7 +299,7 @@ def test_bad_input(tmp_path):
         ({"labels": np.arange(20)}, ValueError, "`labels` need `data`"),
         ({"data": samples(), "labels": np.arange(19)}, ValueError, r"shape \(20,\)"),
         ({"data": samples(25), "labels": np.arange(25)}, ValueError, "at most 20 classes"),
-        ({"data": samples(), "labels": np.full(20, np.nan)}, ValueError, "finite numbers only"),
+        ({"data": samples(), "labels": np.full(20, np.inf)}, ValueError, "finite numbers only"),
         ({"title": 3}, TypeError, "`title` must be a string"),
         ({"num_points": 0}, ValueError, "`num_points`"),
         ({"model": torusae.TorusAutoencoder.from_shape(SHAPE, torusae.Gaussian(2))}, ValueError, "must have a circle"),
@@ -323,3 +323,11 @@ def test_missing_labels_are_grey(tmp_path):
     content = content_of(explored(tmp_path, data=samples(), labels=labels))
     assert content["points"]["names"] == ["no label", "0", "1"]
     assert content["points"]["unknown"] is True
+    numbers = np.where(labels < 0, np.nan, labels)
+    points = content_of(explored(tmp_path, name="b.html", data=samples(), labels=numbers))["points"]
+    shares = np.frombuffer(base64.b64decode(points["shares"]), "uint8")
+    assert sorted(shares) == sorted(np.select([labels < 0, labels == 0], [255, 0], 254))
+    assert points["unknown"] is True
+    assert content_of(explored(tmp_path, name="c.html", data=samples(), labels=[None] * 20))["points"]["names"] == [
+        "no label"
+    ]

@@ -82,7 +82,21 @@ def initialize_at_circles(
         Winding numbers as obstructions: Esmaeili et al. (2023), Topological obstructions and how to avoid them,
         arXiv:2312.07529. The initialization is a torusae choice.
     """
-    owner = "initialize_at_circles"
+    return _at_angles("initialize_at_circles", "angles", model, x, y, angles, num_steps, seed, verbose)
+
+
+def _at_angles(
+    owner: str,
+    name: str,
+    model: Any,
+    x: Any,
+    y: Any,
+    angles: Any,
+    num_steps: int = _STEPS,
+    seed: int = 0,
+    verbose: Any = 0,
+) -> np.ndarray:
+    """`initialize_at_circles` for a caller whose argument `name` has the angles."""
     encoder, latent, decoder, loss = _parts(owner, model)
     x = checks.numpy_array(owner, "x", x)
     num_steps = checks.positive_int(owner, "num_steps", num_steps)
@@ -91,19 +105,19 @@ def initialize_at_circles(
     if angles is None:
         angles = find_circles(x, seed=seed).angles
     angles = angles.angles if isinstance(angles, Circles) else angles
-    angles = np.asarray(checks.numpy_array(owner, "angles", angles), dtype="float32")
+    angles = np.asarray(checks.numpy_array(owner, name, angles), dtype="float32")
     if angles.ndim != 2 or len(angles) != len(x):
         raise ValueError(
-            f"{owner}: `angles` must have shape ({len(x)}, num_circles). Received: angles.shape={angles.shape}."
+            f"{owner}: `{name}` must have shape ({len(x)}, num_circles). Received: {name}.shape={angles.shape}."
         )
     unknown = np.isnan(angles)
-    checks.finite_array(owner, "angles", np.where(unknown, 0, angles))
-    units.check_radians(owner, "angles", angles)
+    checks.finite_array(owner, name, np.where(unknown, 0, angles))
+    units.check_radians(owner, name, angles)
     angles = angles[:, : latent.space.num_angles]
     if angles.shape[1]:
         rows = np.flatnonzero(~unknown.all(axis=1))
         if not len(rows):
-            raise ValueError(f"{owner}: `angles` must hold a known angle. Received: NaN in all {len(x)} rows.")
+            raise ValueError(f"{owner}: `{name}` must hold a known angle. Received: NaN in all {len(x)} rows.")
         y = x if y is None else checks.numpy_array(owner, "y", y)
         _train(encoder, latent, decoder, loss, x, y, angles, rows, num_steps, verbose)
     return angles
@@ -224,7 +238,7 @@ def initialize(model: Any, rows: Rows, circles: Any, verbose: Any, callbacks: An
         said = "not done on several devices. Call initialize_at_circles on one, before."
     elif circles is not None:
         say("training both networks to the given angles ... ")
-        initialize_at_circles(model, x, y, circles)
+        _at_angles(owner, "circles", model, x, y, circles)
         said = "done"
     elif known is not None:
         num = int((~np.isnan(known)).any(axis=1).sum())

@@ -92,6 +92,10 @@ function makeLegend() {
     make(box, "span", {}, amountText(0));
     make(box, "span", { className: "ramp" }).style.background = `linear-gradient(to right, ${RAMP.join(",")})`;
     make(box, "span", {}, amountText(1));
+    if (unknown) {
+      make(box, "span", { className: "dot" }).style.background = UNKNOWN;
+      make(box, "span", {}, "no label");
+    }
   }
   if (points) make(box, "small", { id: "legend-note" });
   makeLegendNote();

@@ -200,12 +200,12 @@ function readPoints() {
   const values = floatsOf(decoderInputs);
   const index = classes && bytesOf(classes);
   const amounts = shares && bytesOf(shares);
-  const colour = (i) => (index ? classColour(index[i], unknown) : amounts ? rampColour(amounts[i] / 255) : ACCENT);
+  const colour = (i) => (index ? classColour(index[i], unknown) : amounts ? amountColour(amounts[i]) : ACCENT);
   return Array.from({ length: count }, (_, i) => ({
     place: placeOf(values, i),
     colour: colour(i),
     group: index ? index[i] : 0,
-    label: names ? names[index[i]] : amounts ? amountText(amounts[i] / 255) : "",
+    label: names ? names[index[i]] : amounts ? (amounts[i] === 255 ? "no label" : amountText(amounts[i] / 254)) : "",
   }));
 }
 
@@ -213,6 +213,8 @@ function classColour(index, unknown) {
   if (unknown) return index ? COLOURS[index - 1] : UNKNOWN;
   return COLOURS[index];
 }
+
+const amountColour = (amount) => (amount === 255 ? UNKNOWN : rampColour(amount / 254));
 
 function rampColour(share) {
   const at = Math.min(share * (RAMP.length - 1), RAMP.length - 1 - 1e-9);

@@ -15,7 +15,7 @@ from torusae._internal import checks, files
 from torusae.autoencoder import TorusAutoencoder
 from torusae.explorer._layers import LAYERS, TO_CHANNELS_LAST, Description, UnknownLayer
 from torusae.explorer._samples import Samples, base64_text, floats
-from torusae.plots._style import choose_rows, classes
+from torusae.plots._style import choose_rows, classes, known_labels
 from torusae.spaces import Gaussian, Space, Sphere, Torus
 
 _OWNER = "explore"
@@ -50,8 +50,8 @@ def explore(
             vectors, or images with 1 or 3 channels.
         path: Path that ends in `.html`.
         data: Array of samples `(num, *sample_shape)`; some of them are shown. Defaults to `None`, no points.
-        labels: Array `(num,)`: integers or strings are classes, at most 20, and -1 means no label; floats are numbers.
-            Defaults to `None`.
+        labels: Array `(num,)`: integers or strings are classes, at most 20; floats are numbers; -1, NaN or
+            `None` where there is none. Defaults to `None`.
         title: String. Defaults to `None`, the space's name.
         num_points: Integer, the most samples that are points in the page. Defaults to `2000`.
         num_thumbnails: Integer, the most samples that are pictures in the page, and can be a nearest sample. Fewer
@@ -180,12 +180,13 @@ def _checked_data(model: TorusAutoencoder, data: Any, labels: Any, num_points: i
 
 def _marks(labels: np.ndarray) -> dict[str, Any]:
     """Classes with their names, or numbers with their range."""
-    if labels.dtype.kind == "f":
-        checks.finite_array(_OWNER, "labels", labels)
-        labels = labels.astype("float64")
-        low, high = float(labels.min()), float(labels.max())
-        shares = (labels - low) / (high - low) if high > low else np.zeros(len(labels))
-        return {"shares": base64_text(np.rint(255 * shares).astype("uint8")), "low": low, "high": high}
+    known, numbers = known_labels(labels)
+    if len(numbers) and numbers.dtype.kind == "f":
+        checks.finite_array(_OWNER, "labels", numbers)
+        low, high = float(numbers.min()), float(numbers.max())
+        shares = np.full(len(labels), 255, "uint8")  # a missing label
+        shares[known] = np.rint(254 * (numbers - low) / (high - low or 1.0))
+        return {"shares": base64_text(shares), "low": low, "high": high, "unknown": not known.all()}
     names, index, missing = classes(_OWNER, labels)
     return {"classes": base64_text(index.astype("uint8")), "names": names, "unknown": missing}
 
