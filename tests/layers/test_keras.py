@@ -146,3 +146,35 @@ def test_other_shapes_and_integers_are_refused_before_any_data():
     ]:
         with pytest.raises(error, match=message):
             call()
+
+
+class Cell(layers.Layer):
+    """A cell of an RNN whose state is a point."""
+
+    state_size = 4
+
+    def __init__(self, latent):
+        super().__init__()
+        self.latent = latent
+
+    def build(self, shape):
+        self.latent.build(shape)
+
+    def call(self, values, states, training=None):
+        point = self.latent(values + states[0], training=training)
+        return point, [point]
+
+
+def test_a_recurrent_loop_trains_as_its_unrolled_steps(rng):
+    x = rng.normal(size=(8, 3, 4)).astype("float32")
+    kernels = []
+    for unroll in (False, True):
+        keras.utils.set_random_seed(0)
+        latent = torusae.TorusLatent(2)
+        model = keras.Sequential([keras.Input((3, 4)), layers.RNN(Cell(latent), unroll=unroll)])
+        model.compile(keras.optimizers.SGD(1.0), "mse")
+        before = to_numpy(latent.projection.kernel).copy()
+        model.fit(x, x[:, 0], verbose=0)
+        kernels.append(to_numpy(latent.projection.kernel) - before)
+    np.testing.assert_allclose(kernels[0], kernels[1], rtol=1e-3, atol=1e-5)  # float32 sums in another order
+    assert np.abs(kernels[0]).max() > 1e-2

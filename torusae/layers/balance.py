@@ -47,13 +47,14 @@ class Balance:
         """Returns `values`. The gradient is that of `fork`, with a `p` that is known."""
 
         @ops.custom_gradient
-        def added(values):
+        def added(values, p):
             def gradient(*arguments, upstream=None):
-                return self._sum(native_ops.stack([arguments[-1] if upstream is None else upstream, p]))
+                g = arguments[-1] if upstream is None else upstream
+                return self._sum(native_ops.stack([g, p])), native_ops.zeros_like(p)
 
             return values, gradient
 
-        return added(values)
+        return added(values, p)  # an argument: JAX would let a closure out of a loop that it traces
 
     def join(self, values: Tensor, loss: Tensor) -> Tensor:
         """Returns `values`. The gradient of `loss`, a scalar, is 1, as if it were a loss of its own."""
