@@ -35,7 +35,8 @@ class Latent(Float32Layer):
     - In `predict`, `evaluate`, exported graphs and a plain call, the layer is only its linear map and the space.
     - A frozen layer (`trainable = False`) adds none.
 
-    The losses are statistics of a batch: use batches of 64 or more. `LatentLogger` logs the terms and the statistics.
+    The losses are statistics of a batch: use batches of 64 or more. They read masked rows too, and end a mask.
+    `LatentLogger` logs the terms and the statistics.
 
     Args:
         space: A `Space`, for example `Torus(3)`, or a text such as `"T2 x R4"`: see `spaces.parse`.
@@ -52,7 +53,8 @@ class Latent(Float32Layer):
         return_point: Boolean, whether the result is the pair `(decoder input, point)`. Defaults to `False`.
 
     Returns:
-        What the decoder reads: a float32 tensor `(batch, space.decoder_input_size)`.
+        What the decoder reads: a float32 tensor `(batch, space.decoder_input_size)` under any half policy; float64 under
+        float64.
 
     Raises:
         ValueError: If a name is unknown or occurs twice, a weight is negative, or the features are not of rank 2.

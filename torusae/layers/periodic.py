@@ -34,7 +34,7 @@ class Polar(Float32Layer):
         points: Float tensor `(..., 2 * dim)`, all x values first, then all y values.
 
     Returns:
-        The pair `(radii, angles)`, each `(..., dim)`.
+        The pair `(radii, angles)`, each `(..., dim)`, with the mask of the points.
 
     Example:
 
