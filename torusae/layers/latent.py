@@ -53,8 +53,7 @@ class Latent(Float32Layer):
         return_point: Boolean, whether the result is the pair `(decoder input, point)`. Defaults to `False`.
 
     Returns:
-        What the decoder reads: a float32 tensor `(batch, space.decoder_input_size)` under any half policy; float64 under
-        float64.
+        What the decoder reads: a tensor `(batch, space.decoder_input_size)`, float32 (float64 with `dtype="float64"`).
 
     Raises:
         ValueError: If a name is unknown or occurs twice, a weight is negative, or the features are not of rank 2.
