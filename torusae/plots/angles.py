@@ -128,7 +128,7 @@ def draw_rose(axes: _style.Axes, angles: np.ndarray, groups: list[tuple[str, Any
     bottom = np.zeros(_ARCS)
     for name, colour, member in groups:
         counts = np.histogram(angles[member], edges)[0]
-        style = {"color": colour, "edgecolor": "white", "linewidth": 0.3}
+        style: dict[str, Any] = {"color": colour, "edgecolor": "white", "linewidth": 0.3}
         axes.bar(middles, counts, 2 * math.pi / _ARCS, bottom=bottom, label=name, **style)
         bottom = bottom + counts
     uniform = len(angles) / _ARCS

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from torusae._internal import checks
-from torusae._internal.arrays import float_array
 from torusae._internal.checks import Tensor
 from torusae.plots import _style
 
@@ -73,10 +72,8 @@ def plot_samples(samples: Tensor | Mapping[str, Tensor], columns: int = 12) -> _
 
 def image_rows(owner: str, samples: Any, least_columns: int) -> np.ndarray:
     """Images as `(rows, columns, height, width, 1 or 3)`; vectors as `(rows, columns, size)`."""
-    samples = checks.numpy_array(owner, "samples", samples)
-    if samples.dtype.kind in "iu":  # pixels of 0 to 255
-        samples = samples.astype("float32")
-    samples = float_array(owner, "samples", samples).astype("float32")
+    samples = checks.numpy_array(owner, "samples", samples).astype("float32")  # pixels of 0 to 255 too
+    checks.finite_array(owner, "samples", samples)
     shape = samples.shape
     if samples.ndim not in (3, 4, 5) or 0 in shape or shape[1] < least_columns:
         raise ValueError(
