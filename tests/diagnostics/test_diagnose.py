@@ -1,13 +1,16 @@
 """What `diagnose` finds in codes that are ill in one known way, and that it finds nothing in healthy ones."""
 
 import math
+import types
 
+import keras
 import numpy as np
 import pytest
 from shared.tables import autoencoder
 from shared.tensors import to_numpy
 
 import torusae
+from torusae.diagnostics import problems
 
 NUM = 2000
 
@@ -101,13 +104,85 @@ def test_a_small_batch_is_a_problem_of_its_own():
 def test_a_model_and_its_codes_have_one_diagnosis():
     x = np.random.default_rng(0).normal(size=(150, 5)).astype("float32")
     model = torusae.TorusAutoencoder.from_shape((5,), 2)
-    assert str(torusae.diagnose(model, x)) == str(torusae.diagnose(model.encode(x, verbose=0)))
+    of_model, of_points = (torusae.diagnose(*each) for each in ((model, x), (model.encode(x, verbose=0),)))
+    assert [problem.message for problem in of_model.problems] == [problem.message for problem in of_points.problems]
+    assert of_model.problems
     model = torusae.TorusAutoencoder.from_shape((5,), torusae.Gaussian(2) * torusae.Torus(2))
-    found = [str(problem) for problem in torusae.diagnose(model, x).problems]
-    of_torus = [f"torus: {problem}" for problem in torusae.diagnose(model.encode(x, verbose=0)[:, 2:]).problems]
+    found = [f"{problem.name}: {problem.message}" for problem in torusae.diagnose(model, x).problems]
+    alone = torusae.diagnose(model.encode(x, verbose=0)[:, 2:]).problems
+    of_torus = [f"torus: {problem.name}: {problem.message}" for problem in alone]
     assert of_torus
     assert [line for line in found if line.startswith("torus: ")] == of_torus
     assert all(line.startswith(("torus: ", "gaussian: ")) for line in found)
+
+
+def test_advice_is_something_that_the_model_does_not_do_yet():
+    def of(name, dim=2, measured=1.4, **model):
+        space = torusae.Torus(dim) if isinstance(dim, int) else dim
+        if "losses" in model:
+            model["latent"] = torusae.Latent(space, model.pop("losses"))
+        problem = torusae.diagnostics.Problem(name, tuple(range(2)), measured, 0.0, "")
+        return problems.advised(problem, space, types.SimpleNamespace(**model)).advice
+
+    sees_all = "losses='uniform', which see all circles at once"
+    for advice, expected in [
+        (of("tied circles"), f"Train with {sees_all}; if they were, longer, or with fewer circles."),
+        (of("tied circles", losses="paper"), f"Train a new model with {sees_all}."),
+        (of("tied circles", losses="none"), "Train a new model with losses='uniform'."),
+        (
+            of("tied circles", losses="uniform"),
+            "Train longer, or with loss_weights={'diaphony': 10.0}, or with fewer circles: the data may tie them.",
+        ),
+        (of("uneven circle", losses="paper"), "Train longer, or with loss_weights={'spring': 1.0}."),
+        (of("wide radii", losses="uniform"), "Train longer, or with loss_weights={'quantile': 2.0}."),
+        (of("wide radii"), "Train longer, or with a larger weight of the radii' losses."),
+        (of("wide radii", losses=[torusae.SpringLoss()]), "Train a new model with losses='uniform'."),
+        (of("gap", losses="uniform"), "Train longer, or with loss_weights={'diaphony': 10.0}."),
+        (of("gap", losses="uniform", heads={"digit": 1}).partition("}, ")[2], "or with lower weights of the heads."),
+        (of("dead circle", 1, losses="uniform"), "Train a new model with loss_weights={'diaphony': 2.0}."),
+        (
+            of("torus: drifted radii", torusae.Torus(1) * torusae.Gaussian(1), losses=None),
+            "Train longer, or with loss_weights={'torus.quantile': 2.0}.",
+        ),
+        (of("unfilled dimensions"), 'Sample from fit_density(x, "neighbors"), or use about 1 circle.'),
+        (of("unfilled dimensions", density=1), "Use about 1 circle."),
+        (of("a problem of my own"), ""),
+    ]:
+        assert advice == expected
+
+
+def test_advice_works_when_it_is_followed():
+    x, _ = torusae.datasets.torus_table(600, dim=1, columns=8, noise=0.1, seed=0)
+
+    def trained(**arguments):
+        keras.utils.set_random_seed(0)
+        model = torusae.TorusAutoencoder.from_shape((8,), 1, **arguments)
+        model.compile("adam", "mse")
+        model.fit(x, batch_size=100, epochs=12, verbose=0)
+        return torusae.diagnose(model, x, circles=False)
+
+    ill = trained(losses="none")
+    assert "drifted radii" in {problem.name for problem in ill.problems}
+    assert "Train a new model with losses='uniform'." in str(ill)
+    assert "drifted radii" not in {problem.name for problem in trained(losses="uniform").problems}
+
+
+def test_a_flow_of_other_points_and_one_that_is_fitted_too_shortly():
+    points = codes(np.random.default_rng(0).vonmises(0, 30, (1000, 1)) * [1, 1], np.ones((1000, 2)))
+    model = types.SimpleNamespace(
+        encode=lambda x, **_: points, latent=types.SimpleNamespace(space=torusae.Torus(2)), density=None
+    )
+    for flow, name, advice in (
+        (
+            torusae.densities.TorusFlow(epochs=3, seed=0).fit(codes(*healthy(2, 1000))),
+            "stale map",
+            'fit_density(x, "flow")',
+        ),
+        (torusae.densities.TorusFlow(2, 2, epochs=1, seed=0).fit(points), "uneven map", "TorusFlow(epochs=2)"),
+    ):
+        model.density = flow
+        found = {problem.name: problem for problem in torusae.diagnose(model, points, circles=False).problems}
+        assert advice in found[name].advice
 
 
 def test_diagnose_takes_tensors():

@@ -9,6 +9,7 @@ import pytest
 from shared.tensors import to_numpy
 
 import torusae
+from torusae.diagnostics.diagnose import _start
 
 NUM = 800
 ONE = torusae.datasets.torus_table(NUM, dim=1, columns=20, noise=0.1, seed=0)
@@ -119,7 +120,7 @@ def test_an_angle_that_other_directions_tear_gets_a_coordinate_for_these(rng):
     assert set(found) == {"torn map"}
     assert "Torus(1) * Gaussian(1)" in found["torn map"].advice
     twice = names(torusae.diagnose(at(2 * jumps), wide))
-    assert "another seed" in twice["torn map"].advice
+    assert twice["torn map"].advice == 'Train a new model with init="circles".'
     assert "Gaussian" not in twice["torn map"].advice
 
 
@@ -129,7 +130,14 @@ def test_a_model_started_at_its_circles_and_one_that_is_not_trained():
     model = torusae.TorusAutoencoder.from_shape((20,), 2)
     before = torusae.diagnose(model, x)
     assert set(names(before)) == {"folded angle", "torn map"}
+    assert 'init="circles"' in names(before)["folded angle"].advice
     torusae.initialize_at_circles(model, x, angles=angles, num_steps=300)
+    assert _start(model, model.latent.space, 1).startswith(
+        "Training left the circles that it began at. Train a new model with 1 circle"
+    )
+    for fitted, init, begun in ((True, "auto", True), (True, "random", False), (False, "circles", False)):
+        loaded = types.SimpleNamespace(latent=None, was_trained=fitted, init=init)
+        assert ("Torus(2) * Gaussian(1)" in _start(loaded, torusae.Torus(2), 2)) == begun
     after = torusae.diagnose(model, x)
     windings, turns = after.details["windings"], after.details["turns"]
     circles = torusae.find_circles(x, 400).angles

@@ -56,6 +56,17 @@ def test_turns_of_unrelated_angles_are_near_zero(rng):
     assert 0.05 < np.abs(turns).max() < 4
 
 
+def test_landmarks_are_farthest_from_those_before_them(rng):
+    points = rng.normal(size=(40, 3))
+    graph = _graph.Graph(points)
+    for count, expected in ((1, 1), (7, 7), (40, 40), (60, 40)):
+        landmarks = graph.landmarks(count, rng)
+        assert len(landmarks) == len(set(landmarks)) == expected
+        for index in range(1, expected):
+            nearest = np.linalg.norm(points[:, None] - points[landmarks[:index]], axis=2).min(axis=1)
+            assert landmarks[index] == nearest.argmax()
+
+
 def test_circles_that_a_graph_does_not_have_are_left_out(rng):
     arc = np.sort(rng.uniform(-2.8, 2.8, (300, 1)), axis=0)
     assert _maps.turns(arc, arc, flat_torus(arc)).shape == (1, 0)

@@ -120,6 +120,7 @@ def _at_angles(
             raise ValueError(f"{owner}: `{name}` must hold a known angle. Received: NaN in all {len(x)} rows.")
         y = x if y is None else checks.numpy_array(owner, "y", y)
         _train(encoder, latent, decoder, loss, x, y, angles, rows, num_steps, verbose)
+    latent.num_initialized = angles.shape[1]
     return angles
 
 
@@ -209,6 +210,7 @@ def initialize(model: Any, rows: Rows, circles: Any, verbose: Any, callbacks: An
     asked = model.init == "circles" or circles is not None
     if (model.init == "random" and circles is None) or _resumes(callbacks) or not space.num_angles:
         return
+    model.latent.num_initialized = model.latent.num_initialized or 0
     owner = model.adapter.named("fit")
     if not checks.is_array(x):
         if asked:

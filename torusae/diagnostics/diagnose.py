@@ -10,7 +10,8 @@ from keras import ops
 from torusae import metrics
 from torusae._internal import checks
 from torusae._internal.arrays import polar
-from torusae.diagnostics.problems import RARE_KUIPER, SMALL_KUIPER, diagnose_points
+from torusae.densities import TorusFlow
+from torusae.diagnostics.problems import RARE_KUIPER, SMALL_KUIPER, advised, count_of, diagnose_points
 from torusae.diagnostics.results import Diagnosis, Problem, Statistic
 from torusae.metrics.circles import KUIPER_CHANCE
 from torusae.spaces import Space, Torus
@@ -80,9 +81,12 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: 
         raise ValueError(
             f"diagnose: needs at least {_LEAST_POINTS} points. Received: {len(points)}. Give more samples."
         )
-    diagnosis = _with_map(diagnose_points(space, points), model)
+    diagnosis = diagnose_points(space, points)
+    if x is not None:
+        problems = tuple(advised(problem, space, model) for problem in diagnosis.problems)
+        diagnosis = _with_map(dataclasses.replace(diagnosis, problems=problems), model)
     if circles and checks.is_array(x) and len(x) >= _LEAST_COMPARED:
-        diagnosis = _beside_data(diagnosis, x)
+        diagnosis = _beside_data(diagnosis, x, model)
     if batch_size is None or batch_size >= _SMALL_BATCH:
         return diagnosis
     small = Problem(
@@ -114,33 +118,35 @@ def _space_and_points(model: Any, x: Any) -> tuple[Any, np.ndarray]:
 def _with_map(diagnosis: Diagnosis, model: Any) -> Diagnosis:
     """The diagnosis with the uniformity of angles that a model's flow maps."""
     flow: Any = getattr(model, "density", None)
-    if not hasattr(flow, "to_uniform"):
+    if not isinstance(flow, TorusFlow):
         return diagnosis
-    angles = flow.to_uniform(polar(diagnosis.points)[1])
+
+    def mapped(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+        angles = flow.to_uniform(polar(points)[1])
+        circles = metrics.kuiper_statistic(angles)
+        return angles, circles, circles.max() > max(RARE_KUIPER / math.sqrt(len(angles)), SMALL_KUIPER)
+
+    angles, circles, is_uneven = mapped(diagnosis.points)
     chance = KUIPER_CHANCE / math.sqrt(len(angles))
-    circles = metrics.kuiper_statistic(angles)
-    pairs = metrics.direction_kuiper(angles)[1].max()
     note = (
-        f"Through {type(flow).__name__} the largest Kuiper statistic is {circles.max():.3f} for circles and "
-        f"{pairs:.3f} along pairs (uniform: {chance:.3f})."
+        f"Through TorusFlow the largest Kuiper statistic is {circles.max():.3f} for circles and "
+        f"{metrics.direction_kuiper(angles)[1].max():.3f} along pairs (uniform: {chance:.3f})."
     )
     problems = diagnosis.problems
-    if circles.max() > max(RARE_KUIPER / math.sqrt(len(angles)), SMALL_KUIPER):
+    if is_uneven:
+        # What the flow was fitted to tells a flow of other points from one that was fitted badly.
+        name, advice = "stale map", 'It was fitted to other points: fit it to these samples, fit_density(x, "flow").'
+        if mapped(flow.points[: len(angles)])[2]:
+            name = "uneven map"
+            advice = f"Fit it to more samples, or longer, fit_density(x, TorusFlow(epochs={2 * flow.epochs}))."
         circle = int(circles.argmax())
-        problem = Problem(
-            "stale map",
-            (circle,),
-            float(circles[circle]),
-            chance,
-            f"The fitted flow leaves circle {circle} uneven: its Kuiper statistic is {circles[circle]:.3f}.",
-            'Fit it again with the present model, fit_density(x, "flow").',
-        )
-        problems = (*problems, problem)
+        message = f"The fitted flow leaves circle {circle} uneven: its Kuiper statistic is {circles[circle]:.3f}."
+        problems = (*problems, Problem(name, (circle,), float(circles[circle]), chance, message, advice))
     statistics = {**diagnosis.statistics, "uniform_kuiper": Statistic(circles, chance)}
     return dataclasses.replace(diagnosis, problems=problems, statistics=statistics, notes=(*diagnosis.notes, note))
 
 
-def _beside_data(diagnosis: Diagnosis, x: Any) -> Diagnosis:
+def _beside_data(diagnosis: Diagnosis, x: Any, model: Any) -> Diagnosis:
     """The diagnosis with tears, stress and windings of the map from samples to their points."""
     rng = np.random.default_rng(0)
     some = np.sort(rng.permutation(len(x))[:_MOST_COMPARED])
@@ -167,14 +173,15 @@ def _beside_data(diagnosis: Diagnosis, x: Any) -> Diagnosis:
         circles = find_circles(samples, _LANDMARKS).angles[reduced.rows]
         turns = _maps.turns(ops.convert_to_numpy(space.angles(ops.convert_to_tensor(points))), circles, graph.points)
         windings = np.rint(turns).astype(int)
-        problems += _of_windings(windings, turns, space)
+        start = _start(model, space, turns.shape[1])
+        problems += _of_windings(windings, turns, start)
         stray = np.abs(turns - windings).max(initial=0.0)
         details = {"windings": windings, "turns": turns}
-        found = f", {_circles(turns.shape[1])}"
+        found = f", {count_of(turns.shape[1], 'circle')}"
         if 0 < windings.size <= _MOST_SHOWN:
             shown = f"windings {windings.tolist()} (off by at most {stray:.2f}), "
         if windings.size:
-            advice = _advice(space) if problems or stray > _STRAY_TURNS else _more_than_circles(space)
+            advice = start if problems or stray > _STRAY_TURNS else _more_than_circles(space)
     problems += _of_tears(tears, advice)
     note = (
         f"Beside the data ({len(points)} samples{found}): {shown}{tears.value:.1%} of neighbours torn "
@@ -189,10 +196,6 @@ def _beside_data(diagnosis: Diagnosis, x: Any) -> Diagnosis:
     )
 
 
-def _circles(count: int) -> str:
-    return {0: "no circle", 1: "1 circle"}.get(count, f"{count} circles")
-
-
 def _of_tears(tears: Statistic, advice: str) -> list[Problem]:
     """Whether a map is torn. `advice` is empty where the data show no circle."""
     if tears.value <= (_MANY_TEARS if advice else max(_MANY_TEARS, _MOSTLY_TORN * tears.chance)):
@@ -203,38 +206,48 @@ def _of_tears(tears: Statistic, advice: str) -> list[Problem]:
     return [Problem("torn map", (), tears.value, tears.chance, message, advice)]
 
 
-def _of_windings(windings: np.ndarray, turns: np.ndarray, space: Space) -> list[Problem]:
+def _of_windings(windings: np.ndarray, turns: np.ndarray, advice: str) -> list[Problem]:
     """What is wrong with windings `(num_angles, num_circles)` of angles around the circles of the data."""
     num_angles, num_circles = windings.shape
     stray = np.abs(turns - windings).max(axis=1, initial=0.0) * windings.any(axis=1)
     is_basis = is_part_of_basis(windings if num_angles < num_circles else windings.T)
     if not num_circles or (is_basis and stray.max() <= _STRAY_TURNS):
         return []
+    shown = count_of(num_circles, "circle")
     folded = tuple(int(i) for i in np.flatnonzero(~windings.any(axis=1)))
-    if folded:
-        name, where, measured = "folded angle", folded, float(np.abs(turns[list(folded)]).max())
-        subject = f"Angle {folded[0]} winds" if len(folded) == 1 else f"Angles {', '.join(map(str, folded))} wind"
-        message = f"{subject} around no circle of the data, which show {_circles(num_circles)} ({measured:.2f} turns)."
-    elif is_basis:
+    if is_basis:
         jumping = tuple(int(i) for i in np.flatnonzero(stray > _STRAY_TURNS))
         name, where, measured = "wrong windings", jumping, float(stray.max())
         message = (
             f"The windings {windings.tolist()} are up to {measured:.2f} turns off: an angle jumps on its way around."
         )
+    elif folded:
+        name, where, measured = "folded angle", folded, float(np.abs(turns[list(folded)]).max())
+        subject = f"Angle {folded[0]} winds" if len(folded) == 1 else f"Angles {', '.join(map(str, folded))} wind"
+        message = f"{subject} around no circle of the data, which show {shown} ({measured:.2f} turns)."
     else:
         name, where, measured = "wrong windings", tuple(range(num_angles)), float(np.abs(windings).max())
-        message = f"The windings {windings.tolist()} do not map the {_circles(num_circles)} of the data one to one."
-    return [Problem(name, where, measured, 1.0, message, _advice(space))]
+        message = f"The windings {windings.tolist()} do not map the {shown} of the data one to one."
+    return [Problem(name, where, measured, 1.0, message, advice)]
 
 
-def _advice(space: Space) -> str:
-    start = ' with init="circles", with fewer circles, or' if space.num_angles else ""
-    return f"Train a new model{start} from another seed."
+def _start(model: Any, space: Space, num_circles: int) -> str:
+    """What to do where angles do not go around the circles of the data."""
+    begun = getattr(model.latent, "num_initialized", None)
+    if begun is None:  # a model from a file, or of the user's own
+        begun = getattr(model, "was_trained", False) and getattr(model, "init", "random") != "random"
+    if not begun:
+        return 'Train a new model with init="circles".'
+    fewer = f"{count_of(num_circles, 'circle')} alone, or with " if num_circles < space.num_angles else ""
+    return (
+        f"Training left the circles that it began at. Train a new model with {fewer}a coordinate more, "
+        f"{space!r} * Gaussian(1)."
+    )
 
 
 def _more_than_circles(space: Space) -> str:
     """What to do where angles go around the circles of the data, and are torn by what no circle holds."""
     return (
         f"The angles go around the data's circles, so other directions of the data tear them. Give these a coordinate, "
-        f"as in {space!r} * Gaussian(1), or train from another seed."
+        f"as in {space!r} * Gaussian(1)."
     )

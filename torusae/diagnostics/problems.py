@@ -30,6 +30,8 @@ _MANY_NEAR_ORIGIN = 0.01
 _MISSING_DIMENSIONS = 0.5
 _RARE_DIMENSION = 4.0  # standard deviations of the estimate
 _POINTS_OF_DIMENSION = 4000
+_OF_ANGLES = ("dead circle", "gap", "uneven circle", "tied circles")
+_OF_RADII = ("drifted radii", "collapsed radii", "wide radii", "points near the origin")
 
 
 @functools.singledispatch
@@ -59,19 +61,65 @@ def diagnose_points(space: Space, points: np.ndarray) -> Diagnosis:
             statistic.largest,
             statistic.chance,
             f"The {name} statistic is {statistic.largest:.3f} (points of the prior: {statistic.chance:.3f}).",
-            "Train longer, or raise the weights of the latent losses.",
         )
         for name, statistic in statistics.items()
         if statistic.largest > 3 * statistic.chance
     ]
-    return Diagnosis(tuple(problems), statistics, points, space)
+    return Diagnosis(tuple(advised(problem, space) for problem in problems), statistics, points, space)
+
+
+def advised(problem: Problem, space: Space, model: Any = None) -> Problem:
+    """A problem of points with what to do about it. Of a model's points it is something that the model does not do yet.
+
+    Problems of a user's own `diagnose_points` stay as they are.
+    """
+    factor, _, kind = problem.name.rpartition(": ")
+    if kind not in (*_OF_ANGLES, *_OF_RADII, "off the prior", "unfilled dimensions"):
+        return problem
+    terms = getattr(getattr(model, "latent", None), "terms", None)
+    if terms is None:
+        weights = f"a larger weight of the {'radii' if kind in _OF_RADII else 'points'}' losses"
+    else:
+        terms = [term for term in terms if term.weight and term.name.startswith(factor)]
+        terms = [
+            term
+            for term in terms
+            if kind not in _OF_RADII + _OF_ANGLES or (kind in _OF_RADII) == ("radii" in term.reads)
+        ]
+        weights = f"loss_weights={ {term.name: 2 * term.weight for term in terms} }"
+    together = f"losses={space.presets[0]!r}, which see all circles at once"
+    if kind == "unfilled dimensions":
+        fewer = max(1, math.floor(problem.measured))
+        ways = ['sample from fit_density(x, "neighbors")'] if getattr(model, "density", None) is None else []
+        ways += [f"use about {count_of(fewer, 'circle')}"] if fewer < len(problem.where) else []
+    elif terms == []:
+        ways = [f"train a new model with losses={space.presets[0]!r}"] if space.presets[0] != "none" else []
+    elif kind == "tied circles" and terms is None:
+        ways = [f"train with {together}; if they were, longer", "with fewer circles"]
+    elif kind == "tied circles" and not any((getattr(term.loss, "interactions", 1) or 2) > 1 for term in terms or ()):
+        ways = [f"train a new model with {together}"]
+    elif kind == "dead circle":
+        ways = [*(["use fewer circles"] if space.num_angles > 1 else []), f"train a new model with {weights}"]
+    else:
+        ways = ["train longer", f"with {weights}"]
+        ways += ["with fewer circles: the data may tie them"] if kind == "tied circles" else []
+        ways += ["with lower weights of the heads"] if kind == "gap" and getattr(model, "heads", None) else []
+    advice = ", or ".join(ways or ["train longer"])
+    return dataclasses.replace(problem, advice=f"{advice[0].upper()}{advice[1:]}.")
+
+
+def count_of(count: int, what: str) -> str:
+    """`1 circle`, `2 circles`."""
+    return f"{count or 'no'} {what}{'s' * (count > 1)}"
 
 
 @diagnose_points.register
 def _(space: Torus, points):
     radii, angles = polar(points)
     problems, details = _of_torus(angles, radii, space.radius_mean, space.radius_stddev)
-    return Diagnosis(tuple(problems), prior_statistics(space, points), points, space, details)
+    return Diagnosis(
+        tuple(advised(problem, space) for problem in problems), prior_statistics(space, points), points, space, details
+    )
 
 
 @diagnose_points.register
@@ -133,7 +181,6 @@ def _of_circles(details: dict[str, Any], angles: np.ndarray) -> Iterator[Problem
                 spread,
                 math.inf,
                 f"The angles of circle {i} deviate by only {spread:.2f} rad: the circle holds no information.",
-                "Use fewer circles, or raise the weight of the angles' loss.",
             )
             continue
         if gap > max(rare_gap, _SMALL_GAP):
@@ -143,7 +190,6 @@ def _of_circles(details: dict[str, Any], angles: np.ndarray) -> Iterator[Problem
                 gap,
                 rare_gap,
                 f"Circle {i} has an empty arc of {gap:.2f} rad (uniform points leave {rare_gap:.2f}).",
-                "Train longer, raise the weight of the angles' loss, or lower a classifier's weight.",
             )
         if kuiper > max(RARE_KUIPER / math.sqrt(num), SMALL_KUIPER):
             yield Problem(
@@ -152,7 +198,6 @@ def _of_circles(details: dict[str, Any], angles: np.ndarray) -> Iterator[Problem
                 kuiper,
                 details["expected kuiper"],
                 f"Circle {i} has a Kuiper statistic of {kuiper:.3f} (uniform: {details['expected kuiper']:.3f}).",
-                "Train longer, or raise the weight of the angles' loss.",
             )
 
 
@@ -169,7 +214,6 @@ def _of_ties(details: dict[str, Any], num: int) -> Iterator[Problem]:
             details["expected moment"],
             f"Circles {circles[0]} and {circles[1]} move together: |mean exp(i k·φ)| = {moduli[row]:.2f} along "
             f"k = {tuple(int(n) for n in k[row])} (uniform: {details['expected moment']:.2f}).",
-            'Use losses="uniform", the default: it sees all circles at once. losses="paper" sees one at a time.',
         )
 
 
@@ -182,7 +226,6 @@ def _of_dimension(dimension: float, num: int, dim: int) -> Iterator[Problem]:
             dimension,
             float(dim),
             f"The points fill about {dimension:.1f} of {dim} dimensions: samples of the prior will not look like data.",
-            f'Sample from fit_density(x, "neighbors"), or use about {max(1, math.floor(dimension))} circles.',
         )
 
 
@@ -198,7 +241,6 @@ def _of_radii(details: dict[str, Any], prior_mean: float, prior_stddev: float) -
                 mean,
                 prior_mean,
                 f"The radii of circle {i} have mean {mean:.2f} instead of {prior_mean:g}.",
-                "Raise the weight of the quantile loss.",
             )
         if not _DEVIATIONS[0] < deviation / prior_stddev < _DEVIATIONS[1]:
             kind = "collapsed" if deviation < prior_stddev else "wide"
@@ -208,7 +250,6 @@ def _of_radii(details: dict[str, Any], prior_mean: float, prior_stddev: float) -
                 deviation,
                 prior_stddev,
                 f"The radii of circle {i} deviate by {deviation:.3f} instead of {prior_stddev:g}.",
-                "Raise the weight of the quantile loss, or train longer.",
             )
         if near > _MANY_NEAR_ORIGIN:
             yield Problem(
@@ -217,5 +258,4 @@ def _of_radii(details: dict[str, Any], prior_mean: float, prior_stddev: float) -
                 near,
                 0.0,
                 f"{near:.1%} of the points of circle {i} have radii below {_NEAR_ORIGIN}: their angles are arbitrary.",
-                "Raise the weight of the quantile loss.",
             )

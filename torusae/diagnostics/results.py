@@ -40,7 +40,7 @@ class Problem:
         measured: Float, the measured value.
         expected: Float, the value for points of the prior.
         message: String, a sentence with the measurement.
-        advice: String, a sentence that says what to change.
+        advice: String, a sentence that says what to change, and that is not done yet.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Problem:
     measured: float
     expected: float
     message: str
-    advice: str
+    advice: str = ""
 
     def __str__(self) -> str:
         return f"{self.name}: {self.message} {self.advice}"

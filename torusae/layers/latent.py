@@ -94,6 +94,7 @@ class Latent(Float32Layer):
         self.projection = keras.layers.Dense(space.raw_size, name="raw", dtype=self.dtype_policy)
         self.seed_generator = keras.random.SeedGenerator() if space.is_stochastic else None
         self.recent = RecentRows(space.raw_size)
+        self.num_initialized: int | None = None  # angles that began at circles; `None` before a first `fit`, or unknown
 
     def build(self, features_shape):
         if len(features_shape) != 2 or features_shape[1] is None:
