@@ -215,3 +215,20 @@ def test_a_model_lives_on_after_an_error_and_after_ctrl_c(plain_model, method, b
     assert all(np.isfinite(each).all() for each in model.get_weights())
     assert np.isfinite(model.encode(samples(), **QUIET)).all()
     model.train_on_batch(samples())
+
+
+def test_initialization_takes_one_path_and_numbers():
+    a, b = keras.Input((4,)), keras.Input((4,))
+    first = keras.layers.Dense(4)(torusae.TorusLatent(1)(a))
+    x, angles = samples(), VALUES[:, None]
+    for inputs, outputs, message in [
+        ([a, b], keras.layers.Add()([first, b]), "2 inputs, 1 outputs"),
+        (a, [first, keras.layers.Dense(1)(first)], "1 inputs, 2 outputs"),
+    ]:
+        with pytest.raises(ValueError, match=f"initialize_at_circles: a model with one input.*{message}"):
+            torusae.initialize_at_circles(keras.Model(inputs, outputs), x, angles=angles)
+    model = keras.Model(a, first)
+    torusae.initialize_at_circles(model, x, angles=angles, num_steps=20)  # as the error says
+    for bad, message in [(x * np.inf, "finite"), (x > 0, "dtype=bool"), (x.astype(complex), "complex")]:
+        with pytest.raises((TypeError, ValueError), match=f"initialize_at_circles: `x` must .*{message}"):
+            torusae.initialize_at_circles(model, bad, angles=angles)

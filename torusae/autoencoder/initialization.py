@@ -99,6 +99,7 @@ def _at_angles(
     """`initialize_at_circles` for a caller whose argument `name` has the angles."""
     encoder, latent, decoder, loss = _parts(owner, model)
     x = checks.numpy_array(owner, "x", x)
+    checks.finite_array(owner, "x", x)
     num_steps = checks.positive_int(owner, "num_steps", num_steps)
     if not latent.space.num_angles:
         raise ValueError(f"{owner}: a space with angles is needed. Received: {latent.space!r}. Use a Torus.")
@@ -119,6 +120,7 @@ def _at_angles(
         if not len(rows):
             raise ValueError(f"{owner}: `{name}` must hold a known angle. Received: NaN in all {len(x)} rows.")
         y = x if y is None else checks.numpy_array(owner, "y", y)
+        checks.finite_array(owner, "y", y)
         _train(encoder, latent, decoder, loss, x, y, angles, rows, num_steps, verbose)
     latent.num_initialized = angles.shape[1]
     return angles
@@ -140,12 +142,20 @@ def _parts(owner: str, model: Any) -> tuple[Any, Latent, Any, Any]:
         objective = getattr(model, "objective", None)
         return model.encoder, model.latent, model.decoder, objective.reconstruction if objective else "mse"
     layer = latent_layer(owner, model)
+    sizes = [len(getattr(model, name, None) or [None]) for name in ("inputs", "outputs")]
+    if sizes != [1, 1]:
+        raise ValueError(
+            f"{owner}: a model with one input and one output is needed. Received: {sizes[0]} inputs, {sizes[1]} "
+            f"outputs. Call this with keras.Model(input, output) of one path, before its layers are called a second "
+            f"time: the weights are shared."
+        )
     try:
         encoder = keras.Model(model.inputs[0], layer.input)
-        decoder = keras.Model(layer.output, model.outputs[0] if len(model.outputs) == 1 else model.outputs)
+        decoder = keras.Model(layer.output, model.outputs[0])
     except (AttributeError, ValueError, TypeError) as error:
         raise TypeError(
-            f"{owner}: a Sequential or Functional model is needed, whose layers are known. Received: {model!r}. For a "
+            f"{owner}: a Sequential or Functional model is needed, whose layers are known and called once. "
+            f"Received: {model!r}, {error}. For a "
             f"subclassed model, call this with a Functional model of the same layers: the weights are shared."
         ) from error
     loss = getattr(model, "loss", None)
