@@ -87,6 +87,20 @@ def test_one_step_of_sgd_is_the_balanced_gradient(options, samples):
     np.testing.assert_allclose(history["loss"][0], mse, rtol=2e-5)
 
 
+@pytest.mark.parametrize("preset", ["uniform", "paper"])
+def test_a_layer_in_half_precision_takes_the_step_of_float32(preset, samples):
+    steps = []
+    for dtype in ("float32", "mixed_bfloat16"):
+        keras.utils.set_random_seed(5)
+        latent, dense = torusae.TorusLatent(2, preset, dtype=dtype), keras.layers.Dense(FEATURES)
+        model = keras.Sequential([keras.Input((FEATURES,)), latent, dense])
+        model.compile(keras.optimizers.SGD(RATE), "mse")
+        before = weights_of(model)[0]
+        model.fit(samples, samples, batch_size=20, verbose=0)
+        steps.append(weights_of(model)[0] - before)
+    np.testing.assert_allclose(steps[1], steps[0], atol=0.1 * np.abs(steps[0]).max())
+
+
 @pytest.mark.parametrize("max_ratio", [0.5, 1e4])
 def test_the_added_gradient_is_limited_relative_to_the_models_own_gradient(max_ratio, samples):
     """The step of heavy weights, limited and not."""
