@@ -207,7 +207,7 @@ CALLS = {
     "rotate": lambda model, x: model.rotate(x, {0: 1.0}, verbose=0),
     "remove": lambda model, x: model.remove(x, 0, verbose=0),
     "diagnose": lambda model, x: str(torusae.diagnose(model, x)),
-    "fit": lambda model, x: model.fit(x, batch_size=2, verbose=0) and None,
+    "fit": lambda model, x: model.fit(x, batch_size=8, verbose=0) and None,
 }
 TAKEN = {
     "float64": lambda x: x.astype("float64"),

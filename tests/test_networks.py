@@ -102,7 +102,7 @@ def test_images_train_under_a_mixed_policy(policy, rng):
     model = torusae.TorusAutoencoder(encoder, decoder, torusae.TorusLatent(1, "paper"))
     model.compile("sgd", "mse")
     before = [to_numpy(variable.value).copy() for variable in model.trainable_variables]
-    history = model.fit(rng.uniform(size=(12, 6, 6, 1)).astype("float32"), batch_size=6, verbose=0).history
+    history = model.fit(rng.uniform(size=(12, 6, 6, 1)).astype("float32"), batch_size=12, verbose=0).history
     assert np.isfinite(history["loss"]).all()
     moved = [np.abs(to_numpy(v.value) - old).max() for v, old in zip(model.trainable_variables, before, strict=True)]
     assert np.mean(np.array(moved) > 0) > 0.8  # a ReLU unit may be inactive

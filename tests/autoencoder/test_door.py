@@ -232,3 +232,12 @@ def test_initialization_takes_one_path_and_numbers():
     for bad, message in [(x * np.inf, "finite"), (x > 0, "dtype=bool"), (x.astype(complex), "complex")]:
         with pytest.raises((TypeError, ValueError), match=f"initialize_at_circles: `x` must .*{message}"):
             torusae.initialize_at_circles(model, bad, angles=angles)
+
+
+def test_slips_of_newcomers_are_told_in_a_sentence(plain_model):
+    with pytest.warns(UserWarning, match="fit: the latent losses compare.*batch_size=1. Give 128"):
+        plain_model.fit(samples(4), batch_size=1, **QUIET)
+    model = torusae.TorusAutoencoder.from_shape(samples().shape, dim=1)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"make the model with x.shape\[1:\]"):
+        model.fit(samples(), **QUIET)

@@ -127,7 +127,7 @@ class Adapter:
         if shape[1:] != self.sample_shape and not checks.shapes_agree(shape[1:], self.sample_shape):
             fix = "Use x[..., None]." if (*shape[1:], 1) == self.sample_shape else "Reshape it first."
             if shape == self.sample_shape:
-                fix = "For a single sample use x[None]."
+                fix = "For a single sample use x[None]. For many, make the model with x.shape[1:]."
             raise ValueError(f"{owner}: `{name}` must have shape {self._batch_shape()}. Received: shape={shape}. {fix}")
         dtype = str(samples.dtype)
         # Integers would train without a word: images of 0 to 255 against outputs between 0 and 1.

@@ -1,6 +1,7 @@
 """`TorusAutoencoder`: encoder, latent space, decoder and heads as one Keras model."""
 
 import functools
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from torusae.spaces import Space
 from torusae.supervision import Supervision
 
 _LOGGED_ROWS = 512  # of the validation samples, for the latent statistics
+_FEW_ROWS = 8  # of a batch: fewer say nothing about a space
 _TAKEN = ("reconstruction", "point", "loss")  # names that the model uses itself
 
 
@@ -351,6 +353,13 @@ class TorusAutoencoder(keras_repairs.KeptState):
             )
         fraction = 0.0 if validation_data is not None else validation_split
         rows, validation = self.adapter.check_and_split("fit", x, y, sample_weight, fraction)
+        few = isinstance(batch_size, int) and 0 < batch_size < _FEW_ROWS
+        if few and self.latent.terms and checks.is_array(rows.sample):
+            warnings.warn(
+                f"{owner}: the latent losses compare the points of a batch. Received: batch_size={batch_size}. "
+                f"Give 128 or more.",
+                stacklevel=2,
+            )
         if validation is not None:
             circles, validation_split = (
                 batches.rows_of(getattr(circles, "angles", circles), slice(len(rows.sample))),
