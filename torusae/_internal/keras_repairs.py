@@ -38,7 +38,7 @@ def refuse_damaged(owner: str, store: Any) -> None:
 
     Keras reads such weights piece by piece, `load_weights` any. From Python 3.13 on nothing compares checksums there.
     """
-    archive = getattr(store, "archive", None)
+    archive: Any = getattr(store, "archive", None)
     damaged = archive.testzip() if archive else None
     if damaged:
         raise ValueError(
