@@ -40,8 +40,9 @@ class TorusAutoencoder(keras_repairs.KeptState):
     has the loss of its batch. Logs, `history` and `evaluate` have that of the means over all rows so far, each over the
     rows that have a label: it does not depend on the size and the order of batches, but for what layers add to it.
 
-    Samples `x` are an array `(num, *sample_shape)`, or anything that Keras' `predict` accepts. In all methods
-    `batch_size` is Keras' 32 by default, and `verbose=0` hides the progress bar. Results are NumPy arrays.
+    Samples `x` are an array `(num, *sample_shape)` in any container: a list, a data frame of numbers, a tensor, a
+    memory-mapped file, a data set of h5py; or a stream that Keras' `predict` accepts. No rows give no results. In
+    all methods `batch_size` is Keras' 32 by default, and `verbose=0` hides the progress bar. Results are NumPy arrays.
 
     Args:
         encoder: Keras model from a sample to features `(batch, num_features)`. Its input shape must be known.
@@ -342,7 +343,7 @@ class TorusAutoencoder(keras_repairs.KeptState):
                 initialized at them, without a search. Defaults to `None`, as `init` says.
 
         Raises:
-            TypeError: If `x` is a list or does not hold floating-point numbers.
+            TypeError: If `x` does not hold floating-point numbers, or is sparse.
             ValueError: If data do not fit the model or hold NaN or infinity, or labels are missing or of no head.
         """
         owner = self.adapter.named("fit")
