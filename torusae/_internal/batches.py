@@ -138,10 +138,7 @@ def quiet(batches: keras.utils.PyDataset | None) -> Any:
 
 def predict(function: Any, x: Any, batch_size: int | None, verbose: Any, **kwargs: Any) -> Any:
     """`function(x)`, a model's `predict`, also where Keras can't take `x` as it is: rows are padded and cut off."""
-    model = function.__self__
-    model.make_predict_function()
-    keras_repairs.keep_state(model, "predict_function")
-    with keras_repairs.state_kept(model):
+    with keras_repairs.state_kept(function.__self__):
         return _predict(function, x, batch_size, verbose, **kwargs)
 
 

@@ -87,56 +87,64 @@ def in_train_step() -> bool:
     return False
 
 
-class KeptState(keras.Model):
-    """A model whose variables survive an error and Ctrl-C on JAX: see `keep_state`."""
-
-    def make_train_function(self, force=False):
-        super().make_train_function(force)
-        keep_state(self, "train_function")
-
-    def make_test_function(self, force=False):
-        super().make_test_function(force)
-        keep_state(self, "test_function")
-
-    def make_predict_function(self, force=False):
-        super().make_predict_function(force)
-        keep_state(self, "predict_function")
-
-
 _STATE = ("trainable_variables", "non_trainable_variables", "optimizer_variables", "metrics_variables")
 _STATES = {"train_function": _STATE, "test_function": (*_STATE[:2], _STATE[3]), "predict_function": _STATE[:2]}
 
 
-def keep_state(model: keras.Model, name: str) -> None:
-    """Wraps a compiled step of a model on JAX so that its variables come back after an error and Ctrl-C.
+def keep_state(model: keras.Model) -> None:
+    """Has the variables of a model on JAX come back after an error and Ctrl-C.
 
     Keras takes the values out of the variables before the first step. A step frees those that it is given, and Keras
-    puts the last ones back only after a step that went well. So here each step is given to Keras before and after it
-    runs, and Ctrl-C waits for its end; a second Ctrl-C does not. The values are lost where a step itself fails while it
-    runs, as when the device has no memory left, and after a second Ctrl-C within one.
+    puts the last ones back only after a step that went well. So here Keras is given the values where it takes them, and
+    before and after each step; Ctrl-C waits for the end of both. A second Ctrl-C does not wait. The values are lost
+    where a step itself fails while it runs, as when the device has no memory left, and after a second Ctrl-C within
+    one.
     """
-    function = getattr(model, name)
-    if keras.backend.backend() != "jax" or hasattr(function, "keeps_state"):
+    if keras.backend.backend() != "jax" or "_get_jax_state" in vars(model):
         return
+    take = model._get_jax_state
 
-    def step(state, iterator):
-        model._jax_state = dict(zip(_STATES[name], state, strict=True))
-        try:
-            with _interrupts_after():
-                results, state = function(state, iterator)
-                model._jax_state = dict(zip(_STATES[name], state, strict=True))
-        except BaseException:
-            model.jax_state_sync()
-            raise
-        return results, state
+    def note(names, state):
+        model._jax_state, model._jax_state_synced = dict(zip(names, state, strict=True)), False
 
-    step.keeps_state = True  # type: ignore[attr-defined]
-    setattr(model, name, step)
+    def taken(purge_model_variables=False, **parts):
+        with _interrupts_after():
+            state = take(purge_model_variables=purge_model_variables, **parts)
+            note([name for name in _STATE if parts.get(name)], state)
+        return state
+
+    def kept(function, names):
+        def step(state, iterator):
+            try:
+                with _interrupts_after():
+                    note(names, state)
+                    results, state = function(state, iterator)
+                    note(names, state)
+            except BaseException:
+                model.jax_state_sync()
+                raise
+            return results, state
+
+        step.keeps_state = True  # type: ignore[attr-defined]
+        return step
+
+    def making(make, name):
+        def made(force=False):
+            make(force)
+            if not hasattr(getattr(model, name), "keeps_state"):
+                setattr(model, name, kept(getattr(model, name), _STATES[name]))
+            return getattr(model, name)
+
+        return made
+
+    vars(model)["_get_jax_state"] = taken
+    vars(model).update({f"make_{name}": making(getattr(model, f"make_{name}"), name) for name in _STATES})
 
 
 @contextlib.contextmanager
 def state_kept(model: keras.Model) -> Iterator[None]:
-    """As `keep_state`, after an error between two steps: Keras' `fit` does that, `evaluate` and `predict` do not."""
+    """As `keep_state`, after an error between two steps too: Keras' `fit` does that, `evaluate`, `predict` do not."""
+    keep_state(model)
     try:
         yield
     finally:

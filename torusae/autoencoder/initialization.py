@@ -162,11 +162,12 @@ def _parts(owner: str, model: Any) -> tuple[Any, Latent, Any, Any]:
     return encoder, layer, decoder, loss if isinstance(loss, (str, keras.losses.Loss)) or callable(loss) else "mse"
 
 
-class _Charted(keras_repairs.KeptState):
+class _Charted(keras.Model):
     """Encoder and decoder of a latent space whose angles are given."""
 
     def __init__(self, encoder: Any, latent: Latent, decoder: Any):
         super().__init__(name="charted")  # TensorFlow takes no name that starts with an underscore
+        keras_repairs.keep_state(self)
         self.encoder, self.latent, self.decoder = encoder, latent, decoder
 
     def call(self, inputs, training=None):

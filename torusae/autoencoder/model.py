@@ -27,7 +27,7 @@ _TAKEN = ("reconstruction", "point", "loss")  # names that the model uses itself
 
 
 @keras.saving.register_keras_serializable(package="torusae")
-class TorusAutoencoder(keras_repairs.KeptState):
+class TorusAutoencoder(keras.Model):
     """The Toroidal AutoEncoder: an autoencoder whose latent coordinates are angles spread evenly over a torus.
 
     `fit(x)` trains it to reproduce `x`; `fit(x, {"digit": labels})` trains its heads too. Called on a batch, the model
@@ -82,6 +82,7 @@ class TorusAutoencoder(keras_repairs.KeptState):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        keras_repairs.keep_state(self)
         owner = type(self).__name__
         if isinstance(latent, int) and not isinstance(latent, bool):
             latent = TorusLatent(latent)

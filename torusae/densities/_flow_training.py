@@ -84,11 +84,12 @@ class Training:
         return better, score
 
 
-class _Network(keras_repairs.KeptState):
+class _Network(keras.Model):
     """The networks of all circles while they learn. It returns the log density of positions in turns."""
 
     def __init__(self, weights: list[np.ndarray]):
         super().__init__(name="flow", dtype="float32")
+        keras_repairs.keep_state(self)
         self.arrays = [
             self.add_weight(shape=array.shape, initializer="zeros", name=name)
             for name, array in zip(_triangular.WEIGHTS, weights, strict=True)
