@@ -4,6 +4,10 @@ import ast
 import re
 from pathlib import Path
 
+import keras
+
+import torusae
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "torusae"
 
@@ -16,6 +20,10 @@ def tree():
         (len(line) - len(line.lstrip()), re.findall(r"\w+(?:\.py|/)", re.split(r" {2,}", line.strip())[0]))
         for line in lines
     ]
+
+
+def test_the_model_derives_from_keras_alone():
+    assert torusae.TorusAutoencoder.__bases__ == (keras.Model,)
 
 
 def test_pages_for_contributors_name_files_that_exist():

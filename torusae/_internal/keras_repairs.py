@@ -105,7 +105,8 @@ def keep_state(model: keras.Model) -> None:
     take = model._get_jax_state
 
     def note(names, state):
-        model._jax_state, model._jax_state_synced = dict(zip(names, state, strict=True)), False
+        # Not by Keras' `__setattr__`, which looks for layers in every value, twice a step.
+        vars(model).update(_jax_state=dict(zip(names, state, strict=True)), _jax_state_synced=False)
 
     def taken(purge_model_variables=False, **parts):
         with _interrupts_after():
