@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -144,7 +145,7 @@ def test_set_state_replaces_a_fit_on_another_torus(any_fitted):
 class Unnamed(Density):
     """A normal density of any number of columns, without a text."""
 
-    _arguments, _state = (), {"mean": ("columns",)}
+    _state: ClassVar = {"mean": ("columns",)}
 
     def _num_columns(self, fitting):
         return None if fitting else len(self.mean)

@@ -7,18 +7,18 @@ import numpy as np
 
 from torusae._internal import checks
 from torusae._internal.arrays import blocks, cartesian, polar, random_rows
+from torusae._internal.configs import Configured
 
 _BLOCK = 1 << 13  # rows at a time: bounds the memory
 
 
-class Density(abc.ABC):
+class Density(Configured, abc.ABC):
     """Base of densities that are fitted to points of a latent space.
 
-    A subclass names its constructor's arguments in `_arguments` and its fitted arrays in `_state`. It implements
-    `_summary`, `_num_columns`, `_fit`, `_sample` and `_log_density`.
+    A subclass keeps its constructor's arguments in attributes of their names, which make its config, and names its
+    fitted arrays in `_state`. It implements `_summary`, `_num_columns`, `_fit`, `_sample` and `_log_density`.
     """
 
-    _arguments: tuple[str, ...]
     _state: ClassVar[dict[str, tuple[str | int, ...]]]
     """The name of every fitted array, with its axes: axes of the same name have the same size."""
     _dtype = "float64"
@@ -118,15 +118,6 @@ class Density(abc.ABC):
         self._prepare()
         self.is_fitted = True
 
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments. `state` returns what was fitted."""
-        return {name: getattr(self, name) for name in self._arguments}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Returns the unfitted density that `get_config` describes."""
-        return cls(**config)
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._summary() if self.is_fitted else 'not fitted'})"
 
@@ -147,7 +138,7 @@ class Density(abc.ABC):
         kept = random_rows(len(points), self.max_points, checks.generator(f"{type(self).__name__}.fit", self.seed))
         self.points = points[kept].astype("float32").astype("float64")
 
-    def _prepare(self) -> None:  # noqa: B027 - not every density has something to prepare
+    def _prepare(self) -> None:
         """Sets what follows from the arrays of `_state`. Here: nothing."""
 
     @abc.abstractmethod

@@ -56,7 +56,6 @@ class TorusFlow(TorusDensity):
         arXiv:1906.04032, for the splines. The turn of each map, `_splines.turn`, is a torusae choice.
     """
 
-    _arguments = ("num_bins", "units", "epochs", "max_points", "seed", "verbose")
     _state: ClassVar = {**_triangular.WEIGHTS, "points": ("num", "2 * dim")}
     _dtype = "float32"
 

@@ -48,7 +48,6 @@ class VonMisesMixture(TorusDensity):
         Choosing the number of components by held-out likelihood is a torusae choice.
     """
 
-    _arguments = ("num_components", "max_iterations", "tolerance", "seed")
     _state: ClassVar = {
         "weights": ("components",),
         **dict.fromkeys(("means", "concentrations", "radius_means", "radius_deviations"), ("components", "dim")),

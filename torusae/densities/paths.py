@@ -46,7 +46,6 @@ class PathDensity(Density):
         Chawla et al. (2002), SMOTE, for steps to neighbours; along geodesics and with these shares a torusae choice.
     """
 
-    _arguments = ("space", "num_neighbors", "scale", "max_points", "seed")
     _state: ClassVar = {"points": ("num", "columns")}
     _dtype = "float32"
 
@@ -78,13 +77,6 @@ class PathDensity(Density):
             "PathDensity.log_density: PathDensity can only sample. For log densities on a torus fit a "
             "VonMisesMixture or a TorusFlow."
         )
-
-    def get_config(self):
-        return {**super().get_config(), "space": keras.saving.serialize_keras_object(self.space)}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "space": keras.saving.deserialize_keras_object(config["space"])})
 
     def _summary(self):
         return f"{len(self.points)} points of {self.space!r}"

@@ -1,20 +1,20 @@
 """What the losses share: the base class."""
 
-from typing import Any
-
 import keras
 
 from torusae._internal import replicas
 from torusae._internal.checks import Tensor
+from torusae._internal.configs import Configured
 
 REDUCTIONS = ("sum", "normalized")
 
 
-class LatentLoss(keras.losses.Loss):
+class LatentLoss(Configured, keras.losses.Loss):
     """Base class of losses of a whole batch of latent variables: a pure function `(batch, columns) -> scalar`.
 
-    A subclass sets `reads` and `default_weight` and implements `call(values)`. It keeps no state and no random
-    generator: equal values give equal losses. Called as `loss(values)`, or `loss(y_true, y_pred)` as Keras does in
+    A subclass sets `reads` and `default_weight`, implements `call(values)`, and keeps its constructor's arguments in
+    attributes of their names, which make its config. It keeps no state and no random generator: equal values give
+    equal losses. Called as `loss(values)`, or `loss(y_true, y_pred)` as Keras does in
     `compile(loss={"angles": loss})`, where `y_true` is ignored.
 
     Args:
@@ -54,7 +54,3 @@ class LatentLoss(keras.losses.Loss):
         A class that inherits it is differentiated too: it may have another `call`.
         """
         return None
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {"name": self.name}

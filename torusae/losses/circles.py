@@ -199,20 +199,6 @@ class SlicedLoss(LatentLoss):
         directions = ops.take(ops.convert_to_tensor(table, dtype="int32"), rows, axis=0)
         return sliced_loss(values, directions, self.loss)
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "loss": keras.saving.serialize_keras_object(self.loss),
-            "num_directions": self.num_directions,
-            "max_frequency": self.max_frequency,
-            "interactions": self.interactions,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})
-
 
 @keras.saving.register_keras_serializable(package="torusae")
 class ProductMomentLoss(LatentLoss):

@@ -201,7 +201,3 @@ class DiaphonyLoss(LatentLoss):
         if self.max_frequency is None or (self.interactions or values.shape[1]) < values.shape[1]:
             return None
         return moments_gradient(values, self.max_frequency, self.decay)
-
-    def get_config(self):
-        arguments = {"max_frequency": self.max_frequency, "interactions": self.interactions, "decay": self.decay}
-        return {**super().get_config(), **arguments}

@@ -198,9 +198,6 @@ class HarmonicLoss(LatentLoss):
     def call(self, values):
         return harmonic_loss(values, self.degree, self.decay, self.even)
 
-    def get_config(self):
-        return {**super().get_config(), "degree": self.degree, "decay": self.decay, "even": self.even}
-
 
 @keras.saving.register_keras_serializable(package="torusae")
 class CharacterLoss(LatentLoss):
@@ -236,6 +233,3 @@ class CharacterLoss(LatentLoss):
 
     def call(self, values):
         return character_loss(values, self.degree, self.decay)
-
-    def get_config(self):
-        return {**super().get_config(), "degree": self.degree, "decay": self.decay}

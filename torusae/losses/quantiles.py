@@ -134,7 +134,7 @@ class QuantileLoss(LatentLoss):
         self.stddev = checks.positive_float("QuantileLoss", "stddev", stddev)
         self.quantile_function = quantile_function
         self.squared = bool(squared)
-        self.form = checks.option("QuantileLoss", "reduction", reduction, REDUCTIONS)
+        self.reduction = checks.option("QuantileLoss", "reduction", reduction, REDUCTIONS)
         self.reads = "squared_radii" if self.squared else "radii"
 
     def quantiles(self, values: Tensor) -> Tensor:
@@ -166,27 +166,11 @@ class QuantileLoss(LatentLoss):
 
     def call(self, values):
         values = checks.float_tensor("QuantileLoss", "values", values, 2, "(batch, dim)")
-        return quantile_loss(values, self.quantiles(values), self.form)
+        return quantile_loss(values, self.quantiles(values), self.reduction)
 
     def gradient(self, values):
-        factor = 2.0 if self.form == "sum" else 2.0 / (batch_size(values) * values.shape[1])
+        factor = 2.0 if self.reduction == "sum" else 2.0 / (batch_size(values) * values.shape[1])
         return factor * (values - at_ranks(self.quantiles(values), values))
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "mean": self.mean,
-            "stddev": self.stddev,
-            "quantile_function": keras.saving.serialize_keras_object(self.quantile_function),
-            "squared": self.squared,
-            "reduction": self.form,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        config["quantile_function"] = keras.saving.deserialize_keras_object(config["quantile_function"])
-        return cls(**config)
 
 
 @lru_cache(maxsize=64)

@@ -76,6 +76,3 @@ class SlicedWassersteinLoss(LatentLoss):
         # Directions of normal points are uniform on the sphere.
         directions = _random.normal(values, self.seed, (self.num_directions, values.shape[1]))
         return sliced_wasserstein_loss(values, directions)
-
-    def get_config(self):
-        return {**super().get_config(), "num_directions": self.num_directions, "seed": self.seed}

@@ -95,10 +95,7 @@ class SpringLoss(LatentLoss):
         super().__init__(name)
         self.neighbor = checks.positive_int("SpringLoss", "neighbor", neighbor)
         self.period = checks.period("SpringLoss", period)
-        self.form = checks.option("SpringLoss", "reduction", reduction, REDUCTIONS)
+        self.reduction = checks.option("SpringLoss", "reduction", reduction, REDUCTIONS)
 
     def call(self, values):
-        return spring_loss(values, self.period, self.form, self.neighbor)
-
-    def get_config(self):
-        return {**super().get_config(), "period": self.period, "reduction": self.form, "neighbor": self.neighbor}
+        return spring_loss(values, self.period, self.reduction, self.neighbor)

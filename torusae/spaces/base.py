@@ -15,6 +15,7 @@ from keras import ops
 
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
+from torusae._internal.configs import Configured
 from torusae._internal.tensors import constant
 from torusae._internal.vectors import length
 from torusae.angles import angle_difference
@@ -45,7 +46,7 @@ class _Contract(abc.ABCMeta):
         return space
 
 
-class Space(metaclass=_Contract):
+class Space(Configured, metaclass=_Contract):
     """Base class of latent spaces: geometry, prior, the losses that make points follow it, and what a network reads.
 
     A space tells three things apart:
@@ -84,9 +85,10 @@ class Space(metaclass=_Contract):
 
     def __repr__(self) -> str:
         """The call of the constructor, without other arguments than the first that are defaults: `parse` reads it."""
-        config, parameters = self.get_config(), list(inspect.signature(type(self)).parameters.values())
-        first = [repr(config[each.name]) for each in parameters[:1]]
-        others = [f"{each.name}={config[each.name]!r}" for each in parameters[1:] if config[each.name] != each.default]
+        values = {each: getattr(self, each.name) for each in inspect.signature(type(self)).parameters.values()}
+        parameters = list(values)
+        first = [repr(values[each]) for each in parameters[:1]]
+        others = [f"{each.name}={values[each]!r}" for each in parameters[1:] if values[each] != each.default]
         return f"{type(self).__name__}({', '.join([*first, *others])})"
 
     def point(self, raw: Tensor, seed: keras.random.SeedGenerator | None = None) -> Tensor:
@@ -190,15 +192,6 @@ class Space(metaclass=_Contract):
     def __mul__(self, other: "Space") -> "Product":
         """The product of two spaces: their points side by side."""
         return Product([self, other])
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments: the attributes of their names."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Space":
-        """Returns the space that `get_config` describes."""
-        return cls(**config)
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -370,13 +363,6 @@ class Product(Space):
         """The factors' analogies side by side. If a factor has none, the product has none."""
         points = point_tensors(self, "analogy", a=a, b=b, c=c)
         return self._joined(lambda factor, *own: factor.analogy(*own), *map(self.split, points))
-
-    def get_config(self):
-        return {"factors": [keras.saving.serialize_keras_object(factor) for factor in self.factors]}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls([keras.saving.deserialize_keras_object(factor) for factor in config["factors"]])
 
 
 def _names(families: list[str]) -> list[str]:

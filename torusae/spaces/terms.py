@@ -5,11 +5,12 @@ from typing import Any
 import keras
 
 from torusae._internal import checks
+from torusae._internal.configs import Configured
 from torusae.losses import LatentLoss
 
 
 @keras.saving.register_keras_serializable(package="torusae")
-class Term:
+class Term(Configured):
     """One loss of a latent space: what it is called, what it reads, and its weight.
 
     Args:
@@ -54,12 +55,3 @@ class Term:
     def replaced(self, **changes: Any) -> "Term":
         """A copy with some arguments replaced."""
         return Term(**{**vars(self), **changes})
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**vars(self), "loss": keras.saving.serialize_keras_object(self.loss)}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Term":
-        """Returns the term that `get_config` describes."""
-        return cls(**{**config, "loss": keras.saving.deserialize_keras_object(config["loss"])})

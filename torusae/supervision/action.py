@@ -109,15 +109,6 @@ class Action(Supervision):
             losses = (1 - self.others) * losses + self.others * whole
         return losses, errors, ops.ones_like(losses)
 
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        more = {name: getattr(self, name) for name in ("limit", "step", "others")}
-        return {"function": keras.saving.serialize_keras_object(self.function), **super().get_config(), **more}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "function": keras.saving.deserialize_keras_object(config["function"])})
-
 
 def _turns(owner: str, space: Space, circles: Sequence[int]) -> np.ndarray:
     """Per circle the action of the space that turns it by 1 and no other angle, `(len(circles), action_size)`."""

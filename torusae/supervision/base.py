@@ -11,6 +11,7 @@ from keras import ops
 
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
+from torusae._internal.configs import Configured
 from torusae.angles import to_radians
 from torusae.layers.head import circular_errors, known_means
 from torusae.spaces import Space
@@ -37,7 +38,7 @@ class Step:
     seed: keras.random.SeedGenerator | None = None
 
 
-class Supervision:
+class Supervision(Configured):
     """Base class: a loss of some circles of the latent space, or of whole points, given to `compile` by a name.
 
     A kind of its own defines `losses_and_errors`, and `prepared` where it takes data.
@@ -166,15 +167,6 @@ class Supervision:
         """The angles of the circles, `(rows, len(circles))`, radians."""
         angles = space.angles(point)
         return ops.stack([angles[:, circle] for circle in self.circles or ()], axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {"circle": self.circle, "period": self.period, "weight": self.weight}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Supervision":
-        """Returns the supervision that `get_config` describes."""
-        return cls(**config)
 
 
 def compare_points(space: Space, targets: Tensor, points: Tensor) -> Tensor:
