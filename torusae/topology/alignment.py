@@ -1,7 +1,6 @@
 """How two sets of angles correspond: up to integer combinations, directions and zeros."""
 
 import dataclasses
-import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from torusae._internal import checks, units
 from torusae._internal.arrays import angle_rows, float_rows, wrap
 from torusae._internal.checks import Tensor
+from torusae.angles import primitive_directions
 
 _BEAM = 100  # partial choices that are followed
 _CANDIDATES = 24  # directions of each angle that are tried
@@ -81,7 +81,8 @@ def align(angles: Tensor, reference: Tensor, max_entry: int = 2) -> Alignment:
             f"{owner}: `angles` and `reference` must have as many rows, and `reference` at most as many columns. "
             f"Received: angles.shape={angles.shape}, reference.shape={reference.shape}."
         )
-    directions = _directions(angles.shape[1], max_entry)
+    lines = primitive_directions(angles.shape[1], max_entry, interactions=3 if angles.shape[1] <= 3 else 2)
+    directions = np.stack([lines, -lines], axis=1).reshape(-1, angles.shape[1])  # the simplest first
     rows = np.linspace(0, len(angles) - 1, min(len(angles), _MAX_ROWS)).astype(int)
     waves = np.exp(1j * (angles[rows] @ directions.T))
     moments = np.abs(np.exp(-1j * reference[rows]).T @ waves) / len(rows)
@@ -102,20 +103,6 @@ def align(angles: Tensor, reference: Tensor, max_entry: int = 2) -> Alignment:
     matrix = np.array(beam[0][1])
     means = np.exp(1j * (reference - angles @ matrix.T)).mean(axis=0)
     return Alignment(matrix, np.angle(means), np.abs(means))
-
-
-def _directions(dim: int, max_entry: int) -> np.ndarray:
-    """Integer rows with few entries that are not zero, the simplest first."""
-    most = min(dim, 3 if dim <= 3 else 2)
-    entries = [entry for size in range(1, max_entry + 1) for entry in (size, -size)]
-    rows = []
-    for count in range(1, most + 1):
-        for columns in itertools.combinations(range(dim), count):
-            for values in itertools.product(entries, repeat=count):
-                row = np.zeros(dim, dtype=int)
-                row[list(columns)] = values
-                rows.append(row)
-    return np.array(sorted(rows, key=lambda row: (np.abs(row).sum(), np.count_nonzero(row))))
 
 
 def is_part_of_basis(rows: Iterable[np.ndarray]) -> bool:
