@@ -183,7 +183,7 @@ def test_errors():
         (
             lambda: PathDensity(Sphere()).fit(np.ones((9, 4))),
             ValueError,
-            "must have shape (num, 3), all values of a point, with num at least 1. Received: points.shape=(9, 4)",
+            "must have shape (num, 3), all values of a point. Received: points.shape=(9, 4)",
         ),
         (lambda: PathDensity(Sphere()).fit(np.full((9, 3), np.nan)), ValueError, "finite numbers only"),
         (lambda: PathDensity(Sphere()).fit(np.ones((9, 3), int)), TypeError, "Received: dtype=int64"),

@@ -6,10 +6,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from torusae._internal import checks
-from torusae._internal.arrays import blocks, cartesian, polar, random_rows
+from torusae._internal.arrays import blocks, cartesian, float_array, polar, random_rows
 from torusae._internal.configs import Configured
-
-_BLOCK = 1 << 13  # rows at a time: bounds the memory
 
 
 class Density(Configured, abc.ABC):
@@ -23,6 +21,8 @@ class Density(Configured, abc.ABC):
     """The name of every fitted array, with its axes: axes of the same name have the same size."""
     _dtype = "float64"
     """Of these arrays in a file."""
+    _block = 1 << 13
+    """Rows at a time: bounds the memory."""
 
     _layout = "all values of a point"
     _columns, _multiple = "columns", 1
@@ -73,7 +73,7 @@ class Density(Configured, abc.ABC):
         """The logarithm of the density at points `(num, point_size)`: float64 `(num,)`, nats."""
         self._check_fitted("log_density")
         points = self._checked("log_density", points)
-        return np.concatenate([self._log_density(points[rows]) for rows in blocks(len(points), _BLOCK)])
+        return np.concatenate([self._log_density(points[rows]) for rows in blocks(len(points), self._block)])
 
     def log_likelihood(self, points: Any) -> float:
         """The mean of `log_density` over points, best those that `fit` did not see. Larger is better."""
@@ -159,20 +159,14 @@ class Density(Configured, abc.ABC):
     def _checked(self, method: str, points: Any) -> np.ndarray:
         """Points as float64, checked."""
         owner = f"{type(self).__name__}.{method}"
-        points = checks.numpy_array(owner, "points", points)
-        if points.dtype.kind != "f":
-            raise TypeError(
-                f"{owner}: `points` must be floating-point numbers. Received: dtype={points.dtype}. {self._advice}"
-            )
         columns = self._num_columns(fitting=method == "fit")
-        wrong = points.ndim != 2 or 0 in points.shape
-        if wrong or (points.shape[1] % self._multiple if columns is None else points.shape[1] != columns):
+        layout = f"(num, {columns or self._columns}), {self._layout}"
+        points = float_array(owner, "points", points, 2, layout)
+        if points.shape[1] % self._multiple if columns is None else points.shape[1] != columns:
             raise ValueError(
-                f"{owner}: `points` must have shape (num, {columns or self._columns}), {self._layout}, with num at "
-                f"least 1. Received: points.shape={points.shape}. {self._advice}"
+                f"{owner}: `points` must have shape {layout}. Received: points.shape={points.shape}. {self._advice}"
             )
-        checks.finite_array(owner, "points", points)
-        return points.astype("float64")
+        return points
 
 
 class TorusDensity(Density):

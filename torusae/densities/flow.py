@@ -7,14 +7,13 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
-from torusae._internal import checks, units
-from torusae._internal.arrays import blocks, cartesian, polar, wrap
+from torusae._internal import checks
+from torusae._internal.arrays import angle_rows, blocks, cartesian, polar, wrap
 from torusae.densities import _triangular
 from torusae.densities._flow_training import Training
 from torusae.densities.base import TorusDensity, directions, optional_seed
 
 _LEAST_POINTS = 10
-_BLOCK = 1 << 11  # rows at a time: bounds the memory
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -58,6 +57,7 @@ class TorusFlow(TorusDensity):
 
     _state: ClassVar = {**_triangular.WEIGHTS, "points": ("num", "2 * dim")}
     _dtype = "float32"
+    _block = 1 << 11
 
     held_out: float | None = None
     """The mean log density of the points that `fit` held out, nats. `None` before `fit` and after loading."""
@@ -132,32 +132,27 @@ class TorusFlow(TorusDensity):
         self._weights = [getattr(self, name) for name in _triangular.WEIGHTS]
 
     def _log_density(self, points):
-        return self._in_blocks(_triangular.log_density, _turns(polar(points)[1]))
-
-    def _in_blocks(self, function: Callable[..., np.ndarray], turns: np.ndarray) -> np.ndarray:
-        return np.concatenate([function(turns[rows], self._weights) for rows in blocks(len(turns), _BLOCK)])
+        return _triangular.log_density(_turns(polar(points)[1]), self._weights)
 
     def _sample(self, num_samples, rng):
         angles = self.from_uniform(rng.uniform(-np.pi, np.pi, (num_samples, self.dim)))
         rows, kept = cartesian(np.ones(1), angles), directions(self.points).T
-        nearest = np.concatenate([np.argmax(rows[block] @ kept, axis=1) for block in blocks(num_samples, _BLOCK)])
+        nearest = np.concatenate([np.argmax(rows[block] @ kept, axis=1) for block in blocks(num_samples, self._block)])
         return cartesian(polar(self.points)[0][nearest], angles)
 
     def _mapped(self, method: str, angles: Any, function: Callable[..., np.ndarray]) -> np.ndarray:
         """The images of angles, checked, under a function of turns and weights."""
         self._check_fitted(method)
         owner = f"TorusFlow.{method}"
-        angles = checks.numpy_array(owner, "angles", angles)  # float64 stays: a tensor of JAX would be float32
-        if angles.dtype.kind != "f":
-            raise TypeError(f"{owner}: `angles` must be floating-point numbers. Received: dtype={angles.dtype}.")
-        if angles.ndim != 2 or 0 in angles.shape or angles.shape[1] != self.dim:
+        angles = angle_rows(owner, angles)
+        if angles.shape[1] != self.dim:
             raise ValueError(
-                f"{owner}: `angles` must have shape (num, {self.dim}) with num at least 1. "
-                f"Received: angles.shape={angles.shape}. Give what TorusAutoencoder.angles(x) returns."
+                f"{owner}: `angles` must have shape (num, {self.dim}). Received: angles.shape={angles.shape}. "
+                f"Give what TorusAutoencoder.angles(x) returns."
             )
-        checks.finite_array(owner, "angles", angles)
-        units.check_radians(owner, "angles", angles)
-        return wrap(2 * math.pi * (self._in_blocks(function, _turns(angles.astype("float64"))) - 0.5))
+        turns = _turns(angles)
+        images = [function(turns[rows], self._weights) for rows in blocks(len(turns), self._block)]
+        return wrap(2 * math.pi * (np.concatenate(images) - 0.5))
 
 
 def _turns(angles: np.ndarray) -> np.ndarray:

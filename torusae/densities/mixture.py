@@ -13,7 +13,6 @@ from torusae.densities.base import TorusDensity, directions, optional_seed
 _LEAST_KAPPA, _LARGEST_KAPPA = 1e-3, 1e3  # from nearly uniform to a deviation of 0.03 radians: no component is a spike
 _LEAST_WEIGHT = 1e-6
 _LEAST_DEVIATION = 1e-3  # of radii
-_BLOCK = 1 << 13  # rows at a time: bounds the memory
 _HELD_OUT = 0.2
 _MOST_FOR_CHOICE = 20000  # points that the number of components is chosen on
 _STARTS, _STEPS_OF_STARTS, _POINTS_OF_STARTS = 10, 10, 2000  # short fits of which the best goes on, to fewer points
@@ -117,12 +116,7 @@ class VonMisesMixture(TorusDensity):
         """Makes steps of expectation maximisation. Returns the mean log likelihood before the last one."""
         before = -math.inf
         for _ in range(steps):
-            shares, sums, likelihood = np.zeros(len(self.weights)), np.zeros((len(self.weights), rows.shape[1])), 0.0
-            for block in blocks(len(rows), _BLOCK):
-                share, log_density = self._shares(rows[block])
-                shares += share.sum(axis=0)
-                sums += share.T @ rows[block]
-                likelihood += log_density.sum() / len(rows)
+            shares, sums, likelihood = self._sums(rows, rows)
             self._update(shares, sums)
             if likelihood - before < self.tolerance:
                 break
@@ -163,13 +157,20 @@ class VonMisesMixture(TorusDensity):
         log_density = special.logsumexp(logs, axis=1)
         return np.exp(logs - log_density[:, None]), log_density
 
+    def _sums(self, rows: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+        """Each component's sum of shares and sums of values times shares, and the mean log likelihood."""
+        shares, sums, likelihood = np.zeros(len(self.weights)), np.zeros((len(self.weights), values.shape[1])), 0.0
+        for block in blocks(len(rows), self._block):
+            share, log_density = self._shares(rows[block])
+            shares += share.sum(axis=0)
+            sums += share.T @ values[block]
+            likelihood += log_density.sum() / len(rows)
+        return shares, sums, likelihood
+
     def _fit_radii(self, rows: np.ndarray, radii: np.ndarray) -> None:
         """Sets the means and deviations of radii. Each point counts by its share in a component."""
-        shares, sums = np.zeros((len(self.weights), 1)), np.zeros((len(self.weights), rows.shape[1]))
-        for block in blocks(len(rows), _BLOCK):
-            share = self._shares(rows[block])[0]
-            shares += share.sum(axis=0)[:, None]
-            sums += share.T @ np.concatenate([radii[block], radii[block] ** 2], axis=1)
+        shares, sums, _ = self._sums(rows, np.concatenate([radii, radii**2], axis=1))
+        shares = shares[:, None]
         mean, square = np.split(sums / np.maximum(shares, 1e-300), 2, axis=1)
         empty = shares < 1e-12
         self.radius_means = np.where(empty, radii.mean(axis=0), mean)
