@@ -204,8 +204,6 @@ class SlicedLoss(LatentLoss):
 class ProductMomentLoss(LatentLoss):
     """`product_moment_loss` as an object. It reads angles."""
 
-    default_weight = 1.0
-
     def __init__(self, name: str = "product_moment"):
         super().__init__(name)
 

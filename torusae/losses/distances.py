@@ -23,18 +23,13 @@ def squared_norms(values: Tensor) -> Tensor:
     return ops.sum(ops.square(values), axis=-1)
 
 
-def squared_distances(a: Tensor, b: Tensor) -> Tensor:
-    """`|a_i - b_j|²`, `(rows of a, rows of b)`, never below zero."""
-    # Without the (batch, batch, dim) differences, which would not fit in memory for large batches.
-    products = a @ ops.transpose(b)
-    return ops.relu(squared_norms(a)[:, None] + squared_norms(b)[None, :] - 2.0 * products)
-
-
 def pair_distances(values: Tensor) -> Tensor:
     """`|x_s - x_u|²` of all pairs, `(batch, batch)`, exactly 0 on the diagonal."""
     # Centred: far from the origin, |a|² + |b|² - 2ab cancels the digits of the difference.
     centred = values - ops.stop_gradient(ops.mean(values, axis=0))
-    distances = squared_distances(centred, centred)
+    norms = squared_norms(centred)
+    # Without the (batch, batch, dim) differences, which would not fit in memory for large batches.
+    distances = ops.relu(norms[:, None] + norms[None, :] - 2.0 * (centred @ ops.transpose(centred)))
     place = positions(values)
     return ops.where(place[:, None] == place[None, :], ops.zeros_like(distances), distances)
 

@@ -17,14 +17,6 @@ from torusae.losses.distances import pair_distances, squared_norms
 _SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-def _imq(squared_distances: Tensor, widths: Sequence[float]) -> Tensor:
-    """The sum of inverse multiquadric kernels `C / (C + d²)`."""
-    kernel = ops.zeros_like(squared_distances)
-    for width in widths:
-        kernel = kernel + width / (width + squared_distances)
-    return kernel
-
-
 @lru_cache(maxsize=64)
 def _imq_nodes(dim: int, widths: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray, float]:
     """Factors `a` and rates `b` of `E k(x, z) = Σ a exp(-b |x|²)`, and `E k(z, z')`, for z, z' from N(0, I).
@@ -78,11 +70,12 @@ def maximum_mean_discrepancy(values: Tensor) -> Tensor:
 
 
 def _mean_of_pairs(values: Tensor, widths: Sequence[float]) -> Tensor:
-    """The mean kernel over pairs of different rows."""
+    """The mean over pairs of different rows of the sum of inverse multiquadric kernels `C / (C + d²)`."""
     num = batch_size(values)
     num_pairs = num * (num - 1)
-    # The diagonal holds one for each width.
-    total = ops.sum(_imq(pair_distances(values), widths)) - len(widths) * num
+    distances = pair_distances(values)
+    kernels = sum(width / (width + distances) for width in widths)
+    total = ops.sum(kernels) - len(widths) * num  # the diagonal holds one for each width
     return total / (max(num_pairs, 1) if isinstance(num_pairs, int) else ops.maximum(num_pairs, 1.0))
 
 

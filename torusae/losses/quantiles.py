@@ -113,8 +113,6 @@ class QuantileLoss(LatentLoss):
     0.0
     """
 
-    default_weight = 1.0
-
     def __init__(
         self,
         mean: float = 1.0,
