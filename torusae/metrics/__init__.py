@@ -4,16 +4,7 @@ Angles `(num, dim)` are in radians, read modulo 2π. Values that are not floatin
 not of rank 2, empty, NaN or infinite a ValueError.
 """
 
-from torusae.metrics.circles import (
-    kolmogorov_smirnov,
-    kuiper_statistic,
-)
+from torusae.metrics.circles import kolmogorov_smirnov, kuiper_statistic
 from torusae.metrics.frechet import frechet_distance
-from torusae.metrics.joint import (
-    cell_occupancy,
-    direction_kuiper,
-    intrinsic_dimension,
-    max_moment,
-    moment_spectrum,
-)
+from torusae.metrics.joint import cell_occupancy, direction_kuiper, intrinsic_dimension, max_moment, moment_spectrum
 from torusae.metrics.stress import geodesic_stress

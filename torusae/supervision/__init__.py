@@ -5,15 +5,3 @@ from torusae.supervision.base import Supervision
 from torusae.supervision.errors import AngleErrors, angle_errors
 from torusae.supervision.labels import Anchor, Relative
 from torusae.supervision.transforms import rotate_images, shift_images, shift_series
-
-__all__ = [
-    "Action",
-    "Anchor",
-    "AngleErrors",
-    "Relative",
-    "Supervision",
-    "angle_errors",
-    "rotate_images",
-    "shift_images",
-    "shift_series",
-]

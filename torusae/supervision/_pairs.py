@@ -1,11 +1,10 @@
 """Pairs of samples with a known difference, drawn for each step of a training."""
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 
 
-@runtime_checkable
 class PairSource(Protocol):
     """Pairs of which any number can be drawn."""
 

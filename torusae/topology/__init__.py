@@ -2,5 +2,3 @@
 
 from torusae.topology.alignment import Alignment, align, short_basis
 from torusae.topology.circles import Circles, find_circles
-
-__all__ = ["Alignment", "Circles", "align", "find_circles", "short_basis"]
