@@ -99,15 +99,9 @@ class Regression(Task):
         return outputs
 
     def compare(self, labels, outputs):
-        labels, labelled = self.known(labels)
+        labels, labelled = known_rows(labels, self.num_columns)
         errors = labels - outputs
         return ops.mean(errors * errors, axis=-1), ops.mean(ops.abs(errors), axis=-1), labelled
-
-    def known(self, labels):
-        """Labels `(batch, num_columns)` with zeros for missing ones, and which samples have all of theirs."""
-        labels = ops.reshape(ops.cast(labels, "float32"), (-1, self.num_columns))
-        labelled = ops.logical_not(ops.any(ops.isnan(labels), axis=-1))
-        return ops.where(labelled[:, None], labels, 0.0), labelled
 
 
 class CircularRegression(Regression):
@@ -124,10 +118,8 @@ class CircularRegression(Regression):
         return angles if self.period is None else wrap_angles(angles * (self.period / _TURN), self.period)
 
     def compare(self, labels, outputs):
-        labels, labelled = self.known(labels)
-        period = self.period or _TURN
-        losses, arcs = circular_errors(to_radians(labels, period), to_polar(outputs)[1])
-        return losses, (period / _TURN) * arcs, labelled
+        labels, labelled = known_rows(labels, self.num_columns)
+        return *circular_errors(labels, to_polar(outputs)[1], self.period), labelled
 
 
 TASKS: dict[str, type[Task]] = {
@@ -137,9 +129,22 @@ TASKS: dict[str, type[Task]] = {
 }
 
 
-def circular_errors(targets: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
-    """`1 - cos` of the errors of angles, and the sizes of the errors, means over the columns, `(rows,)`; radians."""
-    return angular_loss(targets, angles), ops.mean(ops.abs(angle_difference(targets, angles)), axis=-1)
+def known_rows(labels: Tensor, num_columns: int) -> tuple[Tensor, Tensor]:
+    """Labels as float32 `(rows, num_columns)`, zeros in rows where one is NaN, and which rows have all of theirs."""
+    labels = ops.reshape(ops.cast(labels, "float32"), (-1, num_columns))
+    known = ops.logical_not(ops.any(ops.isnan(labels), axis=-1))
+    return ops.where(known[:, None], labels, 0.0), known
+
+
+def circular_errors(targets: Tensor, angles: Tensor, period: float | None) -> tuple[Tensor, Tensor]:
+    """`1 - cos` of the errors of angles, and the sizes of the errors, means over the columns, `(rows,)`.
+
+    Angles are in radians; targets and sizes in the unit of the period, radians with `None`.
+    """
+    period = period or _TURN
+    targets = to_radians(targets, period)
+    arcs = ops.mean(ops.abs(angle_difference(targets, angles)), axis=-1)
+    return angular_loss(targets, angles), (period / _TURN) * arcs
 
 
 def known_means(

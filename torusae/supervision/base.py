@@ -12,8 +12,7 @@ from keras import ops
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
 from torusae._internal.configs import Configured
-from torusae.angles import to_radians
-from torusae.layers.head import circular_errors, known_means
+from torusae.layers.head import circular_errors, known_means, known_rows
 from torusae.spaces import Space
 
 _TURN = 2 * math.pi
@@ -147,19 +146,14 @@ class Supervision(Configured):
             raise ValueError(
                 f"{type(self).__name__}: numbers of a step must have shape (batch, {columns}). Received: shape={shape}."
             )
-        values = ops.reshape(ops.cast(values, "float32"), (-1, columns))
-        known = ops.logical_not(ops.any(ops.isnan(values), axis=-1))
-        return ops.where(known[:, None], values, 0.0), ops.cast(known, "float32")
-
-    def compare_angles(self, numbers: Tensor, angles: Tensor) -> tuple[Tensor, Tensor]:
-        """`1 - cos` of the errors and their mean sizes in the unit of the numbers, `(rows,)`; angles in radians."""
-        losses, arcs = circular_errors(to_radians(numbers, self.period or _TURN), angles)
-        return losses, self.to_unit * arcs
+        values, known = known_rows(values, columns)
+        return values, ops.cast(known, "float32")
 
     def compare_differences(self, space: Space, start: Tensor, end: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Losses and errors of the ways from points to others, `(rows,)`: their angles, or whole actions."""
         if self.circles is not None:
-            return self.compare_angles(numbers, self.angles_of(space, end) - self.angles_of(space, start))
+            ways = self.angles_of(space, end) - self.angles_of(space, start)
+            return circular_errors(numbers, ways, self.period)
         moved = space.act(start, numbers / self.to_unit)
         return compare_points(space, moved, end), space.distance(moved, end)
 

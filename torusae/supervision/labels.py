@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks, units
+from torusae.layers.head import circular_errors
 from torusae.supervision._pairs import GivenPairs, GroupPairs, PairSource
 from torusae.supervision.base import Supervision, compare_points, reduced
 
@@ -178,7 +179,8 @@ class Anchor(_Labels):
         """As in `Supervision`, of the points of the samples that have a value."""
         values, mask = self.numbers(values, step.space)
         if self.circles is not None:
-            return *self.compare_angles(values, self.angles_of(step.space, step.point)), mask
+            angles = self.angles_of(step.space, step.point)
+            return *circular_errors(values, angles, self.period), mask
         # Without a value a sample is compared with itself: zeros are no point of most spaces.
         values = ops.where(mask[:, None] > 0, values, ops.stop_gradient(step.point))
         return compare_points(step.space, values, step.point), step.space.distance(values, step.point), mask
