@@ -23,14 +23,11 @@ _ASYMPTOTIC_DIM = 20  # from here on the paper's own approximation
 @lru_cache(maxsize=64)
 def _sphere_nodes(dim: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes `u²` and weights of Gauss quadrature over one coordinate `u` of a uniform point of the sphere."""
-    k = np.arange(1, 2 * _QUADRATURE_NODES)
-    squares = np.empty(len(k))
-    squares[0] = 1 / dim  # the formula is 0 / 0 for the circle
-    squares[1:] = k[1:] * (k[1:] + dim - 3) / ((2 * k[1:] + dim - 4) * (2 * k[1:] + dim - 2))
-    off_diagonal = np.diag(np.sqrt(squares), 1)
-    nodes, vectors = np.linalg.eigh(off_diagonal + off_diagonal.T)
+    from scipy import special
+
+    nodes, weights = special.roots_gegenbauer(2 * _QUADRATURE_NODES, dim / 2 - 1)
     positive = nodes > 0  # the nodes come in pairs ±u
-    return nodes[positive] ** 2, 2 * vectors[0, positive] ** 2
+    return nodes[positive] ** 2, 2 * weights[positive] / weights.sum()
 
 
 def _sphere_kernel(s: Tensor, dim: int) -> Tensor:
