@@ -197,14 +197,10 @@ def _mean_resultant(kappa: np.ndarray | float) -> np.ndarray:
 def _concentration(length: np.ndarray) -> np.ndarray:
     """The κ in the allowed range whose mean resultant length is nearest to `length`.
 
-    Best & Fisher (1981) for the starting value. Newton's method refines it.
+    Banerjee et al. (2005) for the starting value. Newton's method refines it.
     """
     r = np.clip(length, _mean_resultant(_LEAST_KAPPA), _mean_resultant(_LARGEST_KAPPA))
-    kappa = np.where(
-        r < 0.53,
-        2 * r + r**3 + 5 / 6 * r**5,
-        np.where(r < 0.85, -0.4 + 1.39 * r + 0.43 / (1 - r), 1 / (r**3 - 4 * r**2 + 3 * r)),
-    )
+    kappa = r * (2 - r**2) / (1 - r**2)
     for _ in range(4):
         a = _mean_resultant(kappa)
         kappa = np.clip(kappa - (a - r) / (1 - a**2 - a / kappa), _LEAST_KAPPA, _LARGEST_KAPPA)
