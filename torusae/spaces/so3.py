@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks
-from torusae._internal.tensors import constant, direct_ops
+from torusae._internal.tensors import direct_ops
 from torusae._internal.vectors import length, unit
 from torusae.losses import CharacterLoss
 from torusae.spaces import _geometry
@@ -17,29 +17,6 @@ from torusae.spaces.terms import Term
 
 _WEIGHT = 3.0  # of 1 to 10: more raises the reconstruction error
 _NO_PLANE = 1e-8  # squared sine of the angle between two raw vectors that hold no plane
-
-
-def _bilinear() -> np.ndarray:
-    """`(16, 9)`: the products of a unit quaternion (w, x, y, z) times this are the rotation matrix, row by row."""
-    form = np.zeros((4, 4, 3, 3))
-    for i in range(3):
-        form[0, 0, i, i] = 1
-        for j in range(3):
-            form[1 + j, 1 + j, i, i] = 1 if i == j else -1
-        j, k = (i + 1) % 3, (i + 2) % 3
-        form[1 + i, 1 + j, i, j] = form[1 + i, 1 + j, j, i] = 1
-        form[1 + j, 1 + i, i, j] = form[1 + j, 1 + i, j, i] = 1
-        form[0, 1 + k, i, j] = form[1 + k, 0, i, j] = -1
-        form[0, 1 + k, j, i] = form[1 + k, 0, j, i] = 1
-    return form.reshape(16, 9)
-
-
-_BILINEAR = _bilinear()
-
-
-def _quaternions(points: np.ndarray) -> np.ndarray:
-    """Unit quaternions of matrices `(rows, 9)`, with any sign: the largest eigenvectors (Bar-Itzhack 2000)."""
-    return np.linalg.eigh((points @ _BILINEAR.T).reshape(-1, 4, 4))[1][..., -1]
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -92,8 +69,11 @@ class SO3(GreatCircles):
         """Rotations of Haar measure, `(num_samples, 9)`, by random unit quaternions. See `Torus.sample`."""
         num_samples, seed = draws(self, num_samples, seed)
         quaternions = unit(keras.random.normal((num_samples, 4), dtype="float32", seed=seed))
-        products = ops.reshape(quaternions[:, :, None] * quaternions[:, None, :], (-1, 16))
-        return products @ constant(_BILINEAR, quaternions)
+        w, x, y, z = ops.unstack(quaternions, axis=-1)
+        first = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)]
+        second = [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)]
+        third = [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
+        return ops.stack([*first, *second, *third], axis=-1)
 
     def log_prob(self, point):
         """`-log 8π²`, `(batch,)`: with respect to the volume whose unit of length is a radian of a rotation."""
@@ -114,14 +94,17 @@ class SO3(GreatCircles):
     @staticmethod
     def on_sphere(start, end):
         """Unit quaternions, those of the end with the nearer sign."""
-        start, end = _quaternions(start), _quaternions(end)
+        from scipy.spatial.transform import Rotation
+
+        start, end = (Rotation.from_matrix(each.reshape(-1, 3, 3)).as_quat() for each in (start, end))
         return start, np.where(np.sum(start * end, axis=1, keepdims=True) < 0, -end, end)
 
     @staticmethod
     def from_sphere(points):
         """The matrices of unit quaternions."""
-        products = points[..., :, None] * points[..., None, :]
-        return products.reshape(*points.shape[:-1], 16) @ _BILINEAR
+        from scipy.spatial.transform import Rotation
+
+        return Rotation.from_quat(points.reshape(-1, 4)).as_matrix().reshape(*points.shape[:-1], 9)
 
     def act(self, point, action):
         """Points turned about a vector, `(3,)` or `(batch, 3)`, by its length in radians: `exp([v]) R`."""
