@@ -17,27 +17,6 @@ _NO_DIRECTION = 1e-6  # of a float32 arc: its direction is rounding error
 _HALVINGS, _ORDER = 5, 8  # with 32 parts of a turn, eight powers are exact to float32
 
 
-def great_circles(start: np.ndarray, end: np.ndarray, extra: Any, shares: np.ndarray) -> np.ndarray:
-    """Points on great circles through pairs of unit vectors, `(rows, steps, size)`, float64.
-
-    Args:
-        start: Float array `(rows, size)`.
-        end: Float array `(rows, size)`.
-        extra: Float or float array `(rows,)`: the angle of the whole way is that of the short one and this one.
-        shares: Float array `(rows, steps)` or `(1, steps)`, the share of the way.
-    """
-    start, end = np.asarray(start, "float64"), np.asarray(end, "float64")
-    across = end - np.sum(start * end, axis=1, keepdims=True) * start
-    # Equal or opposite points lie on many great circles: any will do.
-    other = np.eye(start.shape[1])[np.argmin(np.abs(start), axis=1)]
-    other = other - np.sum(start * other, axis=1, keepdims=True) * start
-    across = np.where(np.linalg.norm(across, axis=1, keepdims=True) < _NO_DIRECTION, other, across)
-    across = across / np.linalg.norm(across, axis=1, keepdims=True)
-    angle = 2 * np.arctan2(np.linalg.norm(start - end, axis=1), np.linalg.norm(start + end, axis=1)) + extra
-    steps = (angle[:, None] * shares)[..., None]
-    return np.cos(steps) * start[:, None] + np.sin(steps) * across[:, None]
-
-
 class GreatCircles(Space):
     """Base of spaces whose shortest paths are great circles of unit vectors: see `on_sphere` and `from_sphere`."""
 
@@ -71,8 +50,18 @@ class GreatCircles(Space):
         return self._along(start, end, 0, t[:, None])[:, 0]
 
     def _along(self, start: np.ndarray, end: np.ndarray, turns: Any, t: np.ndarray) -> Tensor:
-        points = great_circles(*self.on_sphere(start, end), self.turn * turns, t)
-        return ops.convert_to_tensor(self.from_sphere(points).astype("float32"))
+        """Points on the great circles of pairs `(rows, columns)`, with extra turns, at shares `(rows or 1, steps)`."""
+        start, end = self.on_sphere(start, end)
+        across = end - np.sum(start * end, axis=1, keepdims=True) * start
+        # Equal or opposite points lie on many great circles: any will do.
+        other = np.eye(start.shape[1])[np.argmin(np.abs(start), axis=1)]
+        other = other - np.sum(start * other, axis=1, keepdims=True) * start
+        across = np.where(np.linalg.norm(across, axis=1, keepdims=True) < _NO_DIRECTION, other, across)
+        across = across / np.linalg.norm(across, axis=1, keepdims=True)
+        angle = 2 * np.arctan2(np.linalg.norm(start - end, axis=1), np.linalg.norm(start + end, axis=1))
+        steps = ((angle + self.turn * turns)[:, None] * t)[..., None]
+        points = self.from_sphere(np.cos(steps) * start[:, None] + np.sin(steps) * across[:, None])
+        return ops.convert_to_tensor(points.astype("float32"))
 
 
 class StraightLines(Space):

@@ -5,7 +5,6 @@ import functools
 import inspect
 import itertools
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -367,12 +366,10 @@ class Product(Space):
 
 def _names(families: list[str]) -> list[str]:
     """A name per factor: its family, numbered where a family occurs more than once."""
-    counts, seen = Counter(families), Counter[str]()
-    names = []
-    for family in families:
-        names.append(f"{family}_{seen[family]}" if counts[family] > 1 else family)
-        seen[family] += 1
-    return names
+    return [
+        f"{family}_{families[:index].count(family)}" if families.count(family) > 1 else family
+        for index, family in enumerate(families)
+    ]
 
 
 def draws(space: Space, num_samples: Any, seed: Any) -> tuple[int, keras.random.SeedGenerator]:
