@@ -25,9 +25,10 @@ def uniform(values: Tensor, seed: int, shape: tuple[int, ...]) -> Tensor:
 
 
 def normal(values: Tensor, seed: int, shape: tuple[int, ...]) -> Tensor:
-    """Standard normal numbers, float32, computed from a batch `(batch, dim)` and a seed."""
-    key = _key(values)
-    return _normal(constant(_counters((2, *shape), seed), key) + key)
+    """Standard normal numbers, float32, computed from a batch `(batch, dim)` and a seed. Box & Muller (1958)."""
+    pair = uniform(values, seed, (2, *shape))
+    xp = direct_ops(pair)
+    return xp.sqrt(-2.0 * xp.log(pair[0])) * xp.cos(2 * math.pi * pair[1])
 
 
 def integers(values: Tensor, seed: int, count: int, below: int) -> Tensor:
@@ -69,9 +70,3 @@ def _uniform(counters: Tensor) -> Tensor:
     # 23 bits and a half fit into float32: the number is never 0 or 1.
     xp, bits = direct_ops(counters), _mixed(counters)
     return ops.cast(xp.bitwise_right_shift(bits, 9), "float32") * 2.0**-23 + (0.5 + 2.0**-24)
-
-
-def _normal(counters: Tensor) -> Tensor:
-    """Box & Muller (1958)."""
-    pair, xp = _uniform(counters), direct_ops(counters)
-    return xp.sqrt(-2.0 * xp.log(pair[0])) * xp.cos(2 * math.pi * pair[1])
