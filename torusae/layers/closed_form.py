@@ -13,6 +13,7 @@ from torusae.spaces import Space, Term, Torus
 
 
 def _views_of_torus(point: Tensor) -> tuple[dict[str, Tensor], Callable[..., Tensor]]:
+    """Views of points, `(batch, columns)`, and the function from the gradients at these to that at the points."""
     dim = point.shape[1] // 2
     x, y = point[:, :dim], point[:, dim:]
     r2 = x * x + y * y
@@ -25,22 +26,16 @@ def _views_of_torus(point: Tensor) -> tuple[dict[str, Tensor], Callable[..., Ten
     return {"angles": plane_angles(xp, x, y, at_origin), "squared_radii": r2}, pull_back
 
 
-# Views of points, `(batch, columns)`, and the function from the gradients at these views to that at the points. By the
-# exact class: a subclass may have other views.
-_VIEWS: dict[type[Space], Callable[[Tensor], tuple[dict[str, Tensor], Callable[..., Tensor]]]] = {
-    Torus: _views_of_torus
-}
-
-
 def closed_gradient(space: Space, point: Tensor, terms: Sequence[Term]) -> Tensor | None:
     """The gradient of `Σ weight · L` at points; `None` where the backend must differentiate.
 
     It is known where every term's loss defines `gradient` itself: a subclass may have another formula. And not in half
     precision, in which views are computed in float32.
     """
-    if type(space) not in _VIEWS or keras.backend.standardize_dtype(point.dtype) not in ("float32", "float64"):
+    # The exact class: a subclass may have other views.
+    if type(space) is not Torus or keras.backend.standardize_dtype(point.dtype) not in ("float32", "float64"):
         return None
-    views, pull_back = _VIEWS[type(space)](point)
+    views, pull_back = _views_of_torus(point)
     slopes: dict[str, Any] = dict.fromkeys(views, 0.0)
     for term in terms:
         known = term.reads in views and "gradient" in vars(type(term.loss))

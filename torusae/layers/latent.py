@@ -191,14 +191,11 @@ class Latent(Float32Layer):
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        for key in ("space", "losses"):
-            if key in config:
-                config[key] = keras.saving.deserialize_keras_object(config[key])
+        config = {name: keras.saving.deserialize_keras_object(value) for name, value in config.items()}
         quantized = config.pop("quantized", None)
         layer = cls(**config)
         if quantized:
-            layer.projection.dtype_policy = keras.dtype_policies.deserialize(quantized)
+            layer.projection.dtype_policy = quantized
         return layer
 
 
