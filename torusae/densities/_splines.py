@@ -93,6 +93,5 @@ def _bins(xp: Any, positions: Tensor, sizes: Tensor, of: Spline) -> tuple[Tensor
     # Sums with 0 and 1 in place of lookups, whose gradients are slow scatters on some backends.
     inside = reached - passed
     values = (of.widths * passed, of.widths * inside, of.heights * passed, of.heights * inside)
-    return (
-        *(xp.sum(each, axis=-1) for each in (*values, of.slopes * inside, xp.roll(of.slopes, -1, axis=-1) * inside)),
-    )
+    slopes = (of.slopes * inside, xp.roll(of.slopes, -1, axis=-1) * inside)
+    return tuple(xp.sum(each, axis=-1) for each in (*values, *slopes))
