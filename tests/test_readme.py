@@ -24,7 +24,7 @@ BLOCKS = {
     for file in FILES
 }
 BACKENDS = {"torch", "jax", "tensorflow"}
-LONG = {"docs/devices.md"}
+LONG = {"docs/devices.md", "docs/films.md", "docs/sklearn.md"}
 # They need another machine, or packages that only another session installs, or change the backend.
 BY_HAND = {"docs/devices.md": 1, "docs/start.md": 1, "docs/export.md": 2}
 

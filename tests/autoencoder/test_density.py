@@ -199,7 +199,7 @@ def test_a_density_of_another_space_is_refused(tmp_path):
         other.load_weights(tmp_path / "m.weights.h5")
 
 
-@pytest.mark.parametrize("name", ["mixture", "neighbors", "flow"])
+@pytest.mark.parametrize("name", ["mixture", "neighbors", pytest.param("flow", marks=pytest.mark.slow)])
 def test_a_damaged_density_of_a_file_is_named(name, tmp_path):
     model, path = tiny_model(), tmp_path / "m.weights.h5"
     model.fit_density(data(), name, seed=0, verbose=0)

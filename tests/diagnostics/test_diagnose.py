@@ -151,6 +151,7 @@ def test_advice_is_something_that_the_model_does_not_do_yet():
         assert advice == expected
 
 
+@pytest.mark.slow
 def test_advice_works_when_it_is_followed():
     x, _ = torusae.datasets.torus_table(600, dim=1, columns=8, noise=0.1, seed=0)
 
