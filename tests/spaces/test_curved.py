@@ -438,3 +438,15 @@ def test_errors():
     ]:
         with pytest.raises(error, match=re.escape(message)):
             call()
+
+
+def test_points_and_actions_may_be_numpy_arrays():
+    product = torusae.Torus(2) * torusae.Gaussian(2) * Sphere(2)
+    quantized = torusae.spaces.QuantizedTorus(2, bits=4)
+    for space in (product, quantized, Interval(), SO3(), ProjectiveSpace(2), KleinBottle(), MobiusBand()):
+        point = to_numpy(space.sample(5, seed=0))
+        for method, size in (("act", space.action_size), ("move", space.step_size)):
+            change = np.full((5, size), 0.3, "float32")
+            expected = to_numpy(getattr(space, method)(to_tensor(point), to_tensor(change)))
+            for given in (change, to_tensor(change)):
+                np.testing.assert_array_equal(to_numpy(getattr(space, method)(point, given)), expected)

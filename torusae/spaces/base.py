@@ -343,12 +343,12 @@ class Product(Space):
 
     def act(self, point, action):
         """Points moved by the factors' symmetries; the actions stand side by side."""
-        action = action_tensor(self, "act", action, point)
+        point, action = action_tensors(self, "act", point, action)
         return self._joined(lambda factor, *own: factor.act(*own), self.split(point), self.split(action, "action_size"))
 
     def move(self, point, step):
         """The factors' moves; the steps stand side by side."""
-        step = action_tensor(self, "move", step, point)
+        point, step = action_tensors(self, "move", point, step)
         return self._joined(lambda factor, *own: factor.move(*own), self.split(point), self.split(step, "step_size"))
 
     @property
@@ -397,16 +397,17 @@ def point_tensors(space: Space, method: str, rank: int = 2, **points: Tensor) ->
     return [ops.cast(each, dtype) for each in tensors]
 
 
-def action_tensor(space: Space, method: str, action: Tensor, like: Tensor) -> Tensor:
-    """An action of `act`, or a step of `move`, `(size,)` or `(batch, size)`, as a tensor of the dtype of the points."""
+def action_tensors(space: Space, method: str, point: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+    """Points, and an action of `act` or a step of `move`, `(size,)` or `(batch, size)`, as tensors of one dtype."""
     name, size = ("action", space.action_size) if method == "act" else ("step", space.step_size)
-    action = ops.convert_to_tensor(action, dtype=like.dtype)
+    point = ops.convert_to_tensor(point)
+    action = ops.convert_to_tensor(action, dtype=point.dtype)
     if len(action.shape) not in (1, 2) or action.shape[-1] != size:
         raise ValueError(
             f"{type(space).__name__}.{method}: `{name}` must have shape ({size},) or (batch, {size}). "
             f"Received: shape={tuple(action.shape)}."
         )
-    return action
+    return point, action
 
 
 def uniform_log_prob(point: Tensor, volume: float) -> Tensor:

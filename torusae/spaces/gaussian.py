@@ -10,7 +10,7 @@ from torusae.losses import CramerWoldLoss, GaussianDistanceLoss, KLLoss, MMDLoss
 from torusae.losses.kl import draw_posterior, split_posterior
 from torusae.paths import INTERPOLATIONS
 from torusae.spaces._geometry import StraightLines
-from torusae.spaces.base import action_tensor, draws, point_tensors
+from torusae.spaces.base import action_tensors, draws, point_tensors
 from torusae.spaces.terms import Term
 
 _LOSSES = {
@@ -95,7 +95,8 @@ class Gaussian(StraightLines):
 
     def act(self, point, action):
         """Points shifted by numbers, `(dim,)` or `(batch, dim)`."""
-        return point + action_tensor(self, "act", action, point)
+        point, action = action_tensors(self, "act", point, action)
+        return point + action
 
     def analogy(self, a, b, c):
         """`c + (b - a)`, as Radford et al. (2016), arXiv:1511.06434, and Reed et al. (2015) add features."""

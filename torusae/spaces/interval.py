@@ -6,7 +6,7 @@ from keras import ops
 from torusae._internal import checks
 from torusae.losses import QuantileLoss
 from torusae.spaces._geometry import StraightLines
-from torusae.spaces.base import action_tensor, draws, uniform_log_prob
+from torusae.spaces.base import action_tensors, draws, uniform_log_prob
 from torusae.spaces.terms import Term
 
 _WEIGHT = 5.0  # of 1 to 10: more changes little
@@ -64,5 +64,5 @@ class Interval(StraightLines):
 
     def move(self, point, step):
         """Points moved by numbers, `(1,)` or `(batch, 1)`, and reflected at the ends."""
-        step = action_tensor(self, "move", step, point)
+        point, step = action_tensors(self, "move", point, step)
         return 1.0 - ops.abs(ops.mod(point + step + 1.0, 4.0) - 2.0)

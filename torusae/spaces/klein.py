@@ -8,7 +8,7 @@ from keras import ops
 from torusae._internal import checks
 from torusae.angles import polar_angles
 from torusae.spaces._quotient import FlatQuotient
-from torusae.spaces.base import action_tensor
+from torusae.spaces.base import action_tensors
 from torusae.spaces.quantized import QuantizedTorus
 from torusae.spaces.torus import on_circles
 
@@ -73,5 +73,5 @@ class KleinBottle(FlatQuotient):
 
     def act(self, point, action):
         """Points moved along a by angles, radians, `(1,)` or `(batch, 1)`. π turns b over."""
-        action = action_tensor(self, "act", action, point)
+        point, action = action_tensors(self, "act", point, action)
         return self.cover.act(point, ops.concatenate([action, ops.zeros_like(action)], axis=-1))

@@ -12,7 +12,7 @@ from torusae._internal.vectors import length, unit
 from torusae.losses import CharacterLoss
 from torusae.spaces import _geometry
 from torusae.spaces._geometry import GreatCircles
-from torusae.spaces.base import action_tensor, draws, point_tensors, uniform_log_prob
+from torusae.spaces.base import action_tensors, draws, point_tensors, uniform_log_prob
 from torusae.spaces.terms import Term
 
 _WEIGHT = 3.0  # of 1 to 10: more raises the reconstruction error
@@ -108,7 +108,7 @@ class SO3(GreatCircles):
 
     def act(self, point, action):
         """Points turned about a vector, `(3,)` or `(batch, 3)`, by its length in radians: `exp([v]) R`."""
-        action = action_tensor(self, "act", action, point)
+        point, action = action_tensors(self, "act", point, action)
         planes = ops.stack([action[..., 2], -action[..., 1], action[..., 0]], axis=-1)  # (x, y), (x, z), (y, z)
         turns = _geometry.rotation_matrices(planes, 3)
         return ops.reshape(ops.matmul(turns, ops.reshape(point, (-1, 3, 3))), (-1, 9))

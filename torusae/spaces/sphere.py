@@ -12,7 +12,7 @@ from torusae.angles import polar_angles
 from torusae.losses import HarmonicLoss
 from torusae.spaces import _geometry
 from torusae.spaces._geometry import GreatCircles
-from torusae.spaces.base import action_tensor, draws, point_tensors, uniform_log_prob
+from torusae.spaces.base import action_tensors, draws, point_tensors, uniform_log_prob
 from torusae.spaces.terms import Term
 
 _WEIGHT = 5.0  # of 1 to 10: unevenness falls to a fifth, and the reconstruction error rises by a fifth
@@ -86,7 +86,7 @@ class Sphere(GreatCircles):
         The entries are those of a skew matrix, whose exponential turns the points: angles in the planes of the axes
         (0, 1), (0, 2), ..., (1, 2), ... A single one turns the first axis of its plane towards the second.
         """
-        action = action_tensor(self, "act", action, point)
+        point, action = action_tensors(self, "act", point, action)
         return _geometry.turned(_geometry.rotation_matrices(action, self.n + 1), point)
 
     def analogy(self, a, b, c):

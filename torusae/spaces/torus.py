@@ -12,7 +12,7 @@ from torusae._internal.tensors import direct_ops
 from torusae._internal.vectors import MIN_SQUARED_RADIUS, length, plane_angles
 from torusae.angles import angle_difference, polar_angles, squared_radii, to_cartesian, to_polar
 from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
-from torusae.spaces.base import Space, action_tensor, draws, point_tensors
+from torusae.spaces.base import Space, action_tensors, draws, point_tensors
 from torusae.spaces.terms import Term
 
 # The weights of the default terms were found on MNIST, tables and images with circles: docs/comparison.md.
@@ -150,16 +150,18 @@ class Torus(Space):
 
     def act(self, point, action):
         """Points turned by angles, radians, `(dim,)` or `(batch, dim)`. Radii stay."""
+        point, action = action_tensors(self, "act", point, action)
         radii, angles = to_polar(point)
-        return to_cartesian(radii, angles + action_tensor(self, "act", action, angles))
+        return to_cartesian(radii, angles + action)
 
     def move(self, point, step):
         """Points moved by steps of their angles, radians, then of their radii: `(2 dim,)` or `(batch, 2 dim)`.
 
         Radii are reflected at 0.
         """
+        point, step = action_tensors(self, "move", point, step)
         radii, angles = to_polar(point)
-        turns, stretches = ops.split(action_tensor(self, "move", step, angles), 2, axis=-1)
+        turns, stretches = ops.split(step, 2, axis=-1)
         return to_cartesian(ops.abs(radii + stretches), angles + turns)
 
     def analogy(self, a, b, c):
