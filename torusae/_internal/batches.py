@@ -97,28 +97,13 @@ def rows_of(arrays: Any, rows: slice) -> Any:
 
 def must_be_batched(arrays: Any) -> bool:
     """Whether Keras can't take arrays: it can't divide their batches, or would copy memory-mapped files."""
-    return replicas.num_parts() > 1 or _copies_memory_maps(keras.tree.flatten(arrays))
+    return replicas.num_parts() > 1 or copies_memory_maps(arrays)
 
 
-def _copies_memory_maps(arrays: list[Any]) -> bool:
+def copies_memory_maps(arrays: Any) -> bool:
     """Whether some arrays are memory-mapped files that Keras would copy into memory: as tensors, on TensorFlow."""
-    return keras.backend.backend() == "tensorflow" and any(isinstance(array, np.memmap) for array in arrays)
-
-
-def padded_batches(
-    arrays: tuple[Any, Any, Any], batch_size: int | None, shuffle: bool = False, always: bool = False
-) -> PaddedBatches | None:
-    """Samples, targets and weights in batches, where Keras can't take them as they are or `always`; else `None`."""
-    x = arrays[0]
-    num_parts = replicas.num_parts()
-    batch_size = batch_size or 32
-    if not checks.is_array(x):
-        return None
-    divides = all(size % num_parts == 0 for size in (len(x), batch_size))
-    if divides and not always and not _copies_memory_maps(keras.tree.flatten(arrays)):
-        return None
-    given = tuple(keras.tree.map_structure(checks.host_array, each) for each in arrays if each is not None)
-    return PaddedBatches(given, batch_size, num_parts, shuffle, marked=num_parts > 1)
+    flat = keras.tree.flatten(arrays)
+    return keras.backend.backend() == "tensorflow" and any(isinstance(array, np.memmap) for array in flat)
 
 
 def quiet(batches: keras.utils.PyDataset | None) -> Any:

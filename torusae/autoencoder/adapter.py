@@ -293,14 +293,18 @@ class Adapter:
         self, rows: Rows, batch_size: int | None, shuffle: bool = False, always: bool = False
     ) -> keras.utils.PyDataset | None:
         """The rows in batches, where Keras can't take them as they are or `always`; else `None`."""
-        arrays = rows.for_keras()
-        if not rows.pairs:
-            return batches.padded_batches(arrays, batch_size, shuffle, always)
-        x, y, sample_weight = arrays
-        given = [x, {name: values for name, values in y.items() if name not in rows.pairs}]
-        given += [] if sample_weight is None else [sample_weight]
-        given, num_parts = keras.tree.map_structure(checks.host_array, given), replicas.num_parts()
-        return batches.PaddedBatches(tuple(given), batch_size or 32, num_parts, shuffle, num_parts > 1, rows.pairs)
+        x, y, sample_weight = arrays = rows.for_keras()
+        if not checks.is_array(x):
+            return None
+        num_parts, batch_size = replicas.num_parts(), batch_size or 32
+        divides = all(size % num_parts == 0 for size in (len(x), batch_size))
+        if divides and not (always or rows.pairs or batches.copies_memory_maps(arrays)):
+            return None
+        if rows.pairs:
+            y = {name: values for name, values in y.items() if name not in rows.pairs}
+        given = [each for each in (x, y, sample_weight) if each is not None]
+        given = keras.tree.map_structure(checks.host_array, given)
+        return batches.PaddedBatches(tuple(given), batch_size, num_parts, shuffle, num_parts > 1, rows.pairs)
 
 
 def _named(owner: str, name: str, values: Any, numbers: bool = True) -> Any:
