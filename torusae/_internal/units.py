@@ -8,10 +8,8 @@ import numpy as np
 from torusae._internal import checks
 
 _TURN = 2 * np.pi
-_FEW_TURNS, _MANY_TURNS = (
-    2,
-    6,
-)  # below the one no unit can be told; shuffled numbers of more than the other are no angles
+# Below the one no unit can be told; shuffled numbers of more than the other are no angles.
+_FEW_TURNS, _MANY_TURNS = 2, 6
 _PERIODS = (24, 60, 360, 365, 366)  # hours, minutes, degrees, days of a year
 _FEW_POINTS, _NEAR = 20, 0.2  # points less far from radius 1 on average are points of a torus
 _FILLED = 0.95  # share of a period between the least and the largest of some numbers of that period

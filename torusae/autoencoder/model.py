@@ -363,10 +363,8 @@ class TorusAutoencoder(keras.Model):
                 stacklevel=2,
             )
         if validation is not None:
-            circles, validation_split = (
-                batches.rows_of(getattr(circles, "angles", circles), slice(len(rows.sample))),
-                0.0,
-            )
+            circles = batches.rows_of(getattr(circles, "angles", circles), slice(len(rows.sample)))
+            validation_split = 0.0
         elif checks.is_array(validation_data) or isinstance(validation_data, (tuple, list)):
             given = (validation_data,) if checks.is_array(validation_data) else validation_data
             validation = self.adapter.check("fit, validation_data", *(*given, None, None)[:3], least=1)
