@@ -2,7 +2,6 @@
 
 import math
 
-import keras
 import numpy as np
 
 from torusae._internal import checks, units
@@ -40,7 +39,8 @@ def plot_spring(angles: Tensor, period: float = 2 * math.pi) -> _style.Figure:
             f"{owner}: `angles` must have shape (batch,) or (batch, 1), the angles of one circle. "
             f"Received: angles.shape={values.shape}. Choose a circle with angles[:, 0]."
         )
-    if math.isclose(period, 2 * math.pi, rel_tol=1e-6):
+    in_radians = math.isclose(period, 2 * math.pi, rel_tol=1e-6)
+    if in_radians:
         units.check_radians(owner, "angles", values, "plot_spring(angles, ")
     figure = _style.new_figure(owner, 6.4, 5.4)
     from matplotlib import colormaps
@@ -52,19 +52,16 @@ def plot_spring(angles: Tensor, period: float = 2 * math.pi) -> _style.Figure:
     batch = values.size
     turns = np.sort(values.reshape(-1) / period % 1.0)
     gaps = np.diff(turns, append=turns[0] + 1.0)
-    loss = float(
-        keras.ops.convert_to_numpy(spring_loss((period * turns[:, None]).astype("float32"), period, "normalized"))
-    )
-    unit = " rad" if math.isclose(period, 2 * math.pi, rel_tol=1e-6) else ""
+    loss = float(spring_loss((period * turns[:, None]).astype("float32"), period, "normalized"))
+    unit = " rad" if in_radians else ""
 
     axes = figure.add_subplot(aspect="equal", xlim=(-1.15, 1.15), ylim=(-1.15, 1.15))
     axes.set_axis_off()
-    circle = _draw_circle(axes, period, in_radians=bool(unit))
+    circle = _draw_circle(axes, period, in_radians)
     # The pale end of the map would be invisible on white paper.
     heat = LinearSegmentedColormap.from_list("heat", colormaps["YlOrRd"](np.linspace(0.3, 1, 64)))
     scale = Normalize(0.0, period * float(gaps.max()))
-    springs = LineCollection(_springs(turns, gaps), cmap=heat, norm=scale, linewidth=1.3, zorder=2)
-    springs.set_array(gaps * period)
+    springs = LineCollection(_springs(turns, gaps), cmap=heat, norm=scale, linewidth=1.3, zorder=2, array=gaps * period)
     axes.add_collection(springs)
     (dots,) = axes.plot(
         np.cos(2 * np.pi * turns),
@@ -76,7 +73,7 @@ def plot_spring(angles: Tensor, period: float = 2 * math.pi) -> _style.Figure:
         label=f"angle of a sample ({batch})",
     )
     bar = figure.colorbar(ScalarMappable(scale, heat), ax=axes, shrink=0.85)
-    bar.set_label("length of a spring (rad)" if unit else f"length of a spring (period = {period:g})")
+    bar.set_label("length of a spring (rad)" if in_radians else f"length of a spring (period = {period:g})")
     even = bar.ax.axhline(period / batch, color="black", linewidth=2, label=f"even spacing, {period / batch:.3g}{unit}")
     axes.set_title(f"spring loss, normalized: {loss:.2f}\n(1 = evenly spaced, {batch} = all in one point)")
     spring = Line2D([], [], color=heat(0.5), linewidth=1.3, label="spring to the next angle")
