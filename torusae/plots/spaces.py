@@ -159,20 +159,18 @@ def draw_globe(axes: _style.Axes, points: np.ndarray, title: str = "") -> None:
     _legend_below(axes, axes.get_legend_handles_labels()[0])
 
 
-def draw_band(axes: _style.Axes, points: Tensor, turns_over: str) -> None:
+def draw_band(axes: _style.Axes, points: np.ndarray, turns_over: str) -> None:
     """Draws a in [-π/2, π/2) and a second coordinate, `(num, 2)`. The side edges are one, turned over.
 
     Of more than 5000 points a random choice is drawn.
     """
-    points = float_rows("draw_band", "points", points)
     _scatter(axes, *points.T)
     axes.set_xticks([-math.pi / 2, 0, math.pi / 2], ["-π/2", "0", "π/2"])
-    axes.set(xlabel="a (rad)", xlim=(-math.pi / 2, math.pi / 2))
-    top = math.pi if turns_over == "b" else 1.0
+    axes.set(xlabel="a (rad)", ylabel=turns_over, xlim=(-math.pi / 2, math.pi / 2))
+    top = 1.0
     if turns_over == "b":
+        top = math.pi
         _style.pi_axis(axes.yaxis, "b (rad)")
-    else:
-        axes.set_ylabel(turns_over)
     # Arrows that point up on one side and down on the other, as on a paper model.
     for edge, way in ((-math.pi / 2, 1), (math.pi / 2, -1)):
         ends = {"xy": (edge, way * top), "xytext": (edge, -way * top)}
