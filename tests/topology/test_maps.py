@@ -45,13 +45,13 @@ def test_turns_are_the_integers_of_the_map(rng):
         moved = truth @ matrix.T + 1.5 * np.sin(truth[:, :1] + 0.3) + np.cos(truth[:, -1:])
         circles = truth + 0.5 * np.sin(truth)
         # The potential is found to 1e-6 of its size.
-        np.testing.assert_allclose(_maps.turns(moved, circles, points), matrix, atol=1e-4)
-        assert _maps.turns(moved, circles[:, :0], points).shape == (len(matrix), 0)
+        np.testing.assert_allclose(_maps.turns(moved, circles, _graph.Graph(points)), matrix, atol=1e-4)
+        assert _maps.turns(moved, circles[:, :0], _graph.Graph(points)).shape == (len(matrix), 0)
 
 
 def test_turns_of_unrelated_angles_are_near_zero(rng):
     truth = grid(rng, 300, 1)
-    turns = _maps.turns(rng.permutation(truth), truth, flat_torus(truth))
+    turns = _maps.turns(rng.permutation(truth), truth, _graph.Graph(flat_torus(truth)))
     # The mean of uniform differences over the mean step: deviation π / sqrt(3) / sqrt(edges) over some 0.07 rad.
     assert 0.05 < np.abs(turns).max() < 4
 
@@ -69,10 +69,10 @@ def test_landmarks_are_farthest_from_those_before_them(rng):
 
 def test_circles_that_a_graph_does_not_have_are_left_out(rng):
     arc = np.sort(rng.uniform(-2.8, 2.8, (300, 1)), axis=0)
-    assert _maps.turns(arc, arc, flat_torus(arc)).shape == (1, 0)
+    assert _maps.turns(arc, arc, _graph.Graph(flat_torus(arc))).shape == (1, 0)
     # 12 neighbours do not close this circle, 20 do.
     truth = np.random.default_rng(2).uniform(0, TAU, (5000, 1))
-    np.testing.assert_allclose(_maps.turns(-truth, truth, flat_torus(truth)), [[-1]], atol=1e-4)
+    np.testing.assert_allclose(_maps.turns(-truth, truth, _graph.Graph(flat_torus(truth))), [[-1]], atol=1e-4)
 
 
 def test_tears_and_stress_match_brute_force(rng):

@@ -171,7 +171,7 @@ def _beside_data(diagnosis: Diagnosis, x: Any, model: Any) -> Diagnosis:
     problems, details, advice, found, shown = [], {}, "", "", ""
     if space.num_angles:
         circles = find_circles(samples, _LANDMARKS).angles[reduced.rows]
-        turns = _maps.turns(ops.convert_to_numpy(space.angles(ops.convert_to_tensor(points))), circles, graph.points)
+        turns = _maps.turns(ops.convert_to_numpy(space.angles(ops.convert_to_tensor(points))), circles, graph)
         windings = np.rint(turns).astype(int)
         start = _start(model, space, turns.shape[1])
         problems += _of_windings(windings, turns, start)

@@ -14,7 +14,7 @@ _NUM_SOURCES = 200  # points whose paths to each other are measured
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of rows of points, `(num,)`
 
 
-def turns(angles: np.ndarray, circles: np.ndarray, points: np.ndarray) -> np.ndarray:
+def turns(angles: np.ndarray, circles: np.ndarray, graph: Graph) -> np.ndarray:
     """How often angles wind around circles, `(dim, num_circles)`: integers, but for edges along which angles jump.
 
     The differences of an angle along the edges of a graph are those of an integer combination of the circles' angles,
@@ -24,10 +24,10 @@ def turns(angles: np.ndarray, circles: np.ndarray, points: np.ndarray) -> np.nda
     Args:
         angles: Float array `(num, dim)`, radians.
         circles: Float array `(num, num_circles)`, radians, such as those of `find_circles`.
-        points: Float array `(num, components)`, scaled components of the data.
+        graph: Of the scaled components of the data.
     """
     if circles.shape[1]:
-        smooth, graph = smoothed(circles, points)
+        smooth, graph = smoothed(circles, graph)
         if smooth is not circles:
             return np.linalg.lstsq(_differences(smooth, graph), _differences(angles, graph), rcond=None)[0].T
     return np.zeros((angles.shape[1], 0))

@@ -144,7 +144,7 @@ def find_circles(x: Any, num_landmarks: int | None = None, max_circles: int = 8,
         count -= 1
     angles = np.zeros((num, count))
     if count:
-        smooth, whole = smoothed(halves[0].first(count), points)
+        smooth, whole = smoothed(halves[0].first(count), _graph.Graph(points))
         smooth = smooth @ short_basis(_differences(smooth, whole)).T
         angles = wrap(_graph.spread(smooth, points, reduced.points))
     return Circles(angles, persistence, len(points), tuple(notes))
@@ -297,17 +297,18 @@ def _potential(start: np.ndarray, end: np.ndarray, differences: np.ndarray, num:
     return cg(laplacian, divergence, rtol=1e-6, maxiter=5000, M=diags_array(1 / (degree + 1e-6)))[0]
 
 
-def smoothed(angles: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, _graph.Graph]:
-    """Angles with the least differences along the edges of a graph of the points, and the graph.
+def smoothed(angles: np.ndarray, graph: _graph.Graph) -> tuple[np.ndarray, _graph.Graph]:
+    """Angles with the least differences along the edges of a graph, and the graph: with more edges where it needs them.
 
     The angles themselves where no graph has their circles: there the least differences are zeros.
     """
-    for num_neighbors in (_graph.NEIGHBORS, _graph.MANY_NEIGHBORS):
-        graph = _graph.Graph(points, num_neighbors)
+    smooth = _smooth(angles, graph)
+    if _disagreement(smooth, angles):
+        graph = _graph.Graph(graph.points, _graph.MANY_NEIGHBORS)
         smooth = _smooth(angles, graph)
-        if not _disagreement(smooth, angles):
-            return smooth, graph
-    return angles, graph
+        if _disagreement(smooth, angles):
+            return angles, graph
+    return smooth, graph
 
 
 def _smooth(angles: np.ndarray, graph: _graph.Graph) -> np.ndarray:
