@@ -74,10 +74,9 @@ class Quotient(Space):
                 f"Received: {sorted({int(number) for number in windings[:, 0]})}."
             )
         start, end = point_tensors(self, "paths", rank=1, start=start, end=end)
-        ends = [end, self.image(end)]
-        return ops.concatenate(
-            [self.cover.paths(start, ends[number], [winding], num_steps) for number, *winding in windings.tolist()]
-        )
+        own = ops.convert_to_tensor(windings[:, 1:])
+        ways = [self.cover.paths(start, each, own, num_steps) for each in (end, self.image(end))]
+        return ops.where(windings[:, :1, None] == 0, *ways)
 
     def shortest(self, start, end, t):
         """Points on the shortest paths of the cover to the nearer image."""
