@@ -5,15 +5,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
-from torusae._internal import checks, keras_repairs, replicas
-
-if keras.backend.backend() == "torch":
-    import torch
-
-DRAWS = keras.backend.backend() == "torch"
-"""Whether Keras draws a number to read arrays, even in their order: see `quiet`."""
+from torusae._internal import checks, keras_repairs, replicas, seeds
 
 # The keys of a padded batch.
 _SAMPLES, _COUNT = "padded samples", "number of samples"
@@ -106,21 +99,6 @@ def copies_memory_maps(arrays: Any) -> bool:
     return keras.backend.backend() == "tensorflow" and any(isinstance(array, np.memmap) for array in flat)
 
 
-def quiet(batches: keras.utils.PyDataset | None) -> Any:
-    """Batches that Keras reads without a number of the global generators.
-
-    On torch Keras reads by a `DataLoader`, which draws a number even where it shuffles nothing. This one has a
-    generator of its own: to set the global one back afterwards would turn back a training in another thread, too.
-    """
-    if batches is None or not DRAWS:
-        return batches
-
-    def tensors(batch):
-        return keras.tree.map_structure(ops.convert_to_tensor, batch)
-
-    return torch.utils.data.DataLoader(batches, batch_size=None, collate_fn=tensors, generator=torch.Generator())
-
-
 def predict(function: Any, x: Any, batch_size: int | None, verbose: Any, **kwargs: Any) -> Any:
     """`function(x)`, a model's `predict`, also where Keras can't take `x` as it is: rows are padded and cut off."""
     with keras_repairs.state_kept(function.__self__):
@@ -131,11 +109,11 @@ def _predict(function: Any, x: Any, batch_size: int | None, verbose: Any, **kwar
     if checks.is_array(x) and not len(x):  # an error in Keras, after which a model on JAX has no weights
         outputs = _predict(function, np.zeros((1, *x.shape[1:]), "float32"), None, 0, **kwargs)
         return keras.tree.map_structure(lambda output: output[:0], outputs)
-    if not checks.is_array(x) or not (DRAWS or must_be_batched(x)):
+    if not checks.is_array(x) or not (seeds.DRAWS or must_be_batched(x)):
         return function(x, batch_size=batch_size, verbose=verbose, **kwargs)
     num_parts = replicas.num_parts()
     batch_size = batch_size or 32
     batch_size += -batch_size % num_parts
     batches = PaddedBatches((checks.host_array(x),), batch_size, num_parts, marked=False)
-    outputs = function(quiet(batches), verbose=verbose, **kwargs)
+    outputs = function(seeds.quiet(batches), verbose=verbose, **kwargs)
     return keras.tree.map_structure(lambda output: output[: len(x)], outputs)

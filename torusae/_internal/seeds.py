@@ -1,15 +1,20 @@
-"""Random numbers of a whole training from one seed."""
+"""The global random numbers: of a whole training from one seed, and left alone by what only reads."""
 
 import contextlib
 import random
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 if keras.backend.backend() == "torch":
-    import torch
+    import torch  # Keras can neither read nor set its global generator, from which it orders rows
+
+DRAWS = keras.backend.backend() == "torch"
+"""Whether Keras draws a number to read arrays, even in their order: see `quiet`."""
 
 _NO_SEED_OF_TENSORFLOW = 87654321  # what `get_seed` returns while no seed is set
 _LOCK = threading.RLock()  # the generators are one for all threads: two fits at a time would take each other's numbers
@@ -48,3 +53,18 @@ def seeded(seed: int) -> Iterator[None]:
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002
         yield
+
+
+def quiet(batches: keras.utils.PyDataset | None) -> Any:
+    """Batches that Keras reads without a number of the global generators, on every backend.
+
+    On torch Keras reads by a `DataLoader`, which draws a number even where it shuffles nothing. This one has a
+    generator of its own: to set the global one back afterwards would turn back a training in another thread, too.
+    """
+    if batches is None or not DRAWS:
+        return batches
+
+    def tensors(batch):
+        return keras.tree.map_structure(ops.convert_to_tensor, batch)
+
+    return torch.utils.data.DataLoader(batches, batch_size=None, collate_fn=tensors, generator=torch.Generator())

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae._internal import batches, checks, keras_repairs, replicas
+from torusae._internal import batches, checks, keras_repairs, replicas, seeds
 from torusae.autoencoder import parts, use
 from torusae.autoencoder.adapter import Adapter
 from torusae.autoencoder.callbacks import measuring, noted_errors, with_logger
@@ -407,7 +407,7 @@ class TorusAutoencoder(keras.Model):
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
         """Returns the loss and every metric, as `keras.Model.evaluate` does, after checking the data."""
         rows = self.adapter.check("evaluate", x, y, sample_weight, least=1)
-        stream = batches.quiet(self.adapter.batches(rows, batch_size, always=batches.DRAWS))
+        stream = seeds.quiet(self.adapter.batches(rows, batch_size, always=seeds.DRAWS))
         if stream is not None:
             x, y, sample_weight, batch_size = stream, None, None, None
         else:
