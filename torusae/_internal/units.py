@@ -82,7 +82,7 @@ def _is_in_another_unit(known: np.ndarray) -> bool:
 def angle_tensor(owner: str, angles: Any, period: float = _TURN) -> checks.Tensor:
     """Angles `(batch, dim)` as a float tensor; a user's NumPy arrays are checked for their unit too."""
     tensor = checks.float_tensor(owner, "angles", angles, 2, "(batch, dim)")
-    if period == _TURN:
+    if period == _TURN and tensor is not angles:  # the tensor of a training step passes as it is
         check_radians(owner, "angles", checks.as_array(owner, "angles", angles))
     return tensor
 
