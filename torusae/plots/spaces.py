@@ -68,7 +68,7 @@ def _(space: Sphere, axes, points):
 
 @_draw.register
 def _(space: ProjectiveSpace, axes, points):
-    draw_points(space.cover, axes, np.where(points[:, -1:] < 0, -points, points))
+    _draw(space.cover, axes, np.where(points[:, -1:] < 0, -points, points))
 
 
 @_draw.register
@@ -95,7 +95,7 @@ def _(space: MobiusBand, axes, points):
 
 @_draw.register
 def _(space: Product, axes, points):
-    draw_points(space.factors[0], axes, space.split(points)[0])
+    _draw(space.factors[0], axes, space.split(points)[0])
 
 
 def draw_angles(axes: _style.Axes, angles: Tensor) -> None:
