@@ -91,10 +91,8 @@ class Density(Configured, abc.ABC):
         Raises:
             ValueError: If arrays are missing, hold NaN or infinity, or do not fit one another or the space.
         """
-        owner, advice = (
-            f"{type(self).__name__}.set_state",
-            f"Give what state() of a fitted {type(self).__name__} returned.",
-        )
+        owner = f"{type(self).__name__}.set_state"
+        advice = f"Give what state() of a fitted {type(self).__name__} returned."
         if set(state) != set(self._state):
             raise ValueError(
                 f"{owner}: `state` must hold the arrays {sorted(self._state)}. Received: {sorted(state)}. {advice}"
