@@ -85,8 +85,9 @@ def types(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def tests(session: nox.Session, backend: str) -> None:
-    """Run the tests on one backend: nox -s 'tests(jax)' -- -k spring."""
-    install_and_test(session, backend, quick=True)
+    """Run the tests on one backend: nox -s 'tests(jax)' -- -k spring. Those that no backend changes run on torch."""
+    marked = [f"not {name}" for name in ("slow", "gpu", "export", "explore", *(["host"] if backend != "torch" else []))]
+    install_and_test(session, backend, "-m", " and ".join(marked), quick=True)
 
 
 @nox.session(default=False)

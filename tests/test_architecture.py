@@ -5,8 +5,11 @@ import re
 from pathlib import Path
 
 import keras
+import pytest
 
 import torusae
+
+pytestmark = pytest.mark.host
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "torusae"

@@ -9,6 +9,8 @@ from shared.names import MODULES, REACHED, public_names
 
 import torusae
 
+pytestmark = pytest.mark.host
+
 FILE = Path(__file__).parents[1] / "docs" / "reference.py"
 
 

@@ -1,4 +1,4 @@
-"""Every example in a docstring, on the current backend."""
+"""Every example in a docstring. What it calls is tested on every backend: it shows how."""
 
 import doctest
 import importlib
@@ -8,6 +8,8 @@ import keras
 import pytest
 
 import torusae
+
+pytestmark = pytest.mark.host
 
 MODULES = ["torusae", *(module.name for module in pkgutil.walk_packages(torusae.__path__, "torusae."))]
 ROOMS = sorted({".".join(name.split(".")[:2]) for name in MODULES})

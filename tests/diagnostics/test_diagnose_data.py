@@ -58,6 +58,7 @@ def test_true_angles_are_faithful():
     assert f"stress {stress.value:.2f} (shuffled points: {stress.chance:.2f})" in str(diagnosis)
 
 
+@pytest.mark.host
 def test_shuffled_points_have_the_values_of_chance(rng):
     x, angles = TWO
     diagnosis = torusae.diagnose(at(*rng.permutation(angles).T), x)
@@ -71,6 +72,7 @@ def test_shuffled_points_have_the_values_of_chance(rng):
     assert found["torn map"].message in str(diagnosis)
 
 
+@pytest.mark.host
 def test_a_folded_angle_is_named():
     x, angles = TWO
     problem = names(torusae.diagnose(at(angles[:, 0], 1.2 * np.sin(angles[:, 1])), x))["folded angle"]
@@ -83,6 +85,7 @@ def test_a_folded_angle_is_named():
     assert 'init="circles"' in both.advice
 
 
+@pytest.mark.host
 def test_angles_that_wind_twice_or_together_are_named():
     x, angles = TWO
     for model in (at(2 * angles[:, 0], angles[:, 1]), at(angles[:, 0], angles[:, 0] + np.sin(angles[:, 1]))):
@@ -91,6 +94,7 @@ def test_angles_that_wind_twice_or_together_are_named():
         assert found["wrong windings"].where == (0, 1)
 
 
+@pytest.mark.host
 def test_an_angle_that_jumps_on_a_circle_is_named():
     x, angles = TWO
     winds = np.abs(angles[:, 0]) < 0.65 * np.pi  # elsewhere the second angle stands still
@@ -100,6 +104,7 @@ def test_an_angle_that_jumps_on_a_circle_is_named():
     assert "turns off: an angle jumps" in found["wrong windings"].message
 
 
+@pytest.mark.host
 def test_an_angle_to_spare_and_a_circle_to_spare_are_no_problem():
     x, angles = ONE
     diagnosis = torusae.diagnose(at(0.5 * np.sin(angles[:, 0]), angles[:, 0]), x)
@@ -112,6 +117,7 @@ def test_an_angle_to_spare_and_a_circle_to_spare_are_no_problem():
     assert np.abs(diagnosis.details["windings"]).tolist() == [[1, 1]]
 
 
+@pytest.mark.host
 def test_an_angle_that_other_directions_tear_gets_a_coordinate_for_these(rng):
     x, angles = ONE
     wide = np.concatenate([x, 3 * rng.normal(size=(NUM, 1))], axis=1)

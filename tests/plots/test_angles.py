@@ -9,6 +9,8 @@ from shared.tensors import to_tensor
 
 from torusae import plots
 
+pytestmark = pytest.mark.host
+
 EDGE = ["edge ±π", "beyond the edge:\nthe other side again"]
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from torusae.topology.filling import LEAST_FILLING, filling, meeting
 
+pytestmark = pytest.mark.host
+
 
 def loops(num, dim, rng):
     """Angles of loops that meet in one point: each rests while another goes around."""

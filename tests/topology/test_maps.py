@@ -8,6 +8,8 @@ import pytest
 
 from torusae.topology import _graph, _maps
 
+pytestmark = pytest.mark.host
+
 TAU = 2 * math.pi
 
 

@@ -14,6 +14,8 @@ import torusae
 from torusae import topology
 from torusae.topology import alignment, circles
 
+pytestmark = pytest.mark.host
+
 PERMUTED = np.array([[0, 1, 0], [0, 0, -1], [1, 0, 0]])
 
 
