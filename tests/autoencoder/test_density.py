@@ -25,18 +25,20 @@ def data(num=200):
     return np.random.default_rng(2).normal(size=(num, 5)).astype("float32")
 
 
-@pytest.mark.parametrize("name", ["mixture", "neighbors", "flow"])
-def test_a_model_keeps_its_density(name, tmp_path):
+@pytest.mark.parametrize(
+    "given", ["mixture", "neighbors", densities.TorusFlow(epochs=2, seed=0)], ids=["mixture", "neighbors", "flow"]
+)
+def test_a_model_keeps_its_density(given, tmp_path):
     model = tiny_model()
     prior = model.sample(7, seed=0, verbose=0)
-    density = model.fit_density(data(), name, seed=0, verbose=0)
+    density = model.fit_density(data(), given, seed=0, verbose=0)
     assert density is model.density
     np.testing.assert_array_equal(model.sample(7, seed=0, verbose=0, density="prior"), prior)
     samples = model.sample(7, seed=0, verbose=0, density="fitted")
     np.testing.assert_array_equal(model.sample(7, seed=0, verbose=0), samples)  # the default
     assert samples.shape == (7, 5)
     np.testing.assert_array_equal(samples, model.decode(density.sample(7, seed=0), verbose=0))
-    if name != "neighbors":  # points of the data are likelier than points of the prior
+    if given != "neighbors":  # points of the data are likelier than points of the prior
         points = model.encode(data(), verbose=0)
         assert density.log_likelihood(points) > density.log_likelihood(model.latent.space.sample(200, seed=0))
     model.save(tmp_path / "model.keras")
@@ -109,12 +111,23 @@ def test_model_errors():
 # A density belongs to the weights that it was fitted with
 
 
-def fitted(num=400):
+@pytest.fixture(scope="module")
+def once():
+    """A model, trained for few steps, with a flow."""
     keras.utils.set_random_seed(3)
     model = tiny_model()
     model.compile("adam", "mse")
-    model.fit(data(num), batch_size=100, verbose=0)
-    model.fit_density(data(num), densities.TorusFlow(epochs=1, seed=0), verbose=0)
+    model.fit(data(400), batch_size=100, verbose=0)
+    model.fit_density(data(400), densities.TorusFlow(epochs=1, seed=0), verbose=0)
+    return model, model.get_weights(), model.density
+
+
+@pytest.fixture
+def fitted(once):
+    """That model as it was trained, whatever a test before has done to it."""
+    model, weights, density = once
+    model.set_weights(weights)
+    model.density = density
     return model
 
 
@@ -133,8 +146,8 @@ def test_nothing_but_fit_density_fits_or_prints(monkeypatch, tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_fitted_flow_is_what_samples_and_uniform_angles_come_from():
-    model = fitted()
+def test_a_fitted_flow_is_what_samples_and_uniform_angles_come_from(fitted):
+    model = fitted
     drawn = model.sample(5, seed=0, verbose=0)
     np.testing.assert_array_equal(model.decode(model.density.sample(5, seed=0), verbose=0), drawn)
     uniform = model.density.to_uniform(model.angles(data(), verbose=0)).astype("float32")
@@ -158,8 +171,8 @@ def iter_batches():
     ],
     ids=["fit", "stream", "train_on_batch", "set_weights", "load_weights"],
 )
-def test_other_weights_forget_the_density(change, tmp_path):
-    model, path = fitted(), tmp_path / "m.weights.h5"
+def test_other_weights_forget_the_density(change, fitted, tmp_path):
+    model, path = fitted, tmp_path / "m.weights.h5"
     density, model.density = model.density, None
     model.save_weights(path)
     model.density = density
@@ -167,8 +180,8 @@ def test_other_weights_forget_the_density(change, tmp_path):
     assert model.density is None
 
 
-def test_weights_of_a_file_bring_their_density(tmp_path):
-    model, path = fitted(), tmp_path / "m.weights.h5"
+def test_weights_of_a_file_bring_their_density(fitted, tmp_path):
+    model, path = fitted, tmp_path / "m.weights.h5"
     drawn = model.sample(3, seed=0, verbose=0)
     model.save_weights(path)
     model.fit(data(100), batch_size=100, verbose=0)
@@ -176,9 +189,8 @@ def test_weights_of_a_file_bring_their_density(tmp_path):
     np.testing.assert_array_equal(model.sample(3, seed=0, verbose=0), drawn)
 
 
-def test_bad_data_and_other_calls_leave_the_density(tmp_path):
-    model = fitted()
-    density = model.density
+def test_bad_data_and_other_calls_leave_the_density(fitted, tmp_path):
+    model, density = fitted, fitted.density
     with pytest.raises(ValueError, match="must have shape"):
         model.fit(data()[:, :3], verbose=0)
     model.evaluate(data(), verbose=0)
@@ -187,8 +199,8 @@ def test_bad_data_and_other_calls_leave_the_density(tmp_path):
     assert model.density is density
 
 
-def test_a_density_of_another_space_is_refused(tmp_path):
-    model, other = fitted(), tiny_model(torusae.Latent(torusae.Gaussian(4)))
+def test_a_density_of_another_space_is_refused(fitted, tmp_path):
+    model, other = fitted, tiny_model(torusae.Latent(torusae.Gaussian(4)))
     with pytest.raises(ValueError, match="model's space"):
         tiny_model(torusae.TorusLatent(3)).density = model.density
     for name in ("encoder", "decoder"):
@@ -226,8 +238,8 @@ def test_a_damaged_density_of_a_file_is_named(name, tmp_path):
         assert again.density is None
 
 
-def test_an_interrupted_fit_keeps_the_model(monkeypatch):
-    model = fitted()
+def test_an_interrupted_fit_keeps_the_model(fitted, monkeypatch):
+    model = fitted
     before, density = model.encode(data(), verbose=0), model.density
 
     def interrupted(self, points):
