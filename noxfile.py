@@ -55,6 +55,8 @@ def run_tests(session: nox.Session, backend: str, *options: str, cached: bool = 
         script = "import jax; jax.devices(); print('known')"
         answer = session.run("python", "-c", script, env=flags, silent=True, success_codes=[0, 1, -6, 134])
         compilation |= flags if "known" in (answer or "") else {}
+    if quick and backend == "tensorflow":
+        compilation |= {"TESTS_OF_PLAIN_GRAPHS": "1"}  # read by tests/conftest.py: TensorFlow has no variable for it
     session.run(
         "pytest",
         "--numprocesses",

@@ -1,6 +1,8 @@
 """Set-up of every test. A backend is a process: set KERAS_BACKEND, run pytest, and all of the suite runs on it."""
 
 import contextlib
+import gc
+import os
 
 # TensorFlow that is loaded before torch can crash the process, so torch comes first where both are installed.
 with contextlib.suppress(ModuleNotFoundError):
@@ -12,12 +14,24 @@ import matplotlib
 import numpy as np
 import pytest
 
+if keras.backend.backend() == "tensorflow" and os.environ.get("TESTS_OF_PLAIN_GRAPHS"):
+    import tensorflow as tf
+
+    # A graph that runs a few times is not worth its optimization.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
 matplotlib.use("Agg")
 pytest.register_assert_rewrite("shared")
 
 # The same examples in every run: a failure is then a change of the code, never of the dice.
 hypothesis.settings.register_profile("torusae", deadline=None, derandomize=True, max_examples=20)
 hypothesis.settings.load_profile("torusae")
+
+
+def pytest_collection_finish():
+    """What was imported stays: no collection of garbage goes through the backend's million objects again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
