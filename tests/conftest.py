@@ -34,6 +34,21 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Tests marked `eager` run op by op on TensorFlow, with the fixtures that they make; `eager(False)` is none."""
+    marker = item.get_closest_marker("eager")
+    if keras.backend.backend() != "tensorflow" or not marker or marker.args == (False,):
+        return (yield)
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        return (yield)
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(autouse=True)
 def _seed():
     """Every test starts from the same state of Python's, NumPy's and the backend's random numbers."""

@@ -21,7 +21,9 @@ from sklearn.utils import estimator_checks
 import torusae
 from torusae.sklearn import TorusEstimator
 
-TINY = {"dim": 1, "epochs": 2, "batch_size": 16, "random_state": 0}
+pytestmark = pytest.mark.eager
+
+TINY = {"dim": 1, "epochs": 1, "batch_size": 32, "random_state": 0}
 
 # The checks that train nothing or little: on JAX all of them compile for a minute.
 QUICK_CHECKS = {
@@ -82,6 +84,7 @@ def test_check_of_output_passes():
         check("TorusEstimator", TorusEstimator(**TINY))
 
 
+@pytest.mark.eager(False)
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # scikit-learn's checks make their own
 def test_every_check_of_sklearn_passes():
@@ -154,6 +157,7 @@ def test_pipeline_goes_there_and_back():
     assert pipeline.transform(x).shape == (60, 2)
 
 
+@pytest.mark.eager(False)
 @pytest.mark.slow
 def test_grid_search_takes_the_better_score():
     x, _ = torusae.datasets.torus_table(120, dim=1, noise=0.05, seed=0)
@@ -163,6 +167,7 @@ def test_grid_search_takes_the_better_score():
     assert search.transform(x).shape == (120, 1)
 
 
+@pytest.mark.eager(False)
 def test_copies_are_equal_and_train_on(fitted):
     for copied in (
         copy.deepcopy,

@@ -9,6 +9,8 @@ import torusae
 from torusae._internal import checks
 from torusae.autoencoder.adapter import Rows
 
+pytestmark = pytest.mark.eager
+
 
 def frame(num=20, columns="abcd"):
     return pd.DataFrame(samples(num), columns=list(columns))

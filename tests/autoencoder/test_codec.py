@@ -8,6 +8,8 @@ from shared.tiny import digit_head, labels, samples, tiny_model
 
 import torusae
 
+pytestmark = pytest.mark.eager
+
 
 def test_predict_returns_every_output(trained):
     outputs = trained.predict(samples(), verbose=0)

@@ -23,6 +23,7 @@ def test_options_of_compile_give_the_same_weights():
         assert_same(values, results["none"], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.eager
 @pytest.mark.parametrize("make", [autoencoder, plain_model])
 def test_gradient_accumulation_is_the_mean_gradient_of_its_batches(make):
     x = samples(64)
@@ -101,6 +102,7 @@ def test_one_epoch_first_changes_nothing_of_the_epochs_after_it():
         np.testing.assert_allclose(value, results[1][1][name], rtol=1e-3, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.eager
 @pytest.mark.parametrize("make", [plain_model, autoencoder])
 def test_a_batch_with_nan_leaves_the_later_steps_alone(make):
     """The gradient of a batch with NaN is NaN; with the weights set back, the next step is as if it had never been."""

@@ -8,6 +8,8 @@ from shared.tensors import to_numpy, to_tensor
 
 import torusae
 
+pytestmark = pytest.mark.eager
+
 
 class Wrapped(keras.Model):
     def __init__(self, inner):

@@ -19,9 +19,12 @@ from shared.tensors import to_numpy, to_tensor
 
 import torusae
 
+pytestmark = pytest.mark.eager
+
 OUTPUTS = ("reconstruction", "point", "third")
 
 
+@pytest.mark.eager(False)
 @pytest.mark.parametrize("writer", ["torch", "jax", "tensorflow"])
 def test_a_file_of_any_backend_loads_and_trains_on(writer):
     """With three runs of the suite, all nine pairs. No custom objects: the names in the file are enough."""
@@ -170,17 +173,25 @@ def test_weights_of_the_paper_load_into_other_losses(make, tmp_path):
 # Files that were cut off or altered
 
 
-@pytest.fixture
-def saved(tmp_path):
-    x, model = (
-        tables.samples(),
-        tables.autoencoder(heads={"digit": torusae.Head("classification", 2, units=(4,))}, seed=0),
-    )
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The bytes of a file, and what it holds."""
+    heads = {"digit": torusae.Head("classification", 2, units=(4,))}
+    x, model = tables.samples(), tables.autoencoder(heads=heads, seed=0)
     model.fit(x, {"digit": np.arange(len(x)) % 2}, batch_size=64, verbose=0)
     model.fit_density(x, "mixture", seed=0, verbose=0)
-    path = tmp_path / "model.keras"
+    path = tmp_path_factory.mktemp("written") / "model.keras"
     model.save(path)
-    return path, path.read_bytes(), held_by(model)
+    return path.read_bytes(), held_by(model)
+
+
+@pytest.fixture
+def saved(written, tmp_path):
+    """A file that a test may change."""
+    content, held = written
+    path = tmp_path / "model.keras"
+    path.write_bytes(content)
+    return path, content, held
 
 
 def held_by(model):

@@ -8,6 +8,8 @@ from shared.tensors import to_numpy, to_tensor
 
 import torusae
 
+pytestmark = pytest.mark.eager
+
 WIDTH = 3
 NAMES = {"spring", "quantile", "kuiper"}
 
@@ -57,6 +59,7 @@ def fit(model, x, *loggers, **options):
     return model.fit(x, x, batch_size=16, shuffle=False, verbose=0, callbacks=list(loggers), **options).history
 
 
+@pytest.mark.eager(False)
 @pytest.mark.parametrize(("nested", "eager"), [(False, False), (True, True)], ids=["compiled-flat", "eager-nested"])
 def test_history_holds_every_term_of_both_samples(data, nested, eager):
     x, x_val = data
@@ -94,6 +97,7 @@ def test_evaluate_and_predict_record_nothing(data):
     assert_logged(logger.results, latent, x)
 
 
+@pytest.mark.eager(False)
 def test_a_model_fitted_before_its_first_logger(data):
     x, x_val = data
     latent = torusae.TorusLatent(2, "paper")
@@ -109,6 +113,7 @@ def test_a_model_fitted_before_its_first_logger(data):
     assert_logged(fit(model, x_val, torusae.LatentLogger()), latent, x_val)
 
 
+@pytest.mark.eager(False)
 def test_one_logger_in_two_models_that_share_a_layer(data):
     x, x_val = data
     latent, logger = torusae.TorusLatent(2, "paper"), torusae.LatentLogger()
@@ -119,6 +124,7 @@ def test_one_logger_in_two_models_that_share_a_layer(data):
     assert_logged(fit(first, x_val, logger), latent, x_val)
 
 
+@pytest.mark.eager(False)
 def test_a_second_fit_with_a_logger_does_not_compile_again(data):
     x, _ = data
     model = latent_model()

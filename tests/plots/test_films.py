@@ -9,6 +9,8 @@ from shared.tiny import SHAPE, samples, tiny_model
 import torusae
 from torusae import plots
 
+pytestmark = pytest.mark.eager
+
 
 def frames_of(path):
     """The pictures of a GIF as arrays, and how long each stays, milliseconds."""

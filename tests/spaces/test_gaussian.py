@@ -20,6 +20,7 @@ SYSTEMS = [(torusae.Gaussian(2), name) for name in torusae.Gaussian(2).presets]
 SYSTEMS += [(torusae.Gaussian(2, variational=True), "vae")]
 
 
+@pytest.mark.eager
 @pytest.mark.parametrize(("space", "losses"), SYSTEMS, ids=lambda v: str(v))
 def test_every_system_trains(space, losses):
     model = torusae.TorusAutoencoder.from_shape((5,), space, losses=losses)

@@ -15,6 +15,8 @@ from torusae.supervision import Action, Anchor, Relative, Supervision, rotate_im
 from torusae.supervision._pairs import GivenPairs, GroupPairs
 from torusae.supervision.base import Step, compare_points
 
+pytestmark = pytest.mark.eager
+
 TURN = 2 * np.pi
 
 
@@ -251,6 +253,7 @@ def targets(num=20):
 LOGGED = {f"{name}_{part}" for name in SUPERVISION for part in ("loss", "error")}
 
 
+@pytest.mark.eager(False)
 def test_fit_mixes_all_kinds_with_heads_and_files_keep_them(tmp_path):
     model = supervised_model(heads={"digit": digit_head()})
     y = {**targets(), "digit": labels()}
@@ -410,6 +413,7 @@ def test_found_circles_do_not_overrule_supervision(capsys):
     assert all((a == b).all() for a, b in zip(model.get_weights(), weights, strict=True))
 
 
+@pytest.mark.eager(False)
 @pytest.mark.parametrize("kind", [Relative, Anchor])
 def test_the_first_fit_starts_at_known_values(kind, capsys):
     x, hours = circle_table(600)
@@ -507,6 +511,7 @@ def circle_table(num, seed=0):
     return table.astype("float32"), hours
 
 
+@pytest.mark.eager(False)
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_differences_and_anchors_of_few_samples_give_the_hours_of_all(seed):
