@@ -49,8 +49,10 @@ def weights_after_fit(model, x, **arguments):
 def test_the_first_fit_starts_at_the_circles_and_says_so(table, capsys):
     x, angles = table
     model = model_of()
-    model.fit(x, batch_size=100, epochs=2, verbose=2)
+    history = model.fit(x, batch_size=100, epochs=2, verbose=2)
     said = capsys.readouterr().out
+    assert (history.circles["agreement"] > 0.97).all()
+    np.testing.assert_array_equal(np.abs(history.circles["windings"]), np.ones((2, 1, 1)))
     assert "initialization: looking for circles ... 1 circle in 600 rows" in said
     assert "Both networks were trained to their angles" in said
     assert torusae.align(model.angles(x, verbose=0), angles).scores > 0.97
@@ -61,7 +63,7 @@ def test_the_first_fit_starts_at_the_circles_and_says_so(table, capsys):
 def test_without_a_circle_training_is_that_without_a_start(rng, capsys):
     x = rng.normal(size=(NUM, 20)).astype("float32")
     model = model_of()
-    model.fit(x, batch_size=100, verbose=2)
+    assert not hasattr(model.fit(x, batch_size=100, verbose=2), "circles")
     assert "initialization: looking for circles ... no circle in 600 rows" in capsys.readouterr().out
     for first, second in zip(
         weights_after_fit(model_of(), x), weights_after_fit(model_of(init="random"), x), strict=True

@@ -1,4 +1,4 @@
-"""NumPy arrays of points and angles: checked, wrapped, in polar form, in random rows, in blocks."""
+"""NumPy arrays of points and angles: checked, wrapped, made even, in polar form, in random rows, in blocks."""
 
 import math
 from collections.abc import Iterator
@@ -40,6 +40,12 @@ def wrap(angles: np.ndarray) -> np.ndarray:
     angles = angles - 2 * math.pi * np.round(angles / (2 * math.pi))
     # The number of turns is rounded, and half a turn to an even number: up to either end, or an ulp beyond it.
     return np.where(angles >= math.pi, -math.pi, np.maximum(angles, -math.pi))
+
+
+def even(angles: np.ndarray) -> np.ndarray:
+    """Angles `(num, dim)` made even: their ranks, over a whole turn. Stretched and squeezed circles become the same."""
+    ranks = np.argsort(np.argsort(wrap(angles), axis=0, kind="stable"), axis=0, kind="stable")
+    return ranks * (2 * math.pi / len(angles)) - math.pi
 
 
 def polar(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

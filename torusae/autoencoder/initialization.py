@@ -12,6 +12,7 @@ from keras import ops
 
 from torusae._internal import checks, keras_repairs, replicas, units
 from torusae.autoencoder.adapter import Rows
+from torusae.autoencoder.keeping import Kept
 from torusae.layers.latent import Latent
 from torusae.layers.logger import latent_layer
 from torusae.spaces import Space
@@ -103,6 +104,7 @@ def _at_angles(
     num_steps = checks.positive_int(owner, "num_steps", num_steps)
     if not latent.space.num_angles:
         raise ValueError(f"{owner}: a space with angles is needed. Received: {latent.space!r}. Use a Torus.")
+    found = angles is None or isinstance(angles, Circles) or name == "circles"
     if angles is None:
         angles = find_circles(x, seed=seed).angles
     angles = angles.angles if isinstance(angles, Circles) else angles
@@ -122,6 +124,9 @@ def _at_angles(
         y = x if y is None else checks.numpy_array(owner, "y", y)
         checks.finite_array(owner, "y", y)
         _train(encoder, latent, decoder, loss, x, y, angles, rows, num_steps, verbose)
+        # Not those of labels: the model follows these as well as it can.
+        if found and hasattr(model, "kept"):
+            model.kept = Kept(model, x, angles)
     latent.num_initialized = angles.shape[1]
     return angles
 

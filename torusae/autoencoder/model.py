@@ -15,6 +15,7 @@ from torusae.autoencoder.adapter import Adapter
 from torusae.autoencoder.callbacks import measuring, noted_errors, with_logger
 from torusae.autoencoder.fitted import Fitted
 from torusae.autoencoder.initialization import checked_init, initialize
+from torusae.autoencoder.keeping import Kept
 from torusae.autoencoder.objective import RAW, Means, Objective
 from torusae.layers import Head, Latent, TorusLatent
 from torusae.networks import autoencoder_networks
@@ -104,6 +105,7 @@ class TorusAutoencoder(keras.Model):
         self.fitted = Fitted(owner, latent.space)
         self.objective: Objective | None = None
         self.supervision_seed: keras.random.SeedGenerator | None = None
+        self.kept: Kept | None = None  # the circles that the training began at
         self.was_trained = False  # or loaded: then `fit` does not initialize
         self.means = Means()
         self._log(Objective("mse", self.heads, {}, latent.space, None).weights)
@@ -321,6 +323,12 @@ class TorusAutoencoder(keras.Model):
         at the end of each epoch the latent terms and statistics (see `LatentLogger`); with validation data all of them
         also with the prefix `val_`.
 
+        Where the model began at circles of the data, `history.circles` says whether it kept them, of 480 rows: a dict
+        of `"agreement"`, `(2, num_circles)`, how well the model's angles agree with those, after the start and at the
+        end, `|mean exp(i difference)|` after both are made even by their ranks, and of `"windings"`,
+        `(2, num_angles, num_circles)`, how often each angle goes around each circle. An agreement that falls below 0.9
+        times that of the start is a warning.
+
         What was fitted to the points before, a density, is forgotten: it belongs to other weights. So it is by
         `train_on_batch`, `load_weights` and `set_weights`. A custom training loop must call `fit_density` again.
 
@@ -385,7 +393,7 @@ class TorusAutoencoder(keras.Model):
         callbacks = with_logger(callbacks)
         keras_repairs.repair_backups(callbacks)
         with noted_errors(owner, rows.sample, callbacks), measuring(callbacks, logged):
-            return super().fit(
+            history = super().fit(
                 x,
                 y,
                 batch_size,
@@ -398,6 +406,9 @@ class TorusAutoencoder(keras.Model):
                 sample_weight=sample_weight,
                 **kwargs,
             )
+        if self.kept is not None:
+            history.circles = self.kept.after_training(owner, self)
+        return history
 
     def train_on_batch(self, *args, **kwargs):
         """One step of training, as `keras.Model.train_on_batch` does. What was fitted to points is forgotten."""

@@ -13,7 +13,7 @@ from torusae._internal.arrays import polar
 from torusae.diagnostics.results import Diagnosis, Problem
 from torusae.diagnostics.statistics import prior_statistics
 from torusae.metrics.circles import KUIPER_CHANCE, MOMENT_CHANCE
-from torusae.spaces import Product, Space, Torus
+from torusae.spaces import Gaussian, Product, Space, Torus
 
 # What a statistic of independent uniform points exceeds once in ten thousand times, in units of 1 / sqrt(num).
 RARE_KUIPER = 2.5
@@ -111,6 +111,15 @@ def advised(problem: Problem, space: Space, model: Any = None) -> Problem:
 def count_of(count: int, what: str) -> str:
     """`1 circle`, `2 circles`."""
     return f"{count or 'no'} {what}{'s' * (count > 1)}"
+
+
+def with_coordinate(space: Space) -> str:
+    """The text of a space with one Gaussian coordinate more, such as `"T1 x R1"`."""
+    *factors, last = space.factors if isinstance(space, Product) else [space]
+    count = last.dim if isinstance(last, Gaussian) else 0
+    factors += [] if count else [last]
+    texts = [f"T{factor.dim}" if type(factor) is Torus else repr(factor) for factor in factors]
+    return " x ".join([*texts, f"R{count + 1}"])
 
 
 @diagnose_points.register
