@@ -45,6 +45,7 @@ WITHOUT_EXAMPLE = {
     "Problem",
     "Statistic",
     "Circles",
+    "Suggestion",
     "Alignment",
     "AngleErrors",
 }

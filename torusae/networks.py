@@ -212,13 +212,17 @@ def dense_decoder(
     return keras.Model(inputs, keras.layers.Activation(activation or "linear", dtype="float32")(x), name=name)
 
 
-def autoencoder_networks(input_shape: Sequence[int], decoder_input_size: int) -> tuple[keras.Model, keras.Model]:
+def autoencoder_networks(
+    input_shape: Sequence[int], decoder_input_size: int, activation: str | None = "sigmoid"
+) -> tuple[keras.Model, keras.Model]:
     """The pair of an encoder and a decoder for samples of a shape.
 
     Args:
         input_shape: Shape of one sample. A shape of three axes is an image with values in [0, 1]. It gets convolutions
             if height and width are at least 8; anything else gets dense layers.
         decoder_input_size: Integer, `2 * dim` for `Torus(dim)`.
+        activation: Of the outputs of images: `None` for any real values. Those of vectors have none. Defaults to
+            `"sigmoid"`.
 
     Example:
 
@@ -231,8 +235,8 @@ def autoencoder_networks(input_shape: Sequence[int], decoder_input_size: int) ->
     if len(input_shape) == 3:
         height, width, _ = _image_axes("autoencoder_networks", "input_shape", input_shape)
         if min(height, width) >= 8:
-            return conv_encoder(input_shape), conv_decoder(input_shape, decoder_input_size)
-        return dense_encoder(input_shape), dense_decoder(input_shape, decoder_input_size, activation="sigmoid")
+            return conv_encoder(input_shape), conv_decoder(input_shape, decoder_input_size, activation=activation)
+        return dense_encoder(input_shape), dense_decoder(input_shape, decoder_input_size, activation=activation)
     if len(input_shape) == 2 and input_shape[0] == input_shape[1] >= 8:
         warnings.warn(
             f"autoencoder_networks: samples of shape {input_shape} get dense layers. If they are images, give them a "

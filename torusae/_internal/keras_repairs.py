@@ -142,6 +142,11 @@ def keep_state(model: keras.Model) -> None:
     vars(model).update({f"make_{name}": making(getattr(model, f"make_{name}"), name) for name in _STATES})
 
 
+def is_validation(arguments: dict[str, Any]) -> bool:
+    """Whether arguments of `evaluate` are those of Keras' `fit`, which validates by it."""
+    return "_use_cached_eval_dataset" in arguments
+
+
 @contextlib.contextmanager
 def state_kept(model: keras.Model) -> Iterator[None]:
     """As `keep_state`, after an error between two steps too: Keras' `fit` does that, `evaluate`, `predict` do not."""

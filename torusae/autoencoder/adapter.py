@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 
 from torusae._internal import batches, checks, replicas
+from torusae._internal.scaling import FEW_ROWS, Scaling, check_sizes, checked_groups
 from torusae.layers import Head
 from torusae.spaces import Space
 from torusae.supervision import Supervision
@@ -27,7 +29,8 @@ class Rows:
         weight: Weights of the samples `(num,)`, a dict of them with the keys of `targets`, or `None`.
         pairs: Dict from the name of a target to the `PairSource` that it became, or `None`.
         known: Mask of the cells of the samples that are known, or `None`, all.
-        group: Integers `(num,)`, the group of each sample, or `None`.
+        group: Integers `(num,)`, the group of each sample, a number in `scaling`, or `None`.
+        scaling: What was taken out of samples and targets, and is put back into what is made of them, or `None`.
     """
 
     sample: Any
@@ -36,15 +39,21 @@ class Rows:
     pairs: Any = None
     known: Any = None
     group: Any = None
+    scaling: Scaling | None = None
 
     def __getitem__(self, rows: slice) -> "Rows":
         """Some of the rows, of every part."""
         parts = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return Rows(**{name: batches.rows_of(part, rows) for name, part in parts.items()})
+        scaling = parts.pop("scaling")
+        return Rows(**{name: batches.rows_of(part, rows) for name, part in parts.items()}, scaling=scaling)
 
     def weight_of(self, name: str) -> Any:
         """The weights of the samples in one target's loss."""
         return self.weight.get(name) if isinstance(self.weight, Mapping) else self.weight
+
+    def in_units(self, samples: np.ndarray) -> np.ndarray:
+        """What was made of these rows, in the units and at the levels of the data."""
+        return samples if self.scaling is None else self.scaling.undo(samples, self.group)
 
     def for_keras(self) -> tuple[Any, Any, Any]:
         """Samples, targets and weights as Keras' `fit` takes them."""
@@ -70,6 +79,7 @@ class Adapter:
     Attributes:
         supervision: Dict from a name to a `Supervision`. `compile` sets it.
         columns: Tuple of the columns' names of the data frame that the model was trained on, or `None`.
+        scaling: The `Scaling` that is taken out of all samples, or `None`. In a step samples are without it.
     """
 
     def __init__(
@@ -87,6 +97,7 @@ class Adapter:
         self.space = space
         self.supervision: Mapping[str, Supervision] = {}
         self.columns: tuple[str, ...] | None = None
+        self.scaling: Scaling | None = None
 
     def named(self, method: str) -> str:
         """A method's name for messages."""
@@ -97,7 +108,7 @@ class Adapter:
     def rows(self, owner: str, x: Any, y: Any, sample_weight: Any = None) -> Rows:
         """The parts of arrays or of one batch. Without a target of its own, the reconstruction is compared with x."""
         if y is None:
-            return Rows(x, {"reconstruction": x}, sample_weight)
+            return Rows(x, {"reconstruction": x}, sample_weight, scaling=self.scaling)
         if not isinstance(y, Mapping):
             shape = tuple(y.shape) if hasattr(y, "shape") else None
             if shape is None or not checks.shapes_agree(shape[1:], self.sample_shape):
@@ -119,7 +130,7 @@ class Adapter:
                 )
         if "reconstruction" in y:
             self.check_samples(owner, "y['reconstruction']", y["reconstruction"])
-        return Rows(x, {"reconstruction": x, **y}, sample_weight)
+        return Rows(x, {"reconstruction": x, **y}, sample_weight, scaling=self.scaling)
 
     def check_samples(self, owner: str, name: str, samples: Any) -> None:
         """Checks the shape and the dtype of samples: arrays, or tensors while a step compiles."""
@@ -131,7 +142,7 @@ class Adapter:
             raise ValueError(f"{owner}: `{name}` must have shape {self._batch_shape()}. Received: shape={shape}. {fix}")
         dtype = str(samples.dtype)
         # Integers would train without a word: images of 0 to 255 against outputs between 0 and 1.
-        if "float" not in dtype:
+        if "float" not in dtype and self.scaling is None:
             raise TypeError(
                 f"{owner}: `{name}` must be floating-point numbers. Received: dtype={dtype}. "
                 f"For images of 0 to 255 use x.astype('float32') / 255."
@@ -149,18 +160,27 @@ class Adapter:
 
     # At the door: values too, before anything is computed.
 
-    def check(self, method: str, x: Any, y: Any = None, sample_weight: Any = None, least: int = 0) -> Rows:
+    def check(
+        self,
+        method: str,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        least: int = 0,
+        groups: Any = None,
+        offset: str | None = None,
+    ) -> Rows:
         """The parts of a data set of so many rows at least. A stream's batches are checked in the steps."""
-        return self._with_pairs(method, self._checked(method, x, y, sample_weight, least))
+        return self._with_pairs(method, self._checked(method, x, y, sample_weight, least, groups, offset))
 
     def check_and_split(
-        self, method: str, x: Any, y: Any, sample_weight: Any, fraction: float
+        self, method: str, x: Any, y: Any, sample_weight: Any, fraction: float, groups: Any = None
     ) -> tuple[Rows, Rows | None]:
         """As `check` of training data: the rows to train on, and the last ones, a fraction, to validate on.
 
         Every head and supervision must have its data, and the decoder must reach every target. A stream can't be split.
         """
-        rows = self._checked(method, x, y, sample_weight, least=1, trains=True)
+        rows = self._checked(method, x, y, sample_weight, 1, groups, trains=True)
         if not fraction or not checks.is_array(rows.sample):
             return self._with_pairs(method, rows), None
         owner, num = self.named(method), len(rows.sample)
@@ -178,10 +198,21 @@ class Adapter:
             )
         return self._with_pairs(method, rows[:first]), self._with_pairs(method, rows[first:])
 
-    def _checked(self, method: str, x: Any, y: Any, sample_weight: Any, least: int, trains: bool = False) -> Rows:
+    def _checked(
+        self,
+        method: str,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        least: int,
+        groups: Any = None,
+        offset: str | None = None,
+        trains: bool = False,
+    ) -> Rows:
         owner = self.named(method)
         x = self._array(owner, "x", x, trains)
         if not checks.is_array(x):
+            self._no_stream(owner, x, groups)
             return Rows(x, y, sample_weight)
         self.check_samples(owner, "x", x)
         if len(x) < least:
@@ -197,6 +228,11 @@ class Adapter:
         if targets["reconstruction"] is not x:
             name, target = "y['reconstruction']", checks.host_array(targets["reconstruction"])
             checks.finite_array(owner, name, target)
+        given = self._scaled(owner, host, groups, offset, trains)
+        if given.scaling is not None:
+            rows = dataclasses.replace(given, weight=rows.weight)
+            host, target = given.sample, given.sample if target is host else given.scaling.apply(target, given.group)
+            targets["reconstruction"] = target
         if trains:
             self._check_range(owner, name, target)
         for name, head in self.heads.items():
@@ -210,6 +246,8 @@ class Adapter:
                     raise ValueError(
                         f"{owner}: {type(each).__name__} {name!r} takes no data. Received: y[{name!r}]. Leave it out."
                     )
+                if given.scaling is not None:
+                    targets[name] = self._scaled_pairs(owner, name, targets[name], given.scaling)
                 if not each.draws_pairs:
                     targets[name] = each.prepared(owner, f"y[{name!r}]", targets[name], host, self.space)
             elif trains and each.needs_data:
@@ -232,8 +270,8 @@ class Adapter:
         }
         return dataclasses.replace(rows, pairs=pairs)
 
-    def check_rows(self, method: str, name: str, x: Any) -> np.ndarray:
-        """An array of samples, checked: where a stream is an error."""
+    def check_rows(self, method: str, name: str, x: Any, groups: Any = None, offset: str | None = None) -> Rows:
+        """Samples, checked: where a stream is an error."""
         owner = self.named(method)
         x = self._array(owner, name, x)
         if not checks.is_array(x):
@@ -241,7 +279,72 @@ class Adapter:
         self.check_samples(owner, name, x)
         x = checks.host_array(x)
         checks.finite_array(owner, name, x)
-        return x
+        return self._scaled(owner, x, groups, offset)
+
+    def in_units(self, samples: np.ndarray) -> np.ndarray:
+        """Decoded samples in the units of the data; with groups at their common level."""
+        return Rows(None, scaling=self.scaling).in_units(samples)
+
+    def _scaled(self, owner: str, x: np.ndarray, groups: Any, offset: str | None = None, trains: bool = False) -> Rows:
+        """Samples without level and scale, and what was taken out."""
+        scaling = self.scaling
+        if offset is not None:
+            checks.option(owner, "offset", offset, ("estimate",))
+        if groups is not None:
+            groups = checked_groups(owner, groups, len(x))
+            if scaling is None and trains:
+                return scaled_groups(owner, x, groups)
+            if scaling is None or scaling.groups is None:
+                raise ValueError(
+                    f"{owner}: `groups` must be left out: this model was made without them. Received: groups of "
+                    f"{len(groups)} rows. Give groups to TorusAutoencoder.from_data, or to the first fit."
+                )
+        elif scaling is None or scaling.groups is None or not len(x):
+            return Rows(x) if scaling is None else Rows(scaling.apply(x), scaling=scaling)
+        elif offset is None:
+            raise ValueError(
+                f"{owner}: `groups` must be given: this model takes out the level and the scale of each group. "
+                f"Received: groups=None. Give the group of each row, or offset='estimate' where all rows are of one "
+                f"new group."
+            )
+        else:
+            scaling = Scaling(scaling.mean, scaling.scale)  # all rows are one new group
+            groups = np.zeros(len(x), int)
+        new = groups[scaling.index(groups) < 0]
+        if len(new):
+            if offset is None:
+                shown = ", ".join(map(repr, (scaling.groups or ())[:5])) + (
+                    ", ..." if len(scaling.groups or ()) > 5 else ""
+                )
+                raise ValueError(
+                    f"{owner}: `groups` must be those of the training: {shown}. Received: {new.tolist()[0]!r}, in "
+                    f"{len(new)} row(s) of groups it does not know. Use offset='estimate', which takes a new group's "
+                    f"level and scale from the rows given here."
+                )
+            check_sizes(owner, new)
+            scaling = scaling.with_groups_of(x, groups)
+        group = scaling.index(groups)
+        return Rows(scaling.apply(x, group), group=group, scaling=scaling)
+
+    def _scaled_pairs(self, owner: str, name: str, values: Any, scaling: Scaling) -> Any:
+        """Supervision's data, with samples among them, as in pairs, without level and scale."""
+        if not isinstance(values, tuple) or len(values) != 3:
+            return values
+        if scaling.groups is not None:
+            raise ValueError(
+                f"{owner}: y[{name!r}] can't be pairs of samples in a model with groups, whose groups nobody knows. "
+                f"Received: a triple. Give values of the samples, or (groups, values)."
+            )
+        fits = [checks.shapes_agree(checks.host_array(each).shape[1:], self.sample_shape) for each in values[:2]]
+        return (*(map(scaling.apply, map(checks.host_array, values[:2])) if all(fits) else values[:2]), values[2])
+
+    def _no_stream(self, owner: str, x: Any, groups: Any) -> None:
+        """Raises where a stream came that would have to be scaled."""
+        if self.scaling is not None or groups is not None:
+            raise TypeError(
+                f"{owner}: `x` must be an array or a data frame: level and scale are taken out of it. Received: "
+                f"{type(x).__name__}. For streams use TorusAutoencoder.from_shape, with samples that are scaled."
+            )
 
     def _array(self, owner: str, name: str, x: Any, trains: bool = False) -> Any:
         """Samples by the door of data, or a stream as it is. Training keeps the names of a frame's columns."""
@@ -255,23 +358,17 @@ class Adapter:
             return x
         array = checks.as_array(owner, name, x)
         if not checks.is_frame(x):
-            return array.astype("float32") if isinstance(x, list) else array
+            return array.astype("float32") if isinstance(x, list) and self.scaling is None else array
         columns = tuple(map(str, x.columns))
-        if not trains and self.columns not in (None, columns):
+        if (not trains or self.scaling is not None) and self.columns not in (None, columns):
             raise ValueError(
                 f"{owner}: `{name}` must have the columns of the training, in their order: {list(self.columns or ())}. "
                 f"Received: {list(columns)}."
             )
-        missing = np.argwhere(np.isnan(array))
-        if len(missing):
-            row, column = missing[0]
-            raise ValueError(
-                f"{owner}: `{name}` must hold finite numbers only. Received: nan at position ({row}, {column}), the "
-                f"column {columns[column]!r}, {len(missing)} such value(s). Fill these values, or leave their rows out."
-            )
+        check_frame(owner, name, array, columns)
         if trains:
             self.columns = columns
-        return array.astype("float32")
+        return array if self.scaling is not None else array.astype("float32")
 
     def _check_range(self, owner: str, name: str, target: np.ndarray) -> None:
         """Checks that the decoder can produce a target: a sigmoid can't reach pixels of 0 to 255."""
@@ -305,6 +402,39 @@ class Adapter:
         given = [each for each in (x, y, sample_weight) if each is not None]
         given = keras.tree.map_structure(checks.host_array, given)
         return batches.PaddedBatches(tuple(given), batch_size, num_parts, shuffle, num_parts > 1, rows.pairs)
+
+
+def check_frame(owner: str, name: str, array: np.ndarray, columns: tuple[str, ...]) -> None:
+    """Raises if a frame lacks a value, naming the column."""
+    missing = np.argwhere(np.isnan(array))
+    if len(missing):
+        row, column = missing[0]
+        raise ValueError(
+            f"{owner}: `{name}` must hold finite numbers only. Received: nan at position ({row}, {column}), the "
+            f"column {columns[column]!r}, {len(missing)} such value(s). Fill these values, or leave their rows out."
+        )
+
+
+def scaled_groups(owner: str, x: np.ndarray, groups: Any) -> Rows:
+    """Samples without level and scale of their groups. Warns of groups that are too small to tell these.
+
+    Raises:
+        ValueError: If a group has one row.
+    """
+    groups = checked_groups(owner, groups, len(x))
+    check_sizes(owner, groups)
+    names, counts = np.unique(groups, return_counts=True)
+    few = names[counts < FEW_ROWS].tolist()
+    parts = [x[groups == name].reshape(count, -1) for name, count in zip(names, counts, strict=True)]
+    constant = np.array([(part == part[0]).all(axis=0) for part in parts])
+    some = int((constant.any(axis=0) & ~(x.reshape(len(x), -1) == x[:1].reshape(1, -1)).all(axis=0)).sum())
+    said = [f"{len(few)} of `groups` have fewer than {FEW_ROWS} rows, such as {few[0]!r}"] if few else []
+    said += [f"{some} column(s) are constant within a group, where they say nothing"] if some else []
+    if said:
+        warnings.warn(f"{owner}: {'; '.join(said)}.", stacklevel=checks.users_level())
+    scaling = Scaling.of(x, groups)
+    group = scaling.index(groups)
+    return Rows(scaling.apply(x, group), group=group, scaling=scaling)
 
 
 def _named(owner: str, name: str, values: Any, numbers: bool = True) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from torusae._internal import checks
+from torusae._internal.scaling import Scaling
 from torusae.layers import LatentLogger
 
 
@@ -24,17 +25,21 @@ def with_logger(callbacks: Any) -> Any:
 
 
 @contextlib.contextmanager
-def measuring(callbacks: Any, x: Any) -> Iterator[None]:
-    """Lends samples to the loggers that have none of their own, for one `fit`."""
+def measuring(callbacks: Any, x: Any, scaling: Scaling | None) -> Iterator[None]:
+    """Lends samples to the loggers that have none of their own, for one `fit`, and scales those that have."""
     given = getattr(callbacks, "callbacks", callbacks)
-    loggers = [callback for callback in given if isinstance(callback, LatentLogger) and callback.x is None]
+    loggers = [callback for callback in given if isinstance(callback, LatentLogger)]
+    own = [logger.x for logger in loggers]
     for logger in loggers:
-        logger.x = x
+        if logger.x is None:
+            logger.x = x
+        elif scaling is not None:
+            logger.x = scaling.apply(checks.host_array(logger.x))
     try:
         yield
     finally:
-        for logger in loggers:
-            logger.x = None
+        for logger, samples in zip(loggers, own, strict=True):
+            logger.x = samples
 
 
 class _Place(keras.callbacks.Callback):

@@ -217,10 +217,13 @@ def _train(
         model.set_weights(before)
 
 
-def initialize(model: Any, rows: Rows, circles: Any, verbose: Any, callbacks: Any) -> None:
+def initialize(
+    model: Any, rows: Rows, circles: Any, verbose: Any, callbacks: Any, found: Circles | None = None
+) -> None:
     """What the first `fit` of a model does before it trains, by `model.init`. Says in one line what it did.
 
-    `circles` are angles to begin at, or `Circles`; `None` are those that supervision knows, or that are found.
+    `circles` are angles to begin at, or `Circles`; `None` are those that supervision knows, or that are found, or that
+    were `found` before.
     """
     space, x = model.latent.space, rows.sample
     asked = model.init == "circles" or circles is not None
@@ -241,7 +244,7 @@ def initialize(model: Any, rows: Rows, circles: Any, verbose: Any, callbacks: An
     if not asked and (
         not model.encoder.trainable_variables
         or (model.adapter.supervision and known is None)
-        or len(x) < (_LEAST_ROWS if known is None else _LEAST_LABELLED_ROWS)
+        or (found is None and len(x) < (_LEAST_ROWS if known is None else _LEAST_LABELLED_ROWS))
     ):
         return
 
@@ -264,8 +267,8 @@ def initialize(model: Any, rows: Rows, circles: Any, verbose: Any, callbacks: An
         initialize_at_circles(model, x, y, known)
         said = "done"
     else:
-        say("looking for circles ... ")
-        said = _at_found_circles(model, x, y, asked)
+        say("looking for circles ... " if found is None else "")
+        said = _at_found_circles(model, x, y, asked, found)
     say(f"{said}\n")
 
 
@@ -282,10 +285,10 @@ def known_angles(
     return None if np.isnan(angles).all() else angles
 
 
-def _at_found_circles(model: Any, x: np.ndarray, y: np.ndarray, asked: bool) -> str:
+def _at_found_circles(model: Any, x: np.ndarray, y: np.ndarray, asked: bool, found: Circles | None) -> str:
     begin = time.time()
     try:
-        circles = find_circles(x)
+        circles = found or find_circles(x)
     except (ImportError, ValueError) as error:  # the extra is missing, or the data can have no circle
         if asked:
             raise

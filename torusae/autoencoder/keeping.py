@@ -22,7 +22,7 @@ class Kept:
 
     Args:
         model: A `TorusAutoencoder` that was trained to the angles.
-        x: Its samples, a NumPy array.
+        x: Its samples, a NumPy array, without level and scale.
         angles: Float array `(num, num_circles)`, radians, NaN where unknown, with a row at least that is known.
     """
 
@@ -60,7 +60,7 @@ class Kept:
 
     def _measured(self, model: Any) -> tuple[np.ndarray, np.ndarray]:
         """Windings `(num_angles, num_circles)` and agreement `(num_circles,)` of the model's angles."""
-        own = use.angles(model, self.x, verbose=0).astype("float64")
+        own = use.predicted(model, self.x, None, 0)["angles"].astype("float64")
         count = self.angles.shape[1]
         if not np.isfinite(own).all():
             return np.zeros((own.shape[1], count), int), np.zeros(count)

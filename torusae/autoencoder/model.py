@@ -10,10 +10,12 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import batches, checks, keras_repairs, replicas, seeds
+from torusae._internal.scaling import Scaling
 from torusae.autoencoder import parts, use
 from torusae.autoencoder.adapter import Adapter
 from torusae.autoencoder.callbacks import measuring, noted_errors, with_logger
 from torusae.autoencoder.fitted import Fitted
+from torusae.autoencoder.from_data import Start, look
 from torusae.autoencoder.initialization import checked_init, initialize
 from torusae.autoencoder.keeping import Kept
 from torusae.autoencoder.objective import RAW, Means, Objective
@@ -21,9 +23,11 @@ from torusae.layers import Head, Latent, TorusLatent
 from torusae.networks import autoencoder_networks
 from torusae.spaces import Space
 from torusae.supervision import Supervision
+from torusae.topology import Suggestion
 
 _LOGGED_ROWS = 512  # of the validation samples, for the latent statistics
 _FEW_ROWS = 8  # of a batch: fewer say nothing about a space
+_PLAIN_MODELS = ("codec", "encoder_model", "decoder_model")
 _TAKEN = ("reconstruction", "point", "loss")  # names that the model uses itself
 
 
@@ -107,6 +111,8 @@ class TorusAutoencoder(keras.Model):
         self.supervision_seed: keras.random.SeedGenerator | None = None
         self.kept: Kept | None = None  # the circles that the training began at
         self.was_trained = False  # or loaded: then `fit` does not initialize
+        self.suggestion: Suggestion | None = None  # of `from_data`
+        self.known_start: Start | None = None
         self.means = Means()
         self._log(Objective("mse", self.heads, {}, latent.space, None).weights)
         self.built = True
@@ -136,24 +142,84 @@ class TorusAutoencoder(keras.Model):
         >>> torusae.TorusAutoencoder.from_shape((28, 28, 1), dim=3).latent.dim
         3
         """
-        latent: Latent
-        if isinstance(dim, (str, Space)):
-            latent = Latent(dim, **latent_arguments)
-        else:
-            latent = TorusLatent(dim, **latent_arguments)
+        latent = _latent(dim, latent_arguments)
         return cls(*autoencoder_networks(input_shape, latent.space.decoder_input_size), latent, heads, init)
+
+    @classmethod
+    def from_data(
+        cls,
+        x: Any,
+        dim: int | str | Space | None = None,
+        groups: Any = None,
+        heads: Mapping[str, Head] | None = None,
+        init: str = "auto",
+        seed: int = 0,
+        verbose: Any = "auto",
+        **latent_arguments: Any,
+    ) -> "TorusAutoencoder":
+        """A model for data as they are, not compiled: finds their circles, chooses the space, keeps units and names.
+
+        The model takes the mean and the scale out of samples before it reads them, and puts them back into what it
+        decodes: of each column of a table; of samples of another rank of all values together. Images `(num, height,
+        width, channels)` of uint8 are divided by 255, and those between 0 and 1 stay. So all methods take and give the
+        units of `x`, and the loss is that of standardized samples. `model.scaling` has the numbers,
+        `model.suggestion` the choice. `fit(x)`, on these rows or some of them, starts at the circles that were found.
+
+        Called on a batch, `model(x)`, and in a training loop of your own, the model reads `model.scaling.apply(x)`.
+        Streams are not scaled: give arrays.
+
+        Args:
+            x: Array of samples `(num, ...)`, or a data frame of numbers, whose names later frames must have. At least
+                100 rows where the space is to be chosen.
+            dim: The space, as in `from_shape`, without a search. Defaults to `None`, that of
+                `topology.suggest_space(x)`.
+            groups: Integers or strings `(num,)`, such as the batch, subject or day of each row. The mean and the scale
+                of each group are taken out, and all methods that take samples ask for `groups`. Defaults to `None`.
+            heads: As in the constructor. Defaults to `None`.
+            init: As in the constructor. Defaults to `"auto"`.
+            seed: Integer, seed of the search. Defaults to `0`.
+            verbose: Whether it prints what it saw and chose, in three lines; 0 prints nothing. Defaults to `"auto"`.
+            **latent_arguments: As in `from_shape`.
+
+        Raises:
+            ImportError: If the space is to be chosen and ripser is missing: `pip install ripser scikit-learn`.
+            TypeError: If `x` does not hold numbers, or groups are neither integers nor strings.
+            ValueError: If `x` has too few rows, is constant, or holds NaN or infinity; if groups are of another length,
+                or one has a single row.
+
+        Example:
+
+        >>> import torusae
+        >>> table, _ = torusae.datasets.torus_table(500, dim=1, noise=0.1, seed=0)
+        >>> model = torusae.TorusAutoencoder.from_data(20 + 3 * table, verbose=0)
+        >>> model.space
+        Torus(1)
+        """
+        owner = f"{cls.__name__}.from_data"
+        looked = look(owner, x, dim, groups, seed, verbose)
+        latent = _latent(looked.dim, latent_arguments)
+        size = latent.space.decoder_input_size
+        networks = autoencoder_networks(looked.sample_shape, size, looked.activation)
+        model = cls(*networks, latent, heads, init)
+        model.adapter.columns, model.adapter.scaling = looked.columns, looked.scaling
+        model.suggestion, model.known_start = looked.suggestion, looked.start
+        return model
 
     def __setattr__(self, name: str, value: Any) -> None:
         old = getattr(self, name, None) if name in ("encoder", "latent", "decoder") else None
         super().__setattr__(name, value)
         if isinstance(old, keras.layers.Layer) and old is not value:
             keras_repairs.forget_layer(self, old)
-            for model in ("encoder_model", "decoder_model"):
-                self.__dict__.pop(model, None)
+            self._forget_models()
+
+    def _forget_models(self) -> None:
+        """Forgets the plain models, whose parts have changed."""
+        for name in _PLAIN_MODELS:
+            self.__dict__.pop(name, None)
 
     def __dir__(self):
         # Keras saves what dir() lists: the plain models would be made, and the latent layer saved under one of them.
-        return [name for name in super().__dir__() if name not in ("encoder_model", "decoder_model")]
+        return [name for name in super().__dir__() if name not in _PLAIN_MODELS]
 
     @property
     def space(self) -> Space:
@@ -165,15 +231,29 @@ class TorusAutoencoder(keras.Model):
         """The supervision that `compile` was given, by name."""
         return self.adapter.supervision
 
+    @property
+    def scaling(self) -> Scaling | None:
+        """What is taken out of samples and put back, with `mean`, `scale`, and those of groups; `None`, nothing."""
+        return self.adapter.scaling
+
+    @functools.cached_property
+    def codec(self) -> tuple[keras.Model, keras.Model]:
+        """`encoder_model` and `decoder_model` for samples without level and scale."""
+        return (
+            parts.encoder_model(self.sample_shape, self.encoder, self.latent),
+            parts.decoder_model(self.latent, self.decoder),
+        )
+
     @functools.cached_property
     def encoder_model(self) -> keras.Model:
         """A Functional Keras model from a sample to a dict of its `"point"` and, if any, its `"angles"` in radians."""
-        return parts.encoder_model(self.sample_shape, self.encoder, self.latent)
+        plain = self.codec[0]
+        return plain if self.scaling is None else parts.reads_units(plain, self.sample_shape, self.scaling)
 
     @functools.cached_property
     def decoder_model(self) -> keras.Model:
         """A Functional Keras model from a point to a sample."""
-        return parts.decoder_model(self.latent, self.decoder)
+        return self.codec[1] if self.scaling is None else parts.gives_units(self.codec[1], self.scaling)
 
     @property
     def density(self) -> Any:
@@ -315,6 +395,7 @@ class TorusAutoencoder(keras.Model):
         class_weight=None,
         sample_weight=None,
         circles=None,
+        groups=None,
         **kwargs,
     ):
         """Trains the model, as `keras.Model.fit` does, after checking the data. Other arguments are those of Keras.
@@ -350,6 +431,8 @@ class TorusAutoencoder(keras.Model):
                 heads, or a dict of such arrays with the keys of `y`. Latent losses take none. Defaults to `None`.
             circles: `Circles` that `find_circles(x)` found, or angles `(num, num_circles)`, radians: the model is
                 initialized at them, without a search. Defaults to `None`, as `init` says.
+            groups: Integers or strings `(num,)`, the batch, subject or day of each row: the mean and the scale of each
+                are taken out, as in `from_data`. `validation_data` must then be a split. Defaults to `None`.
 
         Raises:
             TypeError: If `x` does not hold floating-point numbers, or is sparse.
@@ -362,7 +445,15 @@ class TorusAutoencoder(keras.Model):
                 f"Received: class_weight={class_weight!r}. Give sample_weight."
             )
         fraction = 0.0 if validation_data is not None else validation_split
-        rows, validation = self.adapter.check_and_split("fit", x, y, sample_weight, fraction)
+        if groups is not None and self.was_trained and self.scaling is None:
+            raise ValueError(
+                f"{owner}: `groups` must be given to the first training. Received: groups for a model that was trained "
+                f"without. Make a new one, TorusAutoencoder.from_data(x, groups=groups)."
+            )
+        rows, validation = self.adapter.check_and_split("fit", x, y, sample_weight, fraction, groups)
+        if rows.scaling is not self.scaling:
+            self.adapter.scaling = rows.scaling
+            self._forget_models()
         few = isinstance(batch_size, int) and 0 < batch_size < _FEW_ROWS
         if few and self.latent.terms and checks.is_array(rows.sample):
             warnings.warn(
@@ -375,7 +466,14 @@ class TorusAutoencoder(keras.Model):
             validation_split = 0.0
         elif checks.is_array(validation_data) or isinstance(validation_data, (tuple, list)):
             given = (validation_data,) if checks.is_array(validation_data) else validation_data
+            if groups is not None:
+                raise ValueError(
+                    f"{owner}: `validation_data` can't say the groups of their rows. Received: groups of `x`. Give all "
+                    f"rows together, and validation_split."
+                )
             validation = self.adapter.check("fit, validation_data", *(*given, None, None)[:3], least=1)
+        elif validation_data is not None and self.scaling is not None:
+            self.adapter.check("fit, validation_data", validation_data)  # a stream, an error
         logged = None
         if validation is not None:
             size = kwargs.get("validation_batch_size") or batch_size
@@ -383,7 +481,9 @@ class TorusAutoencoder(keras.Model):
             logged = validation.sample[:_LOGGED_ROWS] if checks.is_array(validation.sample) else None
         self.fitted.clear()
         if epochs and (circles is not None or not (self.was_trained or kwargs.get("initial_epoch", 0))):
-            initialize(self, rows, circles, verbose, callbacks)
+            found = self.known_start and self.known_start.of(rows.sample)
+            initialize(self, rows, circles, verbose, callbacks, found)
+            self.known_start = None
         self.was_trained = self.was_trained or bool(epochs)
         stream = self.adapter.batches(rows, batch_size, shuffle)
         if stream is not None:
@@ -392,7 +492,7 @@ class TorusAutoencoder(keras.Model):
             x, y, sample_weight = rows.for_keras()
         callbacks = with_logger(callbacks)
         keras_repairs.repair_backups(callbacks)
-        with noted_errors(owner, rows.sample, callbacks), measuring(callbacks, logged):
+        with noted_errors(owner, rows.sample, callbacks), measuring(callbacks, logged, self.scaling):
             history = super().fit(
                 x,
                 y,
@@ -415,9 +515,13 @@ class TorusAutoencoder(keras.Model):
         self.fitted.clear()
         return super().train_on_batch(*args, **kwargs)
 
-    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, groups=None, offset=None, **kwargs
+    ):
         """Returns the loss and every metric, as `keras.Model.evaluate` does, after checking the data."""
-        rows = self.adapter.check("evaluate", x, y, sample_weight, least=1)
+        if self.scaling is not None and keras_repairs.is_validation(kwargs):  # of data that `fit` has scaled
+            return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
+        rows = self.adapter.check("evaluate", x, y, sample_weight, 1, groups, offset)
         stream = seeds.quiet(self.adapter.batches(rows, batch_size, always=seeds.DRAWS))
         if stream is not None:
             x, y, sample_weight, batch_size = stream, None, None, None
@@ -426,10 +530,11 @@ class TorusAutoencoder(keras.Model):
         with keras_repairs.state_kept(self):
             return super().evaluate(x, y, batch_size, verbose, sample_weight, **kwargs)
 
-    def predict(self, x, batch_size=None, verbose="auto", **kwargs):
+    def predict(self, x, batch_size=None, verbose="auto", groups=None, offset=None, **kwargs):
         """Returns a dict of every output as NumPy arrays, as `keras.Model.predict` does, after checking the data."""
-        rows = self.adapter.check("predict", x)
+        rows = self.adapter.check("predict", x, groups=groups, offset=offset)
         outputs = batches.predict(super().predict, rows.sample, batch_size, verbose, **kwargs)
+        outputs["reconstruction"] = rows.in_units(outputs["reconstruction"])
         return {name: value for name, value in outputs.items() if not name.endswith(RAW)}
 
     def train_step(self, *state_and_data):
@@ -444,18 +549,41 @@ class TorusAutoencoder(keras.Model):
 
     # What is done with a trained model: see `use`.
 
-    def encode(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
-        """Points of samples, `(num, point_size)`. For a torus, `to_polar(points)` gives radii and angles."""
-        return use.encode(self, x, batch_size, verbose)
+    def encode(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        groups: Any = None,
+        offset: str | None = None,
+    ) -> np.ndarray:
+        """Points of samples, `(num, point_size)`. For a torus, `to_polar(points)` gives radii and angles.
 
-    def angles(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", uniform: bool = False) -> np.ndarray:
-        """Angles of samples, `(num, num_angles)`, radians, `[-π, π)`.
+        Args:
+            x: Samples.
+            groups: In a model with groups, the group of each row, `(num,)`. Defaults to `None`.
+            offset: What is done with groups that were not in the training: `"estimate"` takes their level and scale
+                from their rows in `x`; with `groups=None` all rows are one new group. Give whole turns of the circles
+                then. Defaults to `None`, an error.
+        """
+        return use.encode(self, x, batch_size, verbose, groups, offset)
+
+    def angles(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        uniform: bool = False,
+        groups: Any = None,
+        offset: str | None = None,
+    ) -> np.ndarray:
+        """Angles of samples, `(num, num_angles)`, radians, `[-π, π)`. `groups` and `offset` are those of `encode`.
 
         With `uniform=True` they are mapped by the fitted flow, the probability integral transform: data like those of
         `fit_density(x, "flow")` then have uniform and independent angles. Decoder and heads read angles that are not
         mapped.
         """
-        return use.angles(self, x, batch_size, verbose, uniform)
+        return use.angles(self, x, batch_size, verbose, uniform, groups, offset)
 
     def decode(
         self, points: Any = None, batch_size: int | None = None, verbose: Any = "auto", angles: Any = None
@@ -476,9 +604,16 @@ class TorusAutoencoder(keras.Model):
         """
         return use.decode(self, points, batch_size, verbose, angles)
 
-    def reconstruct(self, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
-        """`decode(encode(x))`."""
-        return use.reconstruct(self, x, batch_size, verbose)
+    def reconstruct(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        groups: Any = None,
+        offset: str | None = None,
+    ) -> np.ndarray:
+        """`decode(encode(x))`, with groups at the level of each row's. `groups` and `offset` are those of `encode`."""
+        return use.reconstruct(self, x, batch_size, verbose, groups, offset)
 
     def sample(
         self,
@@ -502,7 +637,13 @@ class TorusAutoencoder(keras.Model):
         return use.sample(self, num_samples, seed, batch_size, verbose, density)
 
     def fit_density(
-        self, x: Any, density: Any = None, seed: int | None = None, batch_size: int | None = None, verbose: Any = "auto"
+        self,
+        x: Any,
+        density: Any = None,
+        seed: int | None = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        groups: Any = None,
     ) -> Any:
         """Fits a density to the points of samples, for `sample`, and returns it. It is saved with the weights.
 
@@ -516,6 +657,7 @@ class TorusAutoencoder(keras.Model):
                 object with `fit(points)` and `sample(num_samples, seed)`, such as `VonMisesMixture(20)`. Defaults to
                 `None`, the space's first.
             seed: Integer, seed of the density where `density` is a name. Defaults to `None`, a random seed.
+            groups: As in `encode`. Defaults to `None`.
 
         Example:
 
@@ -525,7 +667,7 @@ class TorusAutoencoder(keras.Model):
         >>> model.fit_density(x, torusae.densities.VonMisesMixture(3, seed=0), verbose=0)
         VonMisesMixture(3 components, dim 2)
         """
-        return use.fit_density(self, x, density, seed, batch_size, verbose)
+        return use.fit_density(self, x, density, seed, batch_size, verbose, groups)
 
     def morph(
         self,
@@ -590,7 +732,13 @@ class TorusAutoencoder(keras.Model):
         return use.analogy(self, a, b, c, batch_size, verbose)
 
     def rotate(
-        self, x: Any, angles: Mapping[int, Any], batch_size: int | None = None, verbose: Any = "auto"
+        self,
+        x: Any,
+        angles: Mapping[int, Any],
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        groups: Any = None,
+        offset: str | None = None,
     ) -> np.ndarray:
         """Reconstructions of samples with some circles rotated, and all other coordinates as they are.
 
@@ -598,6 +746,7 @@ class TorusAutoencoder(keras.Model):
             x: Samples `(num, *sample_shape)`.
             angles: Dict from the number of a circle, its column in `angles(x)`, to the angle to add, radians: a number,
                 or an array `(num,)` with one for each sample.
+            groups: As in `encode`, and so is `offset`. Defaults to `None`.
 
         Returns:
             NumPy array `(num, *sample_shape)`. A whole turn changes nothing, but on a Möbius band and a Klein bottle it
@@ -616,9 +765,17 @@ class TorusAutoencoder(keras.Model):
         >>> np.allclose(model.rotate(x, {1: 2 * np.pi}, verbose=0), model.reconstruct(x, verbose=0), atol=1e-5)
         True
         """
-        return use.rotate(self, x, angles, batch_size, verbose)
+        return use.rotate(self, x, angles, batch_size, verbose, groups, offset)
 
-    def remove(self, x: Any, circle: int, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
+    def remove(
+        self,
+        x: Any,
+        circle: int,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        groups: Any = None,
+        offset: str | None = None,
+    ) -> np.ndarray:
         """Samples without what depends on one circle, such as cells without the cell cycle.
 
         Formula: `x - x̂(θ) + mean over θ' of x̂(θ')`, where `x̂(θ')` is the reconstruction with the circle's angle at
@@ -628,6 +785,7 @@ class TorusAutoencoder(keras.Model):
         Args:
             x: Array of samples `(num, *sample_shape)`.
             circle: Integer, the number of a circle, its column in `angles(x)`.
+            groups: As in `encode`, and so is `offset`. Defaults to `None`.
 
         Returns:
             NumPy float32 array `(num, *sample_shape)`. All samples are decoded 32 times.
@@ -648,7 +806,7 @@ class TorusAutoencoder(keras.Model):
             Liang et al. (2020), Latent periodic process inference from single-cell RNA-seq data (Cyclum), subtract the
             waves of a linear decoder. With one, this is the same. The mean is a torusae choice for other decoders.
         """
-        return use.remove(self, x, circle, batch_size, verbose)
+        return use.remove(self, x, circle, batch_size, verbose, groups, offset)
 
     # Files.
 
@@ -676,7 +834,9 @@ class TorusAutoencoder(keras.Model):
         """Returns the constructor's arguments. A fitted density belongs to the weights, and is saved with them."""
         held = {"encoder": self.encoder, "decoder": self.decoder, "latent": self.latent, "heads": self.heads}
         config = {name: keras.saving.serialize_keras_object(part) for name, part in held.items()}
-        more = {"columns": self.adapter.columns} if self.adapter.columns else {}
+        more: dict[str, Any] = {"columns": self.adapter.columns} if self.adapter.columns else {}
+        if self.scaling is not None:
+            more["scaling"] = self.scaling.get_config()
         return {"name": self.name, "trainable": self.trainable, "init": self.init, **more, **config}
 
     @classmethod
@@ -686,9 +846,11 @@ class TorusAutoencoder(keras.Model):
         for name in ("encoder", "decoder", "latent", "heads"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         trainable, columns = config.pop("trainable", True), config.pop("columns", None)
+        scaling = config.pop("scaling", None)
         model = cls(**config)
         model.trainable = trainable
         model.adapter.columns = tuple(columns) if columns else None
+        model.adapter.scaling = None if scaling is None else Scaling.from_config(scaling)
         return model
 
     def get_compile_config(self):
@@ -709,6 +871,11 @@ class TorusAutoencoder(keras.Model):
         """Compiles the model with what `get_compile_config` returned."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
+
+
+def _latent(dim: int | str | Space, arguments: Mapping[str, Any]) -> Latent:
+    """The latent layer of a number of circles, a space, or its text."""
+    return Latent(dim, **arguments) if isinstance(dim, (str, Space)) else TorusLatent(dim, **arguments)
 
 
 def _built_heads(owner: str, heads: Mapping[str, Head] | None, space: Space) -> dict[str, Head]:

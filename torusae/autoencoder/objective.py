@@ -80,7 +80,7 @@ class Objective:
         if weight is not None and self.reconstruction.reduction == "mean_with_sample_weight":
             size = ops.sum(ops.cast(weight, "float32"))
         values, counts, losses, weights = [reconstruction], [size], [reconstruction], []
-        step = Step(self.space, rows.sample, outputs["point"], encode, self.seed)
+        step = Step(self.space, rows.sample, outputs["point"], encode, self.seed, rows.scaling)
         parts: Mapping[str, Any] = {**self.heads, **self.supervision}
         for name, part in parts.items():
             if name in self.heads and name in rows.targets:

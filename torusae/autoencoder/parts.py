@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from torusae._internal.scaling import Scaling
 from torusae.layers import Latent
 from torusae.layers.periodic import Float32Layer
 from torusae.spaces import Space
@@ -30,6 +31,27 @@ class SpaceFunction(Float32Layer):
         return cls(**{**config, "space": keras.saving.deserialize_keras_object(config["space"])})
 
 
+@keras.saving.register_keras_serializable(package="torusae")
+class Scaled(Float32Layer):
+    """Takes level and scale out of samples, `undo=False`, or puts them back."""
+
+    def __init__(self, scaling: Scaling, undo: bool, **kwargs):
+        super().__init__(**kwargs)
+        self.scaling = scaling
+        self.undo = undo
+
+    def call(self, samples):
+        return self.scaling.undo(samples) if self.undo else self.scaling.apply(samples)
+
+    def get_config(self):
+        scaling = keras.saving.serialize_keras_object(self.scaling)
+        return {**super().get_config(), "scaling": scaling, "undo": self.undo}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "scaling": keras.saving.deserialize_keras_object(config["scaling"])})
+
+
 def encoder_model(sample_shape: tuple[int, ...], encoder: keras.Model, latent: Latent) -> keras.Model:
     """A model from a sample to a dict of its `"point"` and, if there are any, its `"angles"` in radians."""
     inputs = keras.Input(sample_shape, name="sample")
@@ -46,6 +68,18 @@ def decoder_model(latent: Latent, decoder: keras.Model) -> keras.Model:
     point = keras.Input((latent.space.point_size,), name="point")
     decoder_input = SpaceFunction(latent.space, "decoder_input", name="decoder_input")(point)
     return _called(keras.Model(point, decoder(decoder_input), name="decoder_model"))
+
+
+def reads_units(encoder: keras.Model, sample_shape: tuple[int, ...], scaling: Scaling) -> keras.Model:
+    """An encoder model that takes level and scale out of its samples itself."""
+    inputs = keras.Input(sample_shape, name="sample")
+    return _called(keras.Model(inputs, encoder(Scaled(scaling, False, name="scaled")(inputs)), name=encoder.name))
+
+
+def gives_units(decoder: keras.Model, scaling: Scaling) -> keras.Model:
+    """A decoder model whose samples have level and scale."""
+    point = keras.Input(decoder.input_shape[1:], name="point")
+    return _called(keras.Model(point, Scaled(scaling, True, name="units")(decoder(point)), name=decoder.name))
 
 
 def output_range(decoder: Any) -> tuple[float, float] | None:

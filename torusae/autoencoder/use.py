@@ -15,13 +15,26 @@ _TURN_STEPS = 32  # angles of a mean over a circle: exact for waves of the decod
 _MOST_VALUES = 1 << 24  # of rotated samples in memory at a time
 
 
-def encode(model: Any, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
+def encode(
+    model: Any,
+    x: Any,
+    batch_size: int | None = None,
+    verbose: Any = "auto",
+    groups: Any = None,
+    offset: str | None = None,
+) -> np.ndarray:
     """Points of samples."""
-    return _encoded(model, "encode", x, batch_size, verbose)["point"]
+    return _encoded(model, "encode", x, batch_size, verbose, groups=groups, offset=offset)["point"]
 
 
 def angles(
-    model: Any, x: Any, batch_size: int | None = None, verbose: Any = "auto", uniform: bool = False
+    model: Any,
+    x: Any,
+    batch_size: int | None = None,
+    verbose: Any = "auto",
+    uniform: bool = False,
+    groups: Any = None,
+    offset: str | None = None,
 ) -> np.ndarray:
     """Angles of samples; with `uniform`, mapped by the fitted flow."""
     if not model.space.num_angles:
@@ -30,7 +43,7 @@ def angles(
             f"Use encode(x) for its points."
         )
     flow = _flow(model, "angles") if uniform else None
-    found = _encoded(model, "angles", x, batch_size, verbose)["angles"]
+    found = _encoded(model, "angles", x, batch_size, verbose, groups=groups, offset=offset)["angles"]
     if flow is None or not len(found):
         return found
     # Rounded to float32, an angle just below π can be π.
@@ -52,13 +65,21 @@ def decode(
             + (", or decode(angles=...)." if points.shape[1:] == (space.num_angles,) else ".")
         )
     checks.finite_array(owner, "points", points)
-    return batches.predict(model.decoder_model.predict, points, batch_size, verbose)
+    return model.adapter.in_units(_decoded(model, points, batch_size, verbose))
 
 
-def reconstruct(model: Any, x: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
+def reconstruct(
+    model: Any,
+    x: Any,
+    batch_size: int | None = None,
+    verbose: Any = "auto",
+    groups: Any = None,
+    offset: str | None = None,
+) -> np.ndarray:
     """Samples as the model encodes and decodes them."""
-    points = _encoded(model, "reconstruct", x, batch_size, verbose)["point"]
-    return decode(model, points, batch_size, verbose)
+    rows = model.adapter.check("reconstruct", x, groups=groups, offset=offset)
+    points = predicted(model, rows.sample, batch_size, verbose)["point"]
+    return rows.in_units(_decoded(model, points, batch_size, verbose))
 
 
 def sample(
@@ -90,6 +111,7 @@ def fit_density(
     seed: int | None = None,
     batch_size: int | None = None,
     verbose: Any = "auto",
+    groups: Any = None,
 ) -> Any:
     """Fits a density to the points of samples, and keeps it beside the model."""
     owner = model.adapter.named("fit_density")
@@ -102,7 +124,7 @@ def fit_density(
             f"{owner}: `density` must be one of {list(named)}, or an object with `fit` and `sample`. "
             f"Received: density={density!r}."
         )
-    points = _encoded(model, "fit_density", x, batch_size, verbose, least=1)["point"]
+    points = _encoded(model, "fit_density", x, batch_size, verbose, 1, groups)["point"]
     try:
         density.fit(points)
     except KeyboardInterrupt:
@@ -136,8 +158,8 @@ def morph(
                 f"{fix}"
             )
         # Of one dtype: float16 and bfloat16 have none in common.
-        pair.append(each.astype("float32") if "float" in str(each.dtype) else each)
-    ends = _encoded(model, "morph", np.stack(pair), None, 0)["point"]
+        pair.append(model.adapter.check_rows("morph", name, each[None]).sample[0].astype("float32"))
+    ends = predicted(model, np.stack(pair), None, 0)["point"]
     first, last = map(ops.convert_to_tensor, ends if flow is None else flow.to_uniform_points(ends))
     if windings is None:
         windings = space.windings(first, last)
@@ -151,7 +173,9 @@ def morph(
 
 def analogy(model: Any, a: Any, b: Any, c: Any, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
     """Samples d of which is said: a is to b as c is to d."""
-    rows = {name: model.adapter.check_rows("analogy", name, each) for name, each in (("a", a), ("b", b), ("c", c))}
+    rows = {
+        name: model.adapter.check_rows("analogy", name, each).sample for name, each in (("a", a), ("b", b), ("c", c))
+    }
     lengths = {name: len(value) for name, value in rows.items()}
     num = max(lengths.values()) if all(lengths.values()) else 0
     if not set(lengths.values()) <= {1, num}:
@@ -159,7 +183,7 @@ def analogy(model: Any, a: Any, b: Any, c: Any, batch_size: int | None = None, v
             f"{model.adapter.named('analogy')}: `a`, `b` and `c` must hold as many samples each, or one. "
             f"Received: {lengths}."
         )
-    points = [_predicted(model, each, batch_size, verbose)["point"] for each in rows.values()]
+    points = [predicted(model, each, batch_size, verbose)["point"] for each in rows.values()]
     if not num:
         return decode(model, points[0][:0], batch_size, verbose)
     found = model.space.analogy(
@@ -169,11 +193,18 @@ def analogy(model: Any, a: Any, b: Any, c: Any, batch_size: int | None = None, v
 
 
 def rotate(
-    model: Any, x: Any, angles: Mapping[int, Any], batch_size: int | None = None, verbose: Any = "auto"
+    model: Any,
+    x: Any,
+    angles: Mapping[int, Any],
+    batch_size: int | None = None,
+    verbose: Any = "auto",
+    groups: Any = None,
+    offset: str | None = None,
 ) -> np.ndarray:
     """Reconstructions of samples with some circles rotated."""
     owner = model.adapter.named("rotate")
-    x = model.adapter.check_rows("rotate", "x", x)
+    rows = model.adapter.check_rows("rotate", "x", x, groups, offset)
+    x = rows.sample
     if not isinstance(angles, Mapping):
         raise TypeError(
             f"{owner}: `angles` must be a dict from a circle to an angle, such as {{0: 0.5}}. Received: {angles!r}."
@@ -189,15 +220,24 @@ def rotate(
             )
         # Wrapped here, in float64. An action has the period 2π.
         actions += np.remainder(angle.reshape(-1, 1) * action + np.pi, 2 * np.pi) - np.pi
-    points = _predicted(model, x, batch_size, verbose)["point"]
-    return _decode_moved(model, points, actions, batch_size, verbose)
+    points = predicted(model, x, batch_size, verbose)["point"]
+    return rows.in_units(_decode_moved(model, points, actions, batch_size, verbose))
 
 
-def remove(model: Any, x: Any, circle: int, batch_size: int | None = None, verbose: Any = "auto") -> np.ndarray:
+def remove(
+    model: Any,
+    x: Any,
+    circle: int,
+    batch_size: int | None = None,
+    verbose: Any = "auto",
+    groups: Any = None,
+    offset: str | None = None,
+) -> np.ndarray:
     """Samples without what depends on one circle."""
-    x = model.adapter.check_rows("remove", "x", x)
+    rows = model.adapter.check_rows("remove", "x", x, groups, offset)
+    x = rows.sample
     action = _rotation(model.adapter.named("remove"), model.space, circle)
-    points = _predicted(model, x, batch_size, verbose)["point"]
+    points = predicted(model, x, batch_size, verbose)["point"]
     # In one period, 2π after this, a point comes back to itself. On a Möbius band that is two turns of the angle.
     actions = np.linspace(0, 2 * np.pi, _TURN_STEPS, endpoint=False)[:, None] * action / np.abs(action).max()
     size = max(1, _MOST_VALUES // (_TURN_STEPS * math.prod(model.sample_shape)))
@@ -207,18 +247,32 @@ def remove(model: Any, x: Any, circle: int, batch_size: int | None = None, verbo
         rotated = _decode_moved(model, block, np.repeat(actions, len(block) // _TURN_STEPS, axis=0), batch_size, 0)
         rotated = rotated.reshape(_TURN_STEPS, len(block) // _TURN_STEPS, *model.sample_shape)
         parts.append(rotated[0] - rotated.mean(axis=0))
-    return np.asarray(x, "float32") - np.concatenate(parts)
+    return rows.in_units(np.asarray(x, "float32") - np.concatenate(parts))
 
 
 def _encoded(
-    model: Any, method: str, x: Any, batch_size: int | None, verbose: Any, least: int = 0
+    model: Any,
+    method: str,
+    x: Any,
+    batch_size: int | None,
+    verbose: Any,
+    least: int = 0,
+    groups: Any = None,
+    offset: str | None = None,
 ) -> dict[str, np.ndarray]:
     """The points and the angles of samples that `method` was given, so many at least."""
-    return _predicted(model, model.adapter.check(method, x, least=least).sample, batch_size, verbose)
+    rows = model.adapter.check(method, x, least=least, groups=groups, offset=offset)
+    return predicted(model, rows.sample, batch_size, verbose)
 
 
-def _predicted(model: Any, x: Any, batch_size: int | None, verbose: Any) -> dict[str, np.ndarray]:
-    return batches.predict(model.encoder_model.predict, x, batch_size, verbose)
+def _decoded(model: Any, points: np.ndarray, batch_size: int | None, verbose: Any) -> np.ndarray:
+    """What the decoder makes of points: samples without level and scale."""
+    return batches.predict(model.codec[1].predict, points, batch_size, verbose)
+
+
+def predicted(model: Any, x: Any, batch_size: int | None, verbose: Any) -> dict[str, np.ndarray]:
+    """The points and the angles of samples without level and scale."""
+    return batches.predict(model.codec[0].predict, x, batch_size, verbose)
 
 
 def _points_at(owner: str, space: Any, points: Any, angles: np.ndarray) -> np.ndarray:
@@ -276,6 +330,6 @@ def _rotation(owner: str, space: Any, circle: Any) -> np.ndarray:
 
 def _decode_moved(model: Any, points: np.ndarray, actions: np.ndarray, batch_size: Any, verbose: Any) -> np.ndarray:
     if not len(points):
-        return decode(model, points, batch_size, verbose)
+        return _decoded(model, points, batch_size, verbose)
     moved = model.space.act(ops.convert_to_tensor(points), ops.convert_to_tensor(actions.astype("float32")))
-    return decode(model, ops.convert_to_numpy(moved), batch_size, verbose)
+    return _decoded(model, ops.convert_to_numpy(moved), batch_size, verbose)

@@ -151,6 +151,8 @@ def _beside_data(diagnosis: Diagnosis, x: Any, model: Any) -> Diagnosis:
     rng = np.random.default_rng(0)
     some = np.sort(rng.permutation(len(x))[:_MOST_COMPARED])
     samples = checks.numpy_array("diagnose", "x", x)[some]
+    if getattr(model, "scaling", None) is not None:
+        samples = model.scaling.apply(samples)
     try:
         _graph.require("diagnose")
         reduced = _graph.reduced("diagnose", samples, rng)

@@ -98,7 +98,7 @@ def explore(
         "circles": circles,
         "numbers": [{"column": column, "low": -_NUMBERS_RANGE, "high": _NUMBERS_RANGE} for column in numbers],
     }
-    if model.adapter.output_range is None:
+    if model.adapter.output_range is None or model.scaling is not None:
         prior = ops.convert_to_numpy(space.sample(256, seed=0))
         decoded = model.decode(prior, batch_size, verbose=0)
         checks.finite_array(_OWNER, "decoded samples", decoded)
@@ -196,6 +196,11 @@ def _network(model: TorusAutoencoder, samples: Samples) -> dict[str, Any]:
     network = Description(model.decoder, model.latent.space.decoder_input_size)
     if samples.channels_first:
         network.add("permute", axes=TO_CHANNELS_LAST)
+    if model.scaling is not None:
+        columns = np.ones(samples.shape[-1], "float32")
+        network.add(
+            "affine", scale=columns * np.float32(model.scaling.scale), shift=columns * np.float32(model.scaling.mean)
+        )
     shapes = [list(array.shape) for array in network.arrays]
     joined = np.concatenate([array.ravel() for array in network.arrays] or [np.empty(0, "float32")])
     checks.finite_array(_OWNER, "weights of the decoder", joined)

@@ -93,7 +93,8 @@ class Action(Supervision):
 
     def losses_and_errors(self, values, step):
         """As in `Supervision`, of samples that are acted on by random amounts. Takes no values."""
-        space, x = step.space, step.sample
+        space, scaling = step.space, step.scaling
+        x = step.sample if scaling is None else scaling.undo(step.sample)  # the action is one on the user's data
         amounts = self.draw(ops.shape(x)[0], self.num_columns(space), step.seed)
         moved = self.function(x, amounts[:, 0] if isinstance(self.circle, int) else amounts)
         if not checks.shapes_agree(moved.shape, x.shape):
@@ -101,7 +102,8 @@ class Action(Supervision):
                 f"Action: `function` must not change the shape of samples. Received: shape={tuple(moved.shape)} from "
                 f"{getattr(self.function, '__name__', self.function)!r} for samples of shape {tuple(x.shape)}."
             )
-        other = step.encode(ops.cast(moved, x.dtype))
+        moved = ops.cast(moved, x.dtype)
+        other = step.encode(moved if scaling is None else scaling.apply(moved))
         losses, errors = self.compare_differences(space, step.point, other, amounts)
         if self.circles is not None and self.others:
             action = ops.matmul(amounts / self.to_unit, ops.convert_to_tensor(self.turns))

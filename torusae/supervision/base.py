@@ -12,6 +12,7 @@ from keras import ops
 from torusae._internal import checks
 from torusae._internal.checks import Tensor
 from torusae._internal.configs import Configured
+from torusae._internal.scaling import Scaling
 from torusae.layers.head import circular_errors, known_means, known_rows
 from torusae.spaces import Space
 
@@ -28,6 +29,7 @@ class Step:
         point: Their points, `(batch, space.point_size)`.
         encode: Function from other samples to their points.
         seed: `keras.random.SeedGenerator` of random amounts, or `None` where nothing is drawn.
+        scaling: The `Scaling` that was taken out of the samples, or `None`.
     """
 
     space: Space
@@ -35,6 +37,7 @@ class Step:
     point: Tensor
     encode: Callable[[Tensor], Tensor]
     seed: keras.random.SeedGenerator | None = None
+    scaling: Scaling | None = None
 
 
 class Supervision(Configured):

@@ -2,3 +2,4 @@
 
 from torusae.topology.alignment import Alignment, align, short_basis
 from torusae.topology.circles import Circles, find_circles
+from torusae.topology.suggest import Suggestion, suggest_space

@@ -9,6 +9,7 @@ import numpy as np
 
 from torusae._internal import checks
 from torusae._internal.arrays import wrap
+from torusae._internal.scaling import taken_out
 from torusae.topology import _graph
 from torusae.topology.alignment import align, short_basis
 
@@ -61,7 +62,9 @@ class Circles:
         return " ".join([head.replace("nan", "none"), *self.notes])
 
 
-def find_circles(x: Any, num_landmarks: int | None = None, max_circles: int = 8, seed: int = 0) -> Circles:
+def find_circles(
+    x: Any, num_landmarks: int | None = None, max_circles: int = 8, seed: int = 0, groups: Any = None
+) -> Circles:
     """Says how many circles data show, and gives an angle of every row along each.
 
     A circle is a class of the first cohomology that lives much longer than the classes of noise, in two halves of the
@@ -88,15 +91,17 @@ def find_circles(x: Any, num_landmarks: int | None = None, max_circles: int = 8,
             time. Defaults to `None`: 600, or all rows where there are fewer.
         max_circles: Integer, the largest number of circles. Defaults to `8`.
         seed: Integer, seed of the choice of rows and landmarks. Defaults to `0`.
+        groups: Integers or strings `(num,)`, the batch, subject or day of each row. The mean and the scale of each
+            group are taken out first, of a table those of each column. Defaults to `None`.
 
     Returns:
         `Circles`.
 
     Raises:
         ImportError: If ripser is missing: `pip install ripser scikit-learn`.
-        TypeError: If `x` does not hold numbers, or a count is no integer.
+        TypeError: If `x` does not hold numbers, a count is no integer, or groups are neither integers nor strings.
         ValueError: If `x` has fewer than 100 rows, fewer rows than landmarks, holds NaN or infinity, or is constant,
-            or a number is out of range.
+            or a number is out of range; if groups are of another length, or one has a single row.
 
     Example:
 
@@ -118,6 +123,8 @@ def find_circles(x: Any, num_landmarks: int | None = None, max_circles: int = 8,
     num_landmarks = checks.optional_int(owner, "num_landmarks", num_landmarks, least=50)
     max_circles = checks.positive_int(owner, "max_circles", max_circles)
     rng = checks.generators(owner, seed, 1)[0]
+    if groups is not None:
+        x = taken_out(owner, checks.numpy_array(owner, "x", x), groups)
     reduced = _graph.reduced(owner, x, rng)
     num, notes = len(reduced.points), reduced.notes
     if num_landmarks is not None and num_landmarks > num:

@@ -1,0 +1,138 @@
+"""What `TorusAutoencoder.from_data` does before it makes a model: looks at data, scales them, chooses a space."""
+
+import dataclasses
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+
+from torusae._internal import checks
+from torusae._internal.scaling import Scaling
+from torusae.autoencoder import adapter
+from torusae.topology import Circles, Suggestion, _graph
+from torusae.topology.suggest import suggested
+
+_BYTE = 255
+_TOLERANCE = 0.01
+
+
+class Start:
+    """The circles that were found in rows, for a first training on these rows or some of them.
+
+    Args:
+        circles: `Circles`.
+        samples: The rows, as the model reads them.
+    """
+
+    def __init__(self, circles: Circles, samples: np.ndarray):
+        self.circles = circles
+        self.numbers = {hash(row.tobytes()): number for number, row in enumerate(samples)}
+
+    def of(self, samples: Any) -> Circles | None:
+        """The circles, with the angles of these samples; `None` where one is new."""
+        if not checks.is_array(samples):
+            return None
+        numbers = [self.numbers.get(hash(row.tobytes()), -1) for row in checks.host_array(samples)]
+        if -1 in numbers or not numbers:
+            return None
+        return dataclasses.replace(self.circles, angles=self.circles.angles[numbers])
+
+
+@dataclasses.dataclass
+class Looked:
+    """What was seen in data and chosen for them.
+
+    Attributes:
+        sample_shape: Shape of a sample.
+        columns: Names of a frame's columns, or `None`.
+        scaling: `Scaling`, or `None` for images between 0 and 1.
+        activation: Of images' outputs: `"sigmoid"`, or `None` for any numbers.
+        dim: The space, as `from_shape` takes it.
+        suggestion: `Suggestion`, or `None` where the caller gave the space.
+        start: `Start`, or `None`.
+    """
+
+    sample_shape: tuple[int, ...]
+    columns: tuple[str, ...] | None
+    scaling: Scaling | None
+    activation: str | None
+    dim: Any
+    suggestion: Suggestion | None = None
+    start: Start | None = None
+
+
+def look(owner: str, x: Any, dim: Any, groups: Any, seed: int, verbose: Any) -> Looked:
+    """Looks at data, and says in three lines what was seen and chosen."""
+    seed = checks.positive_int(owner, "seed", seed, least=0)
+    if dim is None:
+        _graph.require(f"{owner}, dim=None")
+    columns = tuple(map(str, x.columns)) if checks.is_frame(x) else None
+    array = checks.numpy_array(owner, "x", x)
+    least = 1 if dim is not None else _graph.LEAST_ROWS
+    if array.ndim < 2 or len(array) < least or not array.size:
+        raise ValueError(
+            f"{owner}: `x` must have shape (num, ...) with at least {least} row(s). Received: x.shape={array.shape}."
+            + ("" if dim is not None else " With fewer no circle can be found: name a space, such as dim=1.")
+        )
+    _check_values(owner, array, columns)
+    lines = [
+        f"{len(array)} rows of " + (f"{array.shape[1]} columns" if array.ndim == 2 else f"shape {array.shape[1:]}")
+    ]
+    activation = None
+    scaling: Scaling | None
+    if groups is not None:
+        rows = adapter.scaled_groups(owner, array, groups)
+        scaling, sample = rows.scaling, rows.sample
+        num_groups = len(np.unique(rows.group))
+        lines[0] += f"; level and scale of each of {num_groups} groups are taken out."
+    elif array.ndim == 4 and array.dtype == np.uint8:
+        scaling, activation = Scaling(0.0, _BYTE), "sigmoid"
+        lines[0] += "; images, divided by 255."
+    elif array.ndim == 4 and array.min() >= -_TOLERANCE and array.max() <= 1 + _TOLERANCE:
+        scaling, activation = None, "sigmoid"
+        lines[0] += "; images, between 0 and 1 already."
+    else:
+        scaling = Scaling.of(array)
+        lines[0] += f"; level and scale {'of each column' if array.ndim == 2 else 'of all values'} are taken out."
+    if groups is None:
+        sample = array if scaling is None else scaling.apply(array)
+    looked = Looked(tuple(array.shape[1:]), columns, scaling, activation, dim)
+    if dim is None:
+        looked.suggestion = suggestion = suggested(sample, seed)
+        looked.start, looked.dim = Start(suggestion.circles, sample), suggestion.space
+        lines += str(suggestion).splitlines()
+        if not suggestion.circles.num_circles:
+            warnings.warn(f"{owner}: {' '.join(suggestion.reasons)}", stacklevel=checks.users_level())
+    else:
+        lines.append(f"{dim!r}: as it was asked for.")
+    if verbose:
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()
+    return looked
+
+
+def _check_values(owner: str, x: np.ndarray, columns: tuple[str, ...] | None) -> None:
+    """Raises where numbers are not finite or all rows are equal; warns of columns that say nothing."""
+    if columns is not None:
+        adapter.check_frame(owner, "x", x, columns)
+    checks.finite_array(owner, "x", x)
+    if x.ndim != 2 or len(x) < 2:
+        return
+    constant = np.flatnonzero((x == x[0]).all(axis=0))
+    if len(constant) == x.shape[1]:
+        raise ValueError(f"{owner}: `x` must vary. Received: {len(x)} equal rows.")
+    steps = np.diff(x.astype("float64"), axis=0)
+    counters = np.flatnonzero((steps == steps[0]).all(axis=0) & (np.abs(steps[0]) == 1))
+
+    def named(which: np.ndarray) -> str:
+        names = [repr(columns[index]) if columns else str(index) for index in which[:5]]
+        return ", ".join(names) + (", ..." if len(which) > 5 else "")
+
+    said = []
+    if len(constant):
+        said.append(f"the column(s) {named(constant)} are constant and say nothing")
+    if len(counters):
+        said.append(f"the column(s) {named(counters)} count the rows: leave them out if they only name these")
+    if said:
+        warnings.warn(f"{owner}: {'; '.join(said)}.", stacklevel=checks.users_level())

@@ -1,0 +1,158 @@
+"""Which latent space data ask for: their circles, and the coordinates that they need besides."""
+
+import dataclasses
+import itertools
+from typing import Any
+
+import numpy as np
+
+from torusae._internal import checks
+from torusae._internal.arrays import random_rows
+from torusae._internal.scaling import taken_out
+from torusae.spaces import Gaussian, Space, Torus
+from torusae.topology import _graph
+from torusae.topology.circles import Circles, find_circles
+from torusae.topology.filling import filling, meeting
+
+_MAX_ROWS = 3000  # that are looked at for what angles do not explain
+_MOST_FREQUENCY = {1: 6, 2: 3}  # of the waves that explain samples by angles, by the number of circles; else 2
+_ROWS_PER_WAVE = 8
+_FOLDS = 5
+_PLACES, _NEAR = 40, 80  # where what is left is looked at, and rows that are near each
+_LEAST_SHARE = 0.15  # of the variance of a circle, that a coordinate has to itself
+_MOST_COORDINATES = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Suggestion:
+    """The space that `suggest_space` chose. `str(suggestion)` says what it saw and why.
+
+    Attributes:
+        space: `Space`: a torus, with a Gaussian space where angles leave something unexplained.
+        circles: The `Circles` that were found. `fit(x, circles=suggestion.circles)` begins at them.
+        reasons: Tuple of sentences.
+    """
+
+    space: Space
+    circles: Circles = dataclasses.field(repr=False)
+    reasons: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([str(self.circles), f"{self.space!r}: {' '.join(self.reasons)}"])
+
+
+def suggest_space(x: Any, groups: Any = None, seed: int = 0) -> Suggestion:
+    """Chooses a latent space by the circles of data and by what their angles leave unexplained.
+
+    A table's columns are brought to mean 0 and variance 1; of other samples all values together are. With groups, level
+    and scale are taken out of each.
+
+    - As many circles as `find_circles` finds, if their angles fill a torus together: see `filling`. Loops that meet in
+      a point do not; then it is one circle.
+    - A Gaussian coordinate, two at most, where rows of nearly equal angles still vary together along a line, and by at
+      least 15 % of the variance that a circle explains: there reconstruction would bend the circle.
+    - One circle where none was found. Nothing shows that its angle is a phase, and the reasons say so.
+
+    Args:
+        x: Array of samples `(num, ...)`, at least 100, or a data frame.
+        groups: Integers or strings `(num,)`, the batch, subject or day of each row. Defaults to `None`.
+        seed: Integer, seed of the choice of rows. Defaults to `0`.
+
+    Returns:
+        `Suggestion`.
+
+    Raises:
+        ImportError: If ripser is missing: `pip install ripser scikit-learn`.
+        TypeError: If `x` does not hold numbers, or groups are neither integers nor strings.
+        ValueError: If `x` has fewer than 100 rows, holds NaN or infinity, or is constant; if groups are of another
+            length, or one has a single row.
+
+    Example:
+
+    >>> import torusae
+    >>> table, _ = torusae.datasets.torus_table(500, dim=1, noise=0.1, seed=0)
+    >>> torusae.topology.suggest_space(table).space
+    Torus(1)
+
+    Reference:
+        Horn (1965), parallel analysis, for what stands out of noise. The shares are torusae choices.
+    """
+    owner = "suggest_space"
+    _graph.require(owner)
+    x = checks.numpy_array(owner, "x", x)
+    checks.finite_array(owner, "x", x)
+    if x.ndim < 2 or len(x) < _graph.LEAST_ROWS or not x.size:
+        raise ValueError(
+            f"{owner}: `x` must have shape (num, ...) with at least {_graph.LEAST_ROWS} rows. Received: "
+            f"x.shape={x.shape}."
+        )
+    return suggested(taken_out(owner, x, groups), seed)
+
+
+def suggested(x: np.ndarray, seed: int) -> Suggestion:
+    """`suggest_space` of samples without level and scale."""
+    circles = find_circles(x, seed=seed)
+    if not circles.num_circles:
+        return Suggestion(Torus(1), circles, ("No circle was found: nothing shows that this angle is a phase.",))
+    reasons, dim = [], circles.num_circles
+    pairs = meeting(circles.angles)
+    if pairs:
+        dim = 1
+        share = min(filling(circles.angles[:, pair]) for pair in pairs)
+        reasons.append(
+            f"The {circles.num_circles} loops fill {100 * share:.0f} % of the cells that independent angles would: "
+            f"they meet and are no torus. Give each part a model of its own, dim=1, or labels of the parts."
+        )
+    x = x.reshape(len(x), -1)
+    rows = random_rows(len(x), _MAX_ROWS, seed)
+    angles = circles.angles[rows]
+    shares = _left(x[rows], angles, np.random.default_rng(seed))
+    more = int((shares[:_MOST_COORDINATES] >= _LEAST_SHARE).sum())
+    if more:
+        said = " and ".join(f"{100 * share:.0f} %" for share in shares[:more])
+        reasons.append(
+            f"Rows of equal angles vary along {more} more direction{'s' * (more > 1)}, by {said} of the variance that "
+            f"a circle explains."
+        )
+        return Suggestion(Torus(dim) * Gaussian(more), circles, tuple(reasons))
+    reasons.append(f"Angles leave little unexplained: at most {100 * shares[0]:.0f} % of a circle's variance.")
+    return Suggestion(Torus(dim), circles, tuple(reasons))
+
+
+def _waves(angles: np.ndarray) -> np.ndarray:
+    """Cosines and sines of integer combinations of angles, at most two at a time, the slow ones first."""
+    dim = angles.shape[1]
+    most = _MOST_FREQUENCY.get(dim, 2)
+    frequencies = [
+        each
+        for each in itertools.product(range(-most, most + 1), repeat=dim)
+        if np.count_nonzero(each) in (1, 2) and next(filter(None, each)) > 0
+    ]
+    frequencies.sort(key=lambda each: sum(map(abs, each)))
+    phases = angles @ np.array(frequencies[: max(1, len(angles) // (2 * _ROWS_PER_WAVE))]).T
+    return np.concatenate([np.ones((len(angles), 1)), np.cos(phases), np.sin(phases)], axis=1)
+
+
+def _left(x: np.ndarray, angles: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The variance along each direction in which rows of nearly equal angles vary together, the largest first.
+
+    As shares of the mean variance along a circle's two directions that angles explain, of rows that they were not
+    fitted to. Less what shuffled columns have, in which nothing varies together.
+    """
+    waves = _waves(angles)
+    fold = rng.permutation(len(x)) % _FOLDS
+    left = np.empty(x.shape)
+    for each in range(_FOLDS):
+        tested = fold == each
+        fit = np.linalg.lstsq(waves[~tested], x[~tested].astype("float64"), rcond=None)[0]
+        left[tested] = x[tested] - waves[tested] @ fit
+    explained = max(x.var(axis=0).sum() - (left**2).mean(axis=0).sum(), 1e-12) / (2 * angles.shape[1])
+    points = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    spectra = []
+    for place in rng.permutation(len(x))[:_PLACES]:
+        near = np.argsort(((points - points[place]) ** 2).sum(axis=1))[: min(_NEAR, len(x) // 4)]
+        part = left[near] - left[near].mean(axis=0)
+        shuffled = rng.permuted(part, axis=0)
+        spectra.append([np.linalg.svd(each, compute_uv=False) ** 2 / len(near) for each in (part, shuffled)])
+    true, null = np.mean(spectra, axis=0)
+    return np.maximum(true - null, 0) / explained
