@@ -99,3 +99,57 @@ def test_streams_that_can_not_be_sampled():
     ]:
         with pytest.raises(error, match=message):
             data.sample_rows(make(), 5)
+
+
+def test_windows_of_a_series_are_its_pieces_and_their_middles(rng):
+    series = rng.normal(size=(40, 3))
+    times = np.cumsum(rng.uniform(1, 1.2, 40))
+    rows, middles = data.windows(series, 7, step=4, times=times)
+    starts = range(0, 34, 4)
+    np.testing.assert_array_equal(rows, [series[start : start + 7].ravel() for start in starts])
+    np.testing.assert_allclose(middles, [(times[start] + times[start + 6]) / 2 for start in starts])
+
+
+@pytest.mark.parametrize(("remove", "degree"), [("mean", 0), ("line", 1)])
+def test_windows_without_level_or_line(rng, remove, degree):
+    series = rng.normal(size=(30, 2)).cumsum(axis=0)
+    rows, _ = data.windows(series, 9, remove=remove)
+    for start, row in enumerate(rows.reshape(-1, 9, 2)):
+        piece = series[start : start + 9]
+        fitted = np.stack([np.polyval(np.polyfit(np.arange(9), column, degree), np.arange(9)) for column in piece.T], 1)
+        np.testing.assert_allclose(row, piece - fitted, atol=1e-10)
+
+
+def test_windows_with_nan_or_across_a_gap_are_left_out():
+    series = np.arange(20.0)
+    series[6] = np.nan
+    times = np.arange("2000-01-01T00", "2000-01-01T20", dtype="datetime64[h]")
+    times[12:] += np.timedelta64(5, "h")
+    rows, middles = data.windows(series, 3, times=times)
+    assert rows[:, 1].tolist() == [1, 2, 3, 4, 8, 9, 10, 13, 14, 15, 16, 17, 18]
+    np.testing.assert_array_equal(middles, times[rows[:, 1].astype(int)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"length": 11}, "at most the length of the series. Received: length=11, 10 rows"),
+        ({"length": 1}, "`length` must be"),
+        ({"length": 3, "times": np.arange(9)}, r"`times` must have shape \(10,\)"),
+        ({"length": 3, "times": [0, 1, 2, 2, 4, 5, 6, 7, 8, 9]}, "Received: 2 in row 2, then 2"),
+        ({"length": 3, "times": [0, 1, 2, 3, np.nan, 5, 6, 7, 8, 9]}, "`times` must increase"),
+        ({"length": 3, "series": np.zeros((10, 2, 2))}, r"\(time, columns\)"),
+        ({"length": 3, "series": np.tile([0, np.nan], 5)}, "every window holds NaN or spans a gap"),
+        ({"length": 3, "remove": "median"}, "remove"),
+    ],
+)
+def test_windows_say_what_is_wrong(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        data.windows(**({"series": np.arange(10.0)} | arguments))
+
+
+def test_windows_take_numbers_and_times_alone():
+    with pytest.raises(TypeError, match="numbers or `datetime64`"):
+        data.windows(np.arange(10.0), 3, times=[f"{hour}:00" for hour in range(10)])
+    with pytest.raises(TypeError, match="must be numbers"):
+        data.windows(["a"] * 10, 3)

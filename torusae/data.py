@@ -1,4 +1,4 @@
-"""Random rows of data that need not fit in memory."""
+"""Random rows of data that need not fit in memory, and windows of time series."""
 
 import itertools
 from collections.abc import Iterator
@@ -6,11 +6,12 @@ from typing import Any
 
 import keras
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from torusae._internal import checks
-from torusae._internal.arrays import random_rows
+from torusae._internal.arrays import random_rows, time_steps
 
-__all__ = ["sample_rows"]
+__all__ = ["sample_rows", "windows"]
 
 
 def sample_rows(
@@ -108,3 +109,77 @@ def _batches(data: Any, steps: int | None) -> Iterator[Any]:
     if endless and steps is None:
         raise ValueError("sample_rows: the stream never ends. Received: steps=None. Give the number of batches, steps.")
     return itertools.islice(stream, steps)
+
+
+def windows(
+    series: Any, length: int, step: int = 1, times: Any = None, remove: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Windows of a time series as the rows of a table, and the time in the middle of each.
+
+    A window that holds NaN or infinity, or spans a gap of the times, is left out. A gap is a step above 1.5 times the
+    median step. See [time series](../tasks/time_series.md) for lengths, smoothing and splits.
+
+    Args:
+        series: Float array `(time,)` or `(time, columns)`, in the order of time.
+        length: Integer, at least 2, rows of the series in a window.
+        step: Integer, rows from the start of a window to the start of the next. Defaults to `1`.
+        times: Array `(time,)` of numbers or `datetime64`, increasing. Defaults to `None`, the numbers of the rows.
+        remove: What is taken out of each column of each window: `"mean"`, its level, or `"line"`, its level and trend,
+            by least squares. Defaults to `None`, nothing.
+
+    Returns:
+        The windows, `(num, length * columns)`, and their times, `(num,)`. `.reshape(num, length, columns)` undoes the
+        flattening.
+
+    Raises:
+        TypeError: If the series or the times are not numbers.
+        ValueError: If the series is of another rank or shorter than a window, times do not increase or have another
+            length, or every window has a gap.
+
+    Example:
+
+    >>> import numpy as np, torusae.data
+    >>> series = np.array([0.0, 1, 2, 3, np.nan, 5, 6, 7])
+    >>> rows, times = torusae.data.windows(series, 3)
+    >>> rows.tolist(), times.tolist()
+    ([[0.0, 1.0, 2.0], [1.0, 2.0, 3.0], [5.0, 6.0, 7.0]], [1.0, 2.0, 6.0])
+
+    Reference:
+        Perea & Harer (2015), Sliding windows and persistence: windows of a periodic series lie on a closed curve, and
+        centred ones on a rounder one.
+    """
+    owner = "windows"
+    length = checks.positive_int(owner, "length", length, least=2)
+    step = checks.positive_int(owner, "step", step)
+    remove = checks.option(owner, "remove", remove, (None, "mean", "line"))
+    series = checks.numpy_array(owner, "series", series)
+    if series.ndim not in (1, 2) or series.size == 0:
+        raise ValueError(
+            f"{owner}: `series` must have shape (time,) or (time, columns). Received: shape={series.shape}."
+        )
+    if len(series) < length:
+        raise ValueError(
+            f"{owner}: `length` must be at most the length of the series. Received: length={length}, "
+            f"{len(series)} rows."
+        )
+    times, is_gap = time_steps(owner, np.arange(len(series)) if times is None else times, len(series))
+    table = series.reshape(len(series), -1).astype("float64")
+    # How many rows without a number, and how many gaps, come before each row.
+    bad = np.cumsum(np.append(0, ~np.isfinite(table).all(axis=1)))
+    gaps = np.append(0, np.cumsum(is_gap))
+    starts = np.arange(0, len(series) - length + 1, step)
+    whole = (bad[starts + length] == bad[starts]) & (gaps[starts + length - 1] == gaps[starts])
+    if not whole.any():
+        raise ValueError(
+            f"{owner}: every window holds NaN or spans a gap. Received: length={length}, "
+            f"{bad[-1]} rows with NaN or infinity, {gaps[-1]} gaps of the times. Give shorter windows."
+        )
+    starts = starts[whole]
+    # A copy, which `remove` may change: the view shares its numbers.
+    cut = np.array(sliding_window_view(table, length, axis=0)[starts])  # (num, columns, length)
+    powers = {None: 0, "mean": 1, "line": 2}[remove]
+    if powers:
+        basis = np.linalg.qr(np.vander(np.arange(length), powers).astype("float64"))[0]
+        cut -= cut @ basis @ basis.T
+    first, last = times[starts], times[starts + length - 1]
+    return cut.transpose(0, 2, 1).reshape(len(cut), -1), first + (last - first) / 2

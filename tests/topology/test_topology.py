@@ -217,6 +217,37 @@ def test_align_inverts_a_change_of_basis(rng):
         np.testing.assert_allclose(np.exp(1j * found(angles)), np.exp(1j * truth), atol=1e-6)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_orient_grows_with_time_from_the_peak(rng, sign):
+    times = np.delete(np.arange(0, 200, 0.25), slice(300, 317))  # with a gap
+    phase = 2 * np.pi * times / 9.7
+    angles = sign * (phase + 0.5 * np.sin(phase)) + 2 + 0.05 * rng.normal(size=len(times))
+    values = np.exp(2 * np.cos(phase - 1)) + 0.1 * rng.normal(size=len(times))
+    turned = torusae.topology.orient(np.stack([angles, -angles], axis=1), times, peak=values)
+    assert np.diag(turned.matrix).tolist() == [sign, -sign]
+    assert (turned.scores > 0.9).all()
+    at_peak = np.abs(np.angle(np.exp(1j * (phase - 1)))) < 0.05
+    assert at_peak.sum() > 5
+    for oriented in turned(np.stack([angles, -angles], axis=1)).T:
+        assert np.abs(np.exp(1j * oriented[at_peak]).mean() - 1) < 0.1
+
+
+def test_orient_of_unordered_rows_warns_and_keeps_the_sign(rng):
+    angles = rng.uniform(-np.pi, np.pi, (300, 1))
+    with pytest.warns(UserWarning, match="go back as often as forwards"):
+        turned = torusae.topology.orient(angles, np.arange(300))
+    assert turned.matrix.tolist() == [[1]]
+    assert turned.shift.tolist() == [0]
+
+
+def test_orient_says_what_is_wrong():
+    angles = np.zeros((4, 1))
+    with pytest.raises(ValueError, match=r"Received: 2 in row 1, then 1.*once for each series"):
+        torusae.topology.orient(angles, [0, 2, 1, 3])
+    with pytest.raises(ValueError, match=r"`peak` must have shape \(4,\) or \(4, 1\)"):
+        torusae.topology.orient(angles, np.arange(4), peak=np.zeros(3))
+
+
 def test_align_takes_no_multiple_and_no_repeated_row(rng):
     truth = rng.uniform(-np.pi, np.pi, (2000, 2))
     doubled = torusae.align(truth[:, :1], 2 * truth[:, :1])

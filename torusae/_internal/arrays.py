@@ -1,13 +1,16 @@
-"""NumPy arrays of points and angles: checked, wrapped, made even, in polar form, in random rows, in blocks."""
+"""NumPy arrays of points, angles and times: checked, wrapped, made even, in polar form, in random rows, in blocks."""
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from keras import ops
 
 from torusae._internal import checks, units
 from torusae._internal.checks import Tensor
+
+_GAP = 1.5  # median steps: two rows farther apart in time lack one between them
 
 
 def float_array(owner: str, name: str, value: Tensor, rank: int | None = None, layout: str = "") -> np.ndarray:
@@ -57,6 +60,28 @@ def polar(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def cartesian(radii: np.ndarray, angles: np.ndarray) -> np.ndarray:
     """The points of a torus that have these radii and angles: all x values, then all y values."""
     return np.concatenate([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
+
+
+def time_steps(owner: str, times: Any, num: int) -> tuple[np.ndarray, np.ndarray]:
+    """Increasing times `(num,)`, and which steps `(num - 1,)` between them are gaps: above 1.5 times the median."""
+    times = checks.numpy_array(owner, "times", times, numbers=False)
+    if times.dtype.kind not in "iufM":
+        raise TypeError(
+            f"{owner}: `times` must be numbers or `datetime64`. Received: dtype={times.dtype}. Times of a zone: "
+            f"times.tz_convert('UTC').tz_localize(None)."
+        )
+    if times.shape != (num,):
+        raise ValueError(f"{owner}: `times` must have shape ({num},), one a row. Received: shape={times.shape}.")
+    steps = np.diff(times if times.dtype.kind == "M" else times.astype("float64"))
+    wrong = ~(steps > steps.dtype.type(0))  # of NaN and NaT too
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"{owner}: `times` must increase. Received: {times[row]} in row {row}, then {times[row + 1]}. Sort the "
+            f"rows by time, keep one of equal times, and call it once for each series."
+        )
+    lengths = steps.astype("float64")
+    return times, lengths > _GAP * np.median(lengths) if num > 1 else lengths > 0
 
 
 def random_rows(num: int, most: int, seed: int | np.random.Generator | None) -> np.ndarray:

@@ -1,29 +1,34 @@
-"""How two sets of angles correspond: up to integer combinations, directions and zeros."""
+"""Integer combinations, directions and zeros of angles: by other angles, or by time."""
 
 import dataclasses
+import warnings
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from torusae._internal import checks, units
-from torusae._internal.arrays import angle_rows, float_rows, wrap
+from torusae._internal.arrays import angle_rows, float_array, float_rows, time_steps, wrap
 from torusae._internal.checks import Tensor
 from torusae.angles import primitive_directions
 
 _BEAM = 100  # partial choices that are followed
 _CANDIDATES = 24  # directions of each angle that are tried
 _MAX_ROWS = 5000
+_SURE = 4  # standard errors of the movement by which time tells a direction
+_BINS, _WIDTH = 360, 0.15  # of a circle, and of the kernel that smooths values along it, radians
 
 
 @dataclasses.dataclass(frozen=True)
 class Alignment:
-    """The map from one set of angles to another that `align` found. `alignment(angles)` applies it.
+    """The map of angles that `align` or `orient` found. `alignment(angles)` applies it, to new rows too.
 
     Attributes:
         matrix: Integer array `(num_references, dim)`. It can be completed to an integer matrix of determinant ±1.
         shift: Float array `(num_references,)`, radians.
         scores: Float array `(num_references,)`, `|mean exp(i (reference - matrix · angles))|`: 1 means equal up to the
             shift. Unrelated angles give about `0.9 / sqrt(num)` for a single direction, more for the best of many.
+            Of `orient`: the way gone forwards in time over the whole way, 1 where an angle never turns back.
     """
 
     matrix: np.ndarray
@@ -103,6 +108,83 @@ def align(angles: Tensor, reference: Tensor, max_entry: int = 2) -> Alignment:
     matrix = np.array(beam[0][1])
     means = np.exp(1j * (reference - angles @ matrix.T)).mean(axis=0)
     return Alignment(matrix, np.angle(means), np.abs(means))
+
+
+def orient(angles: Tensor, times: Any, peak: Tensor | None = None) -> Alignment:
+    """Finds the directions in which angles grow with time, and puts their zeros where a given column peaks.
+
+    Angles that a model finds without labels have any direction and any zero. Of a time series both have a meaning:
+    `orient(angles, times, peak=values)(angles)` is 0 where `values` are largest, and grows from there.
+
+    Formula: an angle is turned round if the sum of its steps between consecutive rows, each in `[-π, π)`, is negative.
+    Steps across a gap of the times, above 1.5 times the median, do not count. The peak is the largest mean of the
+    values along the angle, smoothed over 0.15 radians.
+
+    Args:
+        angles: Float tensor `(num, dim)`, radians. The rows are in the order of time.
+        times: Array `(num,)` of numbers or `datetime64`, increasing.
+        peak: Float tensor `(num,)`, or `(num, dim)` for one column an angle: values whose peak becomes the zero.
+            Defaults to `None`: zeros stay.
+
+    Returns:
+        `Alignment`, with a diagonal matrix of 1 and -1.
+
+    Raises:
+        TypeError: If angles or values are not floating-point numbers, or times neither numbers nor `datetime64`.
+        ValueError: If times do not increase, numbers of rows differ, or a value is not finite.
+
+    A warning is given for an angle whose steps show no direction: its sign stays.
+
+    Example:
+
+    >>> import numpy as np, torusae
+    >>> hours = np.arange(0.0, 96, 0.5)
+    >>> angles = 1 - 2 * np.pi * hours[:, None] / 24  # backwards, from 1
+    >>> warm_at_three = np.cos(2 * np.pi * (hours - 15) / 24)
+    >>> oriented = torusae.topology.orient(angles, hours, peak=warm_at_three)(angles)
+    >>> float(hours[np.abs(oriented[:, 0]).argmin()]), bool(oriented[31, 0] > oriented[30, 0])
+    (15.0, True)
+    """
+    owner = "orient"
+    angles = angle_rows(owner, angles)
+    units.check_no_points(owner, "angles", angles)
+    num, dim = angles.shape
+    _, is_gap = time_steps(owner, times, num)
+    steps = wrap(np.diff(angles, axis=0))[~is_gap]
+    movement, error = steps.sum(axis=0), np.sqrt((steps**2).sum(axis=0))
+    unsure = np.flatnonzero(np.abs(movement) <= _SURE * error)
+    if len(unsure):
+        warnings.warn(
+            f"{owner}: angles {unsure.tolist()} go back as often as forwards. Received: steps of which "
+            f"{np.round(movement[unsure], 1).tolist()} radians are left in all. Their directions stay. Are the rows in "
+            f"the order of time, and several in each cycle?",
+            stacklevel=checks.users_level(),
+        )
+    signs = np.where((movement < 0) & ~np.isin(np.arange(dim), unsure), -1, 1)
+    scores = signs * movement / np.maximum(np.abs(steps).sum(axis=0), 1e-300)
+    shift = np.zeros(dim)
+    if peak is not None:
+        values = float_array(owner, "peak", peak)
+        if values.shape not in ((num,), (num, dim)):
+            raise ValueError(
+                f"{owner}: `peak` must have shape ({num},) or ({num}, {dim}). Received: shape={values.shape}."
+            )
+        columns = np.broadcast_to(values.reshape(num, -1), (num, dim)).T
+        shift = wrap(np.array([-_peak(*each) for each in zip((signs * angles).T, columns, strict=True)]))
+    return Alignment(np.diag(signs), shift, scores)
+
+
+def _peak(angles: np.ndarray, values: np.ndarray) -> float:
+    """The angle at which the mean of values is largest, of `(num,)` angles and values."""
+    bins = np.floor((angles + np.pi) / (2 * np.pi) * _BINS).astype(int) % _BINS
+    centers = (np.arange(_BINS) + 0.5) * 2 * np.pi / _BINS - np.pi
+    kernel = np.fft.rfft(np.exp((np.cos(centers + np.pi - np.pi / _BINS) - 1) / _WIDTH**2))
+    counts, sums = (
+        np.fft.irfft(np.fft.rfft(np.bincount(bins, weights, _BINS)) * kernel, _BINS)
+        for weights in (np.ones(len(values)), values - values.mean())
+    )
+    means = np.where(counts > 0.5, sums / np.maximum(counts, 0.5), -np.inf)  # where rows are
+    return float(centers[means.argmax()])
 
 
 def is_part_of_basis(rows: Iterable[np.ndarray]) -> bool:
