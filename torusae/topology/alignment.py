@@ -150,6 +150,9 @@ def orient(angles: Tensor, times: Any, peak: Tensor | None = None) -> Alignment:
     units.check_no_points(owner, "angles", angles)
     num, dim = angles.shape
     _, is_gap = time_steps(owner, times, num)
+    values = np.zeros(num) if peak is None else float_array(owner, "peak", peak)
+    if values.shape not in ((num,), (num, dim)):
+        raise ValueError(f"{owner}: `peak` must have shape ({num},) or ({num}, {dim}). Received: shape={values.shape}.")
     steps = wrap(np.diff(angles, axis=0))[~is_gap]
     movement, error = steps.sum(axis=0), np.sqrt((steps**2).sum(axis=0))
     unsure = np.flatnonzero(np.abs(movement) <= _SURE * error)
@@ -164,11 +167,6 @@ def orient(angles: Tensor, times: Any, peak: Tensor | None = None) -> Alignment:
     scores = signs * movement / np.maximum(np.abs(steps).sum(axis=0), 1e-300)
     shift = np.zeros(dim)
     if peak is not None:
-        values = float_array(owner, "peak", peak)
-        if values.shape not in ((num,), (num, dim)):
-            raise ValueError(
-                f"{owner}: `peak` must have shape ({num},) or ({num}, {dim}). Received: shape={values.shape}."
-            )
         columns = np.broadcast_to(values.reshape(num, -1), (num, dim)).T
         shift = wrap(np.array([-_peak(*each) for each in zip((signs * angles).T, columns, strict=True)]))
     return Alignment(np.diag(signs), shift, scores)
