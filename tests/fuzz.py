@@ -433,6 +433,20 @@ def targets():
     found |= {
         "parse": (torusae.spaces.parse, {"text": size("T2", "T2 x R4", "K * M", "so3", "x", "T0", "RP2 x S2")}, None),
         "align": (topology.align, {"angles": table, "reference": like("angles")}, "angles"),
+        "orient": (
+            topology.orient,
+            {
+                "angles": table,
+                "times": lambda rng, arguments: np.arange(len(host(arguments["angles"]))),
+                "peak": like("angles"),
+            },
+            None,
+        ),
+        "windows": (
+            data.windows,
+            {"series": table, "length": size(2, 5), "step": size(1, 3), "remove": size(None, "mean", "line")},
+            None,
+        ),
         "find_circles": (topology.find_circles, {"x": points(3), "num_landmarks": size(None, 50)}, None),
         "short_basis": (topology.short_basis, {"differences": points(3)}, None),
         "geodesic_stress": (metrics.geodesic_stress, {"a": table, "b": like("a")}, None),
