@@ -32,9 +32,9 @@ _ROWS = 512  # in one call of the encoder or the decoder
 class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Angles of the rows of a table, learned by a `TorusAutoencoder` with dense networks.
 
-    Rows are `(num, num_columns)`, numbers without NaN and infinity, of similar scales: put a `StandardScaler` before it
-    in a `Pipeline`. Angles are `(num, dim)`, radians, `[-π, π)`. All results are float32. With
-    `set_output(transform="pandas")` angles are a data frame with the columns `torus0`, `torus1` and so on.
+    Rows are `(num, num_columns)`, finite numbers of similar scales, with NaN only where `missing` allows it: put a
+    `StandardScaler` before it in a `Pipeline`. Angles are `(num, dim)`, radians, `[-π, π)`. All results are float32.
+    With `set_output(transform="pandas")` angles are a data frame with the columns `torus0`, `torus1` and so on.
 
     Nothing is checked before `fit`, as scikit-learn asks. `fit` leaves the random states of Python, NumPy and the
     backend as they were, except that a seed of TensorFlow's own starts again. These are one for all threads: fits in
@@ -49,6 +49,8 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             torus' own.
         loss_weights: Dict from a latent loss' name to its weight, as in `TorusLatent`. Defaults to `None`.
         init: As in `TorusAutoencoder`: `"auto"`, `"circles"` or `"random"`. Defaults to `"auto"`.
+        missing: As in `TorusAutoencoder`: `"ignore"`, where NaN, pandas' NA and masked cells are unknown ones. Defaults
+            to `None`: they are an error.
         random_state: Integer or `numpy.random.RandomState`, for the same angles in every fit on one backend and
             machine. Defaults to `None`, NumPy's global random state.
         verbose: Integer, as in `keras.Model.fit`; 0 is silent. Defaults to `0`.
@@ -90,6 +92,7 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         losses: str | Sequence[Term | LatentLoss] | None = None,
         loss_weights: Mapping[str, float] | None = None,
         init: str = "auto",
+        missing: str | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ):
@@ -100,6 +103,7 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.losses = losses
         self.loss_weights = loss_weights
         self.init = init
+        self.missing = missing
         self.random_state = random_state
         self.verbose = verbose
 
@@ -113,7 +117,12 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with seeds.seeded(seed):
             model = TorusAutoencoder.from_shape(
-                X.shape[1:], self.dim, init=self.init, losses=self.losses, loss_weights=self.loss_weights
+                X.shape[1:],
+                self.dim,
+                init=self.init,
+                missing=self.missing,
+                losses=self.losses,
+                loss_weights=self.loss_weights,
             )
             model.compile(keras.optimizers.Adam(learning_rate), "mse")
             self.history_ = model.fit(X, batch_size=batch_size, epochs=epochs, verbose=self.verbose).history
@@ -141,12 +150,17 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def score(self, X: Any, y: Any = None) -> float:
         """The share of the variance of rows that their angles explain: 1 at best, 0 for the mean of the rows.
 
-        It is `1 - Σ (x - inverse_transform(transform(x)))² / Σ (x - mean)²`, over all rows and columns. `y` is ignored.
+        It is `1 - Σ (x - inverse_transform(transform(x)))² / Σ (x - mean)²`, over all known cells. `y` is ignored.
         """
         check_is_fitted(self)
         X = self._rows(X)
         found = self.inverse_transform(_by_batches(self.model_.angles, X))
-        return float(r2_score(X.astype("float64"), found.astype("float64"), multioutput="variance_weighted"))
+        X, found = X.astype("float64"), found.astype("float64")
+        unknown = np.isnan(X)
+        if unknown.any():  # neither an error nor a deviation
+            means = np.nansum(X, axis=0) / np.maximum(np.sum(~unknown, axis=0), 1)
+            X, found = np.where(unknown, means, X), np.where(unknown, means, found)
+        return float(r2_score(X, found, multioutput="variance_weighted"))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """New rows `(n_samples, num_columns)`, decoded from the density that `model_.fit_density(X)` fitted.
@@ -175,11 +189,22 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
         """Checked rows; with `reset` their columns are those to come."""
-        with np.errstate(over="ignore"):  # the check for finite numbers comes after the cast
-            return validate_data(self, X, reset=reset, dtype="float32")
+        missing = self.missing == "ignore"
+        if isinstance(X, np.ma.MaskedArray):  # which scikit-learn reads without its mask
+            X = checks.as_array("TorusEstimator", "X", X, missing=missing)
+        finite = "allow-nan" if missing else True
+        try:
+            with np.errstate(over="ignore"):  # the check for finite numbers comes after the cast
+                return validate_data(self, X, reset=reset, dtype="float32", ensure_all_finite=finite)
+        except ValueError as error:
+            if "contains NaN" not in str(error):
+                raise
+            first = str(error).splitlines()[0]
+            raise ValueError(f"{first} If NaN are unknown cells, use TorusEstimator(missing='ignore').") from error
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "ignore"
         tags.transformer_tags.preserves_dtype = ["float32"]  # others become it
         return tags
 

@@ -298,8 +298,8 @@ def test_bad_data_are_named(rng):
         ),
         (x[:, 0], ValueError, "x.shape=(200,)"),
         (x[:, :0], ValueError, "x.shape=(200, 0)"),
-        (np.where(np.arange(600).reshape(200, 3) == 22, np.nan, x), ValueError, "nan at position (7, 1)"),
-        (np.where([True, False, False], np.nan, x), ValueError, "nan at position (0, 0), 200 such"),
+        (np.where(np.arange(600).reshape(200, 3) == 22, np.inf, x), ValueError, "inf at position (7, 1)"),
+        (np.where([True, False, False], np.inf, x), ValueError, "inf at position (0, 0), 200 such"),
         (np.ones((200, 3)), ValueError, "must vary. Received: 200 equal rows"),
         (np.full((200, 2), "a"), TypeError, "must be numbers. Received: dtype=<U1"),
     ]:

@@ -55,7 +55,7 @@ def same_columns(owner: str, **values: Tensor) -> None:
         )
 
 
-def as_array(owner: str, name: str, value: Any, numbers: bool = True) -> Tensor:
+def as_array(owner: str, name: str, value: Any, numbers: bool = True, missing: bool = False) -> Tensor:
     """The one door of data: a tensor of the backend as it is, all else as a NumPy array that every backend can read.
 
     Lists, arrays of any byte order and layout, memory-mapped files (which stay on disk), data sets of h5py, data frames
@@ -66,6 +66,7 @@ def as_array(owner: str, name: str, value: Any, numbers: bool = True) -> Tensor:
         name: String, its argument.
         value: What came.
         numbers: Boolean, whether it must be real numbers. Labels may be text. Defaults to `True`.
+        missing: Boolean, whether the masked cells of a masked array become NaN. Defaults to `False`: it is an error.
 
     Raises:
         TypeError: If `value` is sparse, or does not hold numbers that a backend has.
@@ -76,10 +77,14 @@ def as_array(owner: str, name: str, value: Any, numbers: bool = True) -> Tensor:
             f"{owner}: `{name}` must be dense. Received: a sparse {type(value).__name__}. Use x.toarray(), or a stream "
             f"of dense batches."
         )
+    if isinstance(value, np.ma.MaskedArray) and missing:
+        value = value.astype(np.promote_types(value.dtype, "float16") if value.dtype.kind in "iuf" else "float32")
+        value = value.filled(np.nan)
     if isinstance(value, np.ma.MaskedArray):
         raise ValueError(
             f"{owner}: `{name}` can't be a masked array. Received: {np.ma.count_masked(value)} masked values. Use "
-            f"x.data for rows without any, and for labels x.filled(missing), with the label of a missing one."
+            f"x.data for rows without any, and for labels x.filled(missing), with the label of a missing one. A "
+            f"model made with missing='ignore' takes masked samples."
         )
     if ops.is_tensor(value) or isinstance(value, (keras.KerasTensor, keras.Variable)):
         array = value
@@ -137,9 +142,9 @@ def _is_number(dtype: Any) -> bool:
     return dtype.kind in "iuf" if hasattr(dtype, "kind") else bool(getattr(dtype, "is_numeric", bool)())
 
 
-def numpy_array(owner: str, name: str, value: Any, numbers: bool = True) -> np.ndarray:
+def numpy_array(owner: str, name: str, value: Any, numbers: bool = True, missing: bool = False) -> np.ndarray:
     """As `as_array`, and tensors as NumPy arrays too."""
-    return host_array(as_array(owner, name, value, numbers))
+    return host_array(as_array(owner, name, value, numbers, missing))
 
 
 def float_pair(owner: str, rank: int | None = None, layout: str = "", **values: Tensor) -> tuple[Tensor, Tensor]:
@@ -263,24 +268,33 @@ def option(owner: str, name: str, value: Any, allowed: Any, meant: Mapping[str, 
     raise ValueError(f"{owner}: `{name}` must be one of {allowed}. Received: {name}={value!r}.{hint}")
 
 
-def finite_array(owner: str, name: str, array: Any) -> None:
-    """Raises if a NumPy array holds NaN or infinity, naming where the first one stands."""
+def finite_array(owner: str, name: str, array: Any, missing: bool = False, fix: str = "") -> bool:
+    """Raises if a NumPy array holds infinity, or NaN where none may be `missing`, naming where the first one stands.
+
+    `fix` says what else to do with NaN. Returns whether none is missing.
+    """
     array = np.atleast_1d(array)
+    complete = True
     if array.dtype.kind != "f" and "float" not in str(array.dtype):
-        return
+        return complete
     rows = max(1, (1 << 22) // max(1, array[:1].size))  # 4 million numbers at a time: memory-mapped files stay on disk
     for start in range(0, len(array) if array.ndim else 0, rows):
         chunk = array[start : start + rows]
         with np.errstate(all="ignore"):
             if np.isfinite(np.sum(chunk)):  # a finite sum has finite terms, and is four times as fast
                 continue
-        bad = np.argwhere(~np.isfinite(np.asarray(chunk, dtype="float64")))
+        chunk = np.asarray(chunk, dtype="float64")
+        bad = np.argwhere(np.isinf(chunk) if missing else ~np.isfinite(chunk))
+        complete = complete and not np.isnan(chunk).any()
         if len(bad):
             first = (int(bad[0][0]) + start, *(int(i) for i in bad[0][1:]))
+            value = float(array[first])
             raise ValueError(
-                f"{owner}: `{name}` must hold finite numbers only. Received: {float(array[first])} at position "
+                f"{owner}: `{name}` must hold finite numbers only. Received: {value} at position "
                 f"{first}, {len(bad)} such value(s). Remove or replace them before training."
+                f"{f' {fix}' if fix and np.isnan(value) else ''}"
             )
+    return complete
 
 
 def is_array(value: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from torusae._internal import batches, checks, replicas
 from torusae._internal.scaling import FEW_ROWS, Scaling, check_sizes, checked_groups
@@ -16,6 +17,7 @@ from torusae.spaces import Space
 from torusae.supervision import Supervision
 
 _RANGE_TOLERANCE = 0.01
+WORD = "If they are unknown cells, make the model with missing='ignore'."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Rows:
             stream, which brings its own, what was given beside it.
         weight: Weights of the samples `(num,)`, a dict of them with the keys of `targets`, or `None`.
         pairs: Dict from the name of a target to the `PairSource` that it became, or `None`.
-        known: Mask of the cells of the samples that are known, or `None`, all.
+        known: Mask of the cells of the reconstruction's target that are known, or `None`, all. The others are NaN.
         group: Integers `(num,)`, the group of each sample, a number in `scaling`, or `None`.
         scaling: What was taken out of samples and targets, and is put back into what is made of them, or `None`.
     """
@@ -75,6 +77,7 @@ class Adapter:
         output_range: Pair of floats, the least and the largest value that a reconstruction can have, or `None`.
         heads: Dict from a name to a `Head`.
         space: The latent `Space`.
+        missing: Boolean, whether cells of samples may be NaN: unknown. Defaults to `False`.
 
     Attributes:
         supervision: Dict from a name to a `Supervision`. `compile` sets it.
@@ -89,12 +92,14 @@ class Adapter:
         output_range: tuple[float, float] | None,
         heads: Mapping[str, Head],
         space: Space,
+        missing: bool = False,
     ):
         self.owner = owner
         self.sample_shape = sample_shape
         self.output_range = output_range
         self.heads = heads
         self.space = space
+        self.missing = missing
         self.supervision: Mapping[str, Supervision] = {}
         self.columns: tuple[str, ...] | None = None
         self.scaling: Scaling | None = None
@@ -108,7 +113,7 @@ class Adapter:
     def rows(self, owner: str, x: Any, y: Any, sample_weight: Any = None) -> Rows:
         """The parts of arrays or of one batch. Without a target of its own, the reconstruction is compared with x."""
         if y is None:
-            return Rows(x, {"reconstruction": x}, sample_weight, scaling=self.scaling)
+            return Rows(x, {"reconstruction": x}, sample_weight, known=self._known(x), scaling=self.scaling)
         if not isinstance(y, Mapping):
             shape = tuple(y.shape) if hasattr(y, "shape") else None
             if shape is None or not checks.shapes_agree(shape[1:], self.sample_shape):
@@ -130,7 +135,12 @@ class Adapter:
                 )
         if "reconstruction" in y:
             self.check_samples(owner, "y['reconstruction']", y["reconstruction"])
-        return Rows(x, {"reconstruction": x, **y}, sample_weight, scaling=self.scaling)
+        targets = {"reconstruction": x, **y}
+        return Rows(x, targets, sample_weight, known=self._known(targets["reconstruction"]), scaling=self.scaling)
+
+    def _known(self, target: Any) -> Any:
+        """The mask of the known cells: of a step, which gets no mask beside its batch."""
+        return ops.logical_not(ops.isnan(target)) if self.missing and not isinstance(target, np.ndarray) else None
 
     def check_samples(self, owner: str, name: str, samples: Any) -> None:
         """Checks the shape and the dtype of samples: arrays, or tensors while a step compiles."""
@@ -223,11 +233,12 @@ class Adapter:
             checks.finite_array(owner, "sample_weight", 0.0 if each is None else checks.host_array(each))
         targets = dict(rows.targets)
         host = checks.host_array(x)
-        checks.finite_array(owner, "x", host)
         name, target = "x", host
+        complete = self._check_finite(owner, name, host)
         if targets["reconstruction"] is not x:
             name, target = "y['reconstruction']", checks.host_array(targets["reconstruction"])
-            checks.finite_array(owner, name, target)
+            complete = self._check_finite(owner, name, target)
+        known = None if complete else ~np.isnan(target)
         given = self._scaled(owner, host, groups, offset, trains)
         if given.scaling is not None:
             rows = dataclasses.replace(given, weight=rows.weight)
@@ -256,7 +267,7 @@ class Adapter:
                     f"Received: {sorted(set(targets) - {'reconstruction'})}. Mark missing values with NaN, or compile "
                     f"without it."
                 )
-        return dataclasses.replace(rows, targets=targets)
+        return dataclasses.replace(rows, targets=targets, known=known)
 
     def _with_pairs(self, method: str, rows: Rows) -> Rows:
         """The rows, with targets that are pairs, or values that become pairs, as sources of them."""
@@ -268,6 +279,9 @@ class Adapter:
             for name, each in self.supervision.items()
             if each.draws_pairs and name in rows.targets
         }
+        for name, source in pairs.items():
+            for side, samples in zip(("x_a", "x_b"), getattr(source, "arrays", ()), strict=False):
+                self._check_finite(owner, f"y[{name!r}], {side}", samples)
         return dataclasses.replace(rows, pairs=pairs)
 
     def check_rows(self, method: str, name: str, x: Any, groups: Any = None, offset: str | None = None) -> Rows:
@@ -278,7 +292,7 @@ class Adapter:
             raise TypeError(f"{owner}: `{name}` must be an array of samples. Received: {type(x).__name__}.")
         self.check_samples(owner, name, x)
         x = checks.host_array(x)
-        checks.finite_array(owner, name, x)
+        self._check_finite(owner, name, x)
         return self._scaled(owner, x, groups, offset)
 
     def in_units(self, samples: np.ndarray) -> np.ndarray:
@@ -346,6 +360,9 @@ class Adapter:
                 f"{type(x).__name__}. For streams use TorusAutoencoder.from_shape, with samples that are scaled."
             )
 
+    def _check_finite(self, owner: str, name: str, x: np.ndarray) -> bool:
+        return checks.finite_array(owner, name, x, self.missing, WORD)
+
     def _array(self, owner: str, name: str, x: Any, trains: bool = False) -> Any:
         """Samples by the door of data, or a stream as it is. Training keeps the names of a frame's columns."""
         if isinstance(x, tuple):
@@ -356,7 +373,7 @@ class Adapter:
                     f"{owner}: `{name}` must be an array or a stream of batches. Received: {type(x).__name__}."
                 )
             return x
-        array = checks.as_array(owner, name, x)
+        array = checks.as_array(owner, name, x, missing=self.missing)
         if not checks.is_frame(x):
             return array.astype("float32") if isinstance(x, list) and self.scaling is None else array
         columns = tuple(map(str, x.columns))
@@ -365,7 +382,8 @@ class Adapter:
                 f"{owner}: `{name}` must have the columns of the training, in their order: {list(self.columns or ())}. "
                 f"Received: {list(columns)}."
             )
-        check_frame(owner, name, array, columns)
+        if not self.missing:
+            check_frame(owner, name, array, columns)
         if trains:
             self.columns = columns
         return array if self.scaling is not None else array.astype("float32")
@@ -375,7 +393,7 @@ class Adapter:
         if self.output_range is None or not target.size:
             return
         least, largest = self.output_range
-        found = float(target.min()), float(target.max())
+        found = float(np.fmin.reduce(target, axis=None)), float(np.fmax.reduce(target, axis=None))  # but for NaN
         if found[0] < least - _RANGE_TOLERANCE or found[1] > largest + _RANGE_TOLERANCE:
             fix = f"Use {name} / 255." if found[0] >= 0 and 2 < found[1] <= 255 else "Scale the data, or give a decoder"
             fix += "" if fix.endswith(".") else " with a linear output: conv_decoder(..., activation=None)."
@@ -411,7 +429,8 @@ def check_frame(owner: str, name: str, array: np.ndarray, columns: tuple[str, ..
         row, column = missing[0]
         raise ValueError(
             f"{owner}: `{name}` must hold finite numbers only. Received: nan at position ({row}, {column}), the "
-            f"column {columns[column]!r}, {len(missing)} such value(s). Fill these values, or leave their rows out."
+            f"column {columns[column]!r}, {len(missing)} such value(s). Fill these values, or leave their rows out. "
+            f"{WORD}"
         )
 
 

@@ -62,20 +62,20 @@ class Looked:
     start: Start | None = None
 
 
-def look(owner: str, x: Any, dim: Any, groups: Any, seed: int, verbose: Any) -> Looked:
+def look(owner: str, x: Any, dim: Any, groups: Any, missing: bool, seed: int, verbose: Any) -> Looked:
     """Looks at data, and says in three lines what was seen and chosen."""
     seed = checks.positive_int(owner, "seed", seed, least=0)
     if dim is None:
         _graph.require(f"{owner}, dim=None")
     columns = tuple(map(str, x.columns)) if checks.is_frame(x) else None
-    array = checks.numpy_array(owner, "x", x)
+    array = checks.numpy_array(owner, "x", x, missing=missing)
     least = 1 if dim is not None else _graph.LEAST_ROWS
     if array.ndim < 2 or len(array) < least or not array.size:
         raise ValueError(
             f"{owner}: `x` must have shape (num, ...) with at least {least} row(s). Received: x.shape={array.shape}."
             + ("" if dim is not None else " With fewer no circle can be found: name a space, such as dim=1.")
         )
-    _check_values(owner, array, columns)
+    _check_values(owner, array, columns, missing)
     lines = [
         f"{len(array)} rows of " + (f"{array.shape[1]} columns" if array.ndim == 2 else f"shape {array.shape[1:]}")
     ]
@@ -89,7 +89,7 @@ def look(owner: str, x: Any, dim: Any, groups: Any, seed: int, verbose: Any) -> 
     elif array.ndim == 4 and array.dtype == np.uint8:
         scaling, activation = Scaling(0.0, _BYTE), "sigmoid"
         lines[0] += "; images, divided by 255."
-    elif array.ndim == 4 and array.min() >= -_TOLERANCE and array.max() <= 1 + _TOLERANCE:
+    elif array.ndim == 4 and np.nanmin(array) >= -_TOLERANCE and np.nanmax(array) <= 1 + _TOLERANCE:
         scaling, activation = None, "sigmoid"
         lines[0] += "; images, between 0 and 1 already."
     else:
@@ -112,11 +112,11 @@ def look(owner: str, x: Any, dim: Any, groups: Any, seed: int, verbose: Any) -> 
     return looked
 
 
-def _check_values(owner: str, x: np.ndarray, columns: tuple[str, ...] | None) -> None:
+def _check_values(owner: str, x: np.ndarray, columns: tuple[str, ...] | None, missing: bool) -> None:
     """Raises where numbers are not finite or all rows are equal; warns of columns that say nothing."""
-    if columns is not None:
+    if columns is not None and not missing:
         adapter.check_frame(owner, "x", x, columns)
-    checks.finite_array(owner, "x", x)
+    checks.finite_array(owner, "x", x, missing, adapter.WORD)
     if x.ndim != 2 or len(x) < 2:
         return
     constant = np.flatnonzero((x == x[0]).all(axis=0))

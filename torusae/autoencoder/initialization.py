@@ -11,13 +11,15 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import checks, keras_repairs, replicas, units
-from torusae.autoencoder.adapter import Rows
+from torusae.autoencoder.adapter import WORD, Rows
 from torusae.autoencoder.keeping import Kept
+from torusae.autoencoder.parts import Fill
 from torusae.layers.latent import Latent
 from torusae.layers.logger import latent_layer
 from torusae.spaces import Space
 from torusae.supervision import Supervision
 from torusae.topology import Circles, find_circles
+from torusae.topology._fill import filled
 
 _STEPS = 500
 _BATCH = 128
@@ -49,7 +51,7 @@ def initialize_at_circles(
     Args:
         model: A built `TorusAutoencoder`, Sequential or Functional model with one `Latent` layer. Weights are changed;
             optimizer, losses and metrics are not used, except a single loss given to `compile`, else `"mse"`.
-        x: Float array of samples `(num, ...)`.
+        x: Float array of samples `(num, ...)`, with NaN where the model has `missing="ignore"`.
         y: Targets of the model's output. Defaults to `None`, `x`.
         angles: Float array `(num, num_circles)`, radians, angles of the samples, if they are known, with NaN where one
             is not, or the `Circles` that `find_circles` found. Samples without any are left out. Defaults to `None`:
@@ -99,8 +101,10 @@ def _at_angles(
 ) -> np.ndarray:
     """`initialize_at_circles` for a caller whose argument `name` has the angles."""
     encoder, latent, decoder, loss = _parts(owner, model)
-    x = checks.numpy_array(owner, "x", x)
-    checks.finite_array(owner, "x", x)
+    fill: Any = getattr(model, "fill", None)
+    missing, word = isinstance(fill, Fill), WORD if hasattr(model, "adapter") else ""
+    x = checks.numpy_array(owner, "x", x, missing=missing)
+    checks.finite_array(owner, "x", x, missing, word)
     num_steps = checks.positive_int(owner, "num_steps", num_steps)
     if not latent.space.num_angles:
         raise ValueError(f"{owner}: a space with angles is needed. Received: {latent.space!r}. Use a Torus.")
@@ -121,8 +125,13 @@ def _at_angles(
         rows = np.flatnonzero(~unknown.all(axis=1))
         if not len(rows):
             raise ValueError(f"{owner}: `{name}` must hold a known angle. Received: NaN in all {len(x)} rows.")
-        y = x if y is None else checks.numpy_array(owner, "y", y)
-        checks.finite_array(owner, "y", y)
+        y = x if y is None else checks.numpy_array(owner, "y", y, missing=missing)
+        if not checks.finite_array(owner, "y", y, missing, word):
+            y = filled(y)
+        if missing:
+            if not model.was_trained:
+                fill.fit(x)
+            x = fill.of_array(x)
         _train(encoder, latent, decoder, loss, x, y, angles, rows, num_steps, verbose)
         # Not those of labels: the model follows these as well as it can.
         if found and hasattr(model, "kept"):

@@ -18,7 +18,7 @@ from torusae.autoencoder.fitted import Fitted
 from torusae.autoencoder.from_data import Start, look
 from torusae.autoencoder.initialization import checked_init, initialize
 from torusae.autoencoder.keeping import Kept
-from torusae.autoencoder.objective import RAW, Means, Objective
+from torusae.autoencoder.objective import RAW, Means, Objective, cells
 from torusae.layers import Head, Latent, TorusLatent
 from torusae.networks import autoencoder_networks
 from torusae.spaces import Space
@@ -58,6 +58,9 @@ class TorusAutoencoder(keras.Model):
         init: What the first `fit` begins with: `"auto"`, `initialize_at_circles` where supervision has values of
             samples, or without supervision where an array shows circles and ripser is installed; `"circles"`, the same
             or an error; `"random"`, the random weights. Defaults to `"auto"`.
+        missing: `"ignore"`: cells of samples may be NaN, unknown. The reconstruction's loss is then the mean over the
+            known cells of a batch, and the encoder reads the mean of the training in place of an unknown one. Complete
+            data give the same as without it. Defaults to `None`: NaN is an error.
         **kwargs: Passed to `keras.Model` (`name`).
 
     Raises:
@@ -84,6 +87,7 @@ class TorusAutoencoder(keras.Model):
         latent: Latent | int,
         heads: Mapping[str, Head] | None = None,
         init: str = "auto",
+        missing: str | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -100,12 +104,20 @@ class TorusAutoencoder(keras.Model):
                     f"torusae.autoencoder_networks(shape, decoder_input_size) makes both."
                 )
         self.init = checked_init(owner, init, latent.space)
+        if missing is not None:
+            checks.option(owner, "missing", missing, ("ignore",))
+        self.missing = missing
         self.sample_shape = parts.build_and_check(owner, encoder, latent, decoder)
         self.encoder = encoder
         self.latent = latent
         self.decoder = decoder
         self.heads = _built_heads(owner, heads, latent.space)
-        self.adapter = Adapter(owner, self.sample_shape, parts.output_range(decoder), self.heads, latent.space)
+        self.fill: Any = None
+        if missing:
+            self.fill = parts.Fill(name="fill")
+            self.fill.build((None, *self.sample_shape))
+        output_range = parts.output_range(decoder)
+        self.adapter = Adapter(owner, self.sample_shape, output_range, self.heads, latent.space, bool(missing))
         self.fitted = Fitted(owner, latent.space)
         self.objective: Objective | None = None
         self.supervision_seed: keras.random.SeedGenerator | None = None
@@ -124,6 +136,7 @@ class TorusAutoencoder(keras.Model):
         dim: int | str | Space = 3,
         heads: Mapping[str, Head] | None = None,
         init: str = "auto",
+        missing: str | None = None,
         **latent_arguments: Any,
     ) -> "TorusAutoencoder":
         """A model for samples of a shape, not compiled: convolutions for images in [0, 1], dense layers for vectors.
@@ -134,6 +147,7 @@ class TorusAutoencoder(keras.Model):
                 `spaces.parse` such as `"T3 x R4"`. Defaults to `3`.
             heads: As in the constructor. Defaults to `None`.
             init: As in the constructor. Defaults to `"auto"`.
+            missing: As in the constructor. Defaults to `None`.
             **latent_arguments: Passed to `TorusLatent` or `Latent` (`losses`, `loss_weights`).
 
         Example:
@@ -143,7 +157,7 @@ class TorusAutoencoder(keras.Model):
         3
         """
         latent = _latent(dim, latent_arguments)
-        return cls(*autoencoder_networks(input_shape, latent.space.decoder_input_size), latent, heads, init)
+        return cls(*autoencoder_networks(input_shape, latent.space.decoder_input_size), latent, heads, init, missing)
 
     @classmethod
     def from_data(
@@ -153,6 +167,7 @@ class TorusAutoencoder(keras.Model):
         groups: Any = None,
         heads: Mapping[str, Head] | None = None,
         init: str = "auto",
+        missing: str | None = None,
         seed: int = 0,
         verbose: Any = "auto",
         **latent_arguments: Any,
@@ -177,6 +192,7 @@ class TorusAutoencoder(keras.Model):
                 of each group are taken out, and all methods that take samples ask for `groups`. Defaults to `None`.
             heads: As in the constructor. Defaults to `None`.
             init: As in the constructor. Defaults to `"auto"`.
+            missing: As in the constructor. Defaults to `None`.
             seed: Integer, seed of the search. Defaults to `0`.
             verbose: Whether it prints what it saw and chose, in three lines; 0 prints nothing. Defaults to `"auto"`.
             **latent_arguments: As in `from_shape`.
@@ -184,8 +200,8 @@ class TorusAutoencoder(keras.Model):
         Raises:
             ImportError: If the space is to be chosen and ripser is missing: `pip install ripser scikit-learn`.
             TypeError: If `x` does not hold numbers, or groups are neither integers nor strings.
-            ValueError: If `x` has too few rows, is constant, or holds NaN or infinity; if groups are of another length,
-                or one has a single row.
+            ValueError: If `x` has too few rows, is constant, or holds infinity, or NaN without `missing`; if groups are
+                of another length, or one has a single row.
 
         Example:
 
@@ -196,11 +212,11 @@ class TorusAutoencoder(keras.Model):
         Torus(1)
         """
         owner = f"{cls.__name__}.from_data"
-        looked = look(owner, x, dim, groups, seed, verbose)
+        looked = look(owner, x, dim, groups, missing is not None, seed, verbose)
         latent = _latent(looked.dim, latent_arguments)
         size = latent.space.decoder_input_size
         networks = autoencoder_networks(looked.sample_shape, size, looked.activation)
-        model = cls(*networks, latent, heads, init)
+        model = cls(*networks, latent, heads, init, missing)
         model.adapter.columns, model.adapter.scaling = looked.columns, looked.scaling
         model.suggestion, model.known_start = looked.suggestion, looked.start
         return model
@@ -240,7 +256,7 @@ class TorusAutoencoder(keras.Model):
     def codec(self) -> tuple[keras.Model, keras.Model]:
         """`encoder_model` and `decoder_model` for samples without level and scale."""
         return (
-            parts.encoder_model(self.sample_shape, self.encoder, self.latent),
+            parts.encoder_model(self.sample_shape, self.encoder, self.latent, self.fill),
             parts.decoder_model(self.latent, self.decoder),
         )
 
@@ -271,7 +287,7 @@ class TorusAutoencoder(keras.Model):
         # Keras tells the layers inside, and by name it would cost half as much as a layer. But a step of JAX calls this
         # method itself: there they would never train, such as dropout and batch normalization of an encoder.
         told = {"training": training} if keras.backend.backend() == "jax" else {}
-        decoder_input, point = self.latent(self.encoder(x, **told), return_point=True, **told)
+        decoder_input, point = self.latent(self.encoder(self._filled(x), **told), return_point=True, **told)
         outputs = {"reconstruction": self.decoder(decoder_input, **told), "point": point}
         if self.heads:
             read = self.latent.space.head_input(point)
@@ -279,6 +295,10 @@ class TorusAutoencoder(keras.Model):
                 outputs[name + RAW] = head(read)
                 outputs[name] = head.predictions(outputs[name + RAW])
         return outputs
+
+    def _filled(self, x: Any) -> Any:
+        """Samples as the encoder reads them: without unknown cells."""
+        return x if self.fill is None else self.fill(x)
 
     def compile(
         self,
@@ -294,7 +314,9 @@ class TorusAutoencoder(keras.Model):
         Args:
             optimizer: Keras optimizer or its name. Defaults to `"adam"`.
             loss: The reconstruction loss: a name, a function or a `keras.losses.Loss`. Defaults to `"mse"`.
-            metrics: Metrics of the reconstruction, or a dict from an output's name to its metrics. Defaults to `None`.
+            metrics: Metrics of the reconstruction, or a dict from an output's name to its metrics. With
+                `missing="ignore"` give those of the reconstruction as `weighted_metrics`: they compare single cells,
+                and unknown ones have no weight. Defaults to `None`.
             supervision: Dict from a name to an object of `torusae.supervision`, for example
                 `{"hour": Relative(circle=0, period=24)}`; its data come in `fit(x, {"hour": ...})`. Defaults to `None`.
             **kwargs: Passed to `keras.Model.compile`. Not `loss_weights`: heads, supervision and latent terms have
@@ -323,8 +345,14 @@ class TorusAutoencoder(keras.Model):
         names = list(metrics) if isinstance(metrics, Mapping) else None
         for name in names or ():
             checks.option(owner, "metrics", name, ["reconstruction", *self.heads])
+        if self.missing and (metrics if names is None else "reconstruction" in names):
+            raise ValueError(
+                f"{owner}: metrics of a reconstruction with unknown cells must be weighted. Received: "
+                f"metrics={metrics!r}. Give them as weighted_metrics."
+            )
         self._log(objective.weights)
         self.objective, self.metric_outputs, self.adapter.supervision = objective, names, supervision
+        self.has_weighted_metrics = bool(kwargs.get("weighted_metrics"))
         # Without a loss of its own, Keras leaves all of it to compute_loss.
         super().compile(optimizer=optimizer, loss=None, metrics=metrics, **kwargs)
 
@@ -351,10 +379,12 @@ class TorusAutoencoder(keras.Model):
 
         def encode(samples):
             # Not through the layer: its terms act on the samples of the batch alone.
-            return self.latent.space.point(self.latent.projection(self.encoder(samples, training=training)))
+            return self.latent.space.point(
+                self.latent.projection(self.encoder(self._filled(samples), training=training))
+            )
 
         together = replicas.current()
-        total, values, counts = self.objective(rows, y_pred, encode, together)
+        total, values, counts = self.objective(rows, y_pred, encode, self._filled, together)
         # Of the user's own layers, and terms that are not relative.
         extra = 0.0
         for each in added:
@@ -366,8 +396,10 @@ class TorusAutoencoder(keras.Model):
         """Updates the metrics given to `compile` and returns all results. A head without labels has none."""
         rows, names = self.adapter.rows(self.adapter.owner, x, y, sample_weight), self.metric_outputs
         if names is None:
-            pair = rows.targets["reconstruction"], y_pred["reconstruction"]
-            results = super().compute_metrics(x, *pair, rows.weight_of("reconstruction"))
+            pair, weight = (rows.targets["reconstruction"], y_pred["reconstruction"]), rows.weight_of("reconstruction")
+            if rows.known is not None and self.has_weighted_metrics:
+                *pair, weight = cells(rows.known, *pair, weight)
+            results = super().compute_metrics(x, *pair, weight)
         else:
             for name in names:
                 if name not in rows.targets:
@@ -480,6 +512,8 @@ class TorusAutoencoder(keras.Model):
             validation_data = self.adapter.batches(validation, size) or validation.for_keras()
             logged = validation.sample[:_LOGGED_ROWS] if checks.is_array(validation.sample) else None
         self.fitted.clear()
+        if self.fill is not None and not self.was_trained and checks.is_array(rows.sample):
+            self.fill.fit(checks.host_array(rows.sample))
         if epochs and (circles is not None or not (self.was_trained or kwargs.get("initial_epoch", 0))):
             found = self.known_start and self.known_start.of(rows.sample)
             initialize(self, rows, circles, verbose, callbacks, found)
@@ -837,7 +871,14 @@ class TorusAutoencoder(keras.Model):
         more: dict[str, Any] = {"columns": self.adapter.columns} if self.adapter.columns else {}
         if self.scaling is not None:
             more["scaling"] = self.scaling.get_config()
-        return {"name": self.name, "trainable": self.trainable, "init": self.init, **more, **config}
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "init": self.init,
+            "missing": self.missing,
+            **more,
+            **config,
+        }
 
     @classmethod
     def from_config(cls, config):

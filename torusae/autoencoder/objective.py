@@ -64,7 +64,12 @@ class Objective:
         return weights
 
     def __call__(
-        self, rows: Rows, outputs: Mapping[str, Tensor], encode: Callable[[Tensor], Tensor], together: Replicas
+        self,
+        rows: Rows,
+        outputs: Mapping[str, Tensor],
+        encode: Callable[[Tensor], Tensor],
+        fill: Callable[[Tensor], Tensor],
+        together: Replicas,
     ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """The loss of a batch, a scalar, and the means that are logged with the number of rows behind each.
 
@@ -72,15 +77,24 @@ class Objective:
             rows: The parts of the batch.
             outputs: The model's outputs by name.
             encode: Function from samples to their points, for pairs and for samples that were acted on.
+            fill: Function from samples to samples without unknown cells, which can be acted on.
             together: The `Replicas` of the step.
         """
         size = ops.cast(ops.shape(outputs["point"])[0], "float32")
         target, weight = rows.targets["reconstruction"], rows.weight_of("reconstruction")
-        reconstruction = together.unscaled(self._reconstruction(target, outputs["reconstruction"], weight))
+        output = outputs["reconstruction"]
+        share = None
+        if rows.known is not None:
+            # Unknown cells are zero on both sides: without an error, and without a gradient.
+            target, output = ops.where(rows.known, target, 0.0), ops.where(rows.known, output, 0.0)
+            share = _known_share(rows.known, weight)
+        reconstruction = together.unscaled(self._reconstruction(target, output, weight))
         if weight is not None and self.reconstruction.reduction == "mean_with_sample_weight":
             size = ops.sum(ops.cast(weight, "float32"))
+        if share is not None:
+            reconstruction, size = reconstruction / ops.maximum(share, 1e-12), size * share
         values, counts, losses, weights = [reconstruction], [size], [reconstruction], []
-        step = Step(self.space, rows.sample, outputs["point"], encode, self.seed, rows.scaling)
+        step = Step(self.space, fill(rows.sample), outputs["point"], encode, self.seed, rows.scaling)
         parts: Mapping[str, Any] = {**self.heads, **self.supervision}
         for name, part in parts.items():
             if name in self.heads and name in rows.targets:
@@ -107,6 +121,26 @@ class Objective:
             rank = len(self.reconstruction.call(target, output).shape)
             weight = ops.reshape(weight, (-1,) + (1,) * max(rank - 1, 0))
         return as_float32(self.reconstruction(target, output, weight))
+
+
+def _known_share(known: Tensor, weight: Tensor | None) -> Tensor:
+    """The share of a batch's cells that are known, a scalar tensor. Rows count by their weights."""
+    # From the unknown ones, so that it is exactly 1 where all are known.
+    unknown = 1.0 - ops.cast(known, "float32")
+    if weight is None:
+        return 1.0 - ops.mean(unknown)
+    weight = ops.reshape(ops.cast(weight, "float32"), (-1,))
+    rows = ops.mean(unknown, axis=tuple(range(1, len(known.shape))))
+    return 1.0 - ops.sum(weight * rows) / ops.maximum(ops.sum(weight), 1e-12)
+
+
+def cells(known: Tensor, target: Tensor, output: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """The cells of a batch as rows of their own, `(num, 1)` twice, and their weights: 0 where a cell is unknown."""
+    weights = ops.cast(known, "float32")
+    if weight is not None:
+        weights = weights * ops.reshape(ops.cast(weight, "float32"), (-1,) + (1,) * (len(known.shape) - 1))
+    target, output = (ops.reshape(ops.where(known, values, 0.0), (-1, 1)) for values in (target, output))
+    return target, output, ops.reshape(weights, (-1,))
 
 
 @keras.saving.register_keras_serializable(package="torusae")

@@ -3,11 +3,15 @@
 from typing import Any
 
 import keras
+import numpy as np
+from keras import ops
 
 from torusae._internal.scaling import Scaling
 from torusae.layers import Latent
 from torusae.layers.periodic import Float32Layer
 from torusae.spaces import Space
+
+_ROWS = 1024  # of samples at a time
 
 
 @keras.saving.register_keras_serializable(package="torusae")
@@ -52,11 +56,38 @@ class Scaled(Float32Layer):
         return cls(**{**config, "scaling": keras.saving.deserialize_keras_object(config["scaling"])})
 
 
-def encoder_model(sample_shape: tuple[int, ...], encoder: keras.Model, latent: Latent) -> keras.Model:
+@keras.saving.register_keras_serializable(package="torusae")
+class Fill(Float32Layer):
+    """Samples for an encoder: unknown cells, NaN, become the mean of the known ones in the training data."""
+
+    def build(self, input_shape):
+        self.means = self.add_weight(shape=tuple(input_shape[1:]), initializer="zeros", trainable=False, name="means")
+
+    def call(self, samples):
+        return ops.where(ops.isnan(samples), ops.convert_to_tensor(self.means), samples)
+
+    def of_array(self, x: np.ndarray) -> np.ndarray:
+        """As a call, of a NumPy array."""
+        return np.where(np.isnan(x), ops.convert_to_numpy(self.means), x)
+
+    def fit(self, x: np.ndarray) -> None:
+        """Takes the means of samples; 0 where a cell is known in none."""
+        total, count = np.zeros(x.shape[1:]), np.zeros(x.shape[1:])
+        for start in range(0, len(x), _ROWS):  # memory-mapped files stay on disk
+            rows = np.asarray(x[start : start + _ROWS], dtype="float64")
+            total += np.nansum(rows, axis=0)
+            count += np.sum(~np.isnan(rows), axis=0)
+        self.means.assign((total / np.maximum(count, 1)).astype("float32"))
+
+
+def encoder_model(
+    sample_shape: tuple[int, ...], encoder: keras.Model, latent: Latent, fill: Fill | None = None
+) -> keras.Model:
     """A model from a sample to a dict of its `"point"` and, if there are any, its `"angles"` in radians."""
     inputs = keras.Input(sample_shape, name="sample")
+    samples = inputs if fill is None else fill(inputs)
     # Not by `return_point`: Keras takes the outputs of a layer's first symbolic call for those of all others.
-    point = SpaceFunction(latent.space, "point", name="point")(latent.projection(encoder(inputs)))
+    point = SpaceFunction(latent.space, "point", name="point")(latent.projection(encoder(samples)))
     outputs = {"point": point}
     if latent.space.num_angles:
         outputs["angles"] = SpaceFunction(latent.space, "angles", name="angles")(point)

@@ -90,6 +90,9 @@ def explore(
     if title is not None and not isinstance(title, str):
         raise TypeError(f"{_OWNER}: `title` must be a string. Received: title={title!r}.")
     x, marks = _checked_data(model, data, labels, num_points)
+    shown = x
+    if x is not None and np.isnan(x).any():
+        shown = np.where(np.isnan(x), model.reconstruct(x, batch_size, verbose=0), x)
     if not model.was_trained:
         warnings.warn(f"{_OWNER}: the model is not trained. The page shows its random weights.", stacklevel=2)
     content: dict[str, Any] = {
@@ -102,7 +105,7 @@ def explore(
         prior = ops.convert_to_numpy(space.sample(256, seed=0))
         decoded = model.decode(prior, batch_size, verbose=0)
         checks.finite_array(_OWNER, "decoded samples", decoded)
-        samples.set_range(decoded, *([] if x is None else [x]))
+        samples.set_range(decoded, *([] if shown is None else [shown]))
     try:
         content["network"] = _network(model, samples)
     except UnknownLayer as layer:
@@ -122,7 +125,7 @@ def explore(
             number["low"] = min(number["low"], float(column.min()))
             number["high"] = max(number["high"], float(column.max()))
         content["points"] = {"count": len(x), "decoderInputs": floats(inputs), **marks}
-        content["thumbnails"] = samples.thumbnails(x[:num_thumbnails])
+        content["thumbnails"] = samples.thumbnails(shown[:num_thumbnails])
     with target.replacing() as part:
         part.write_text(_page(content), encoding="utf-8", newline="\n")
     return target.path
@@ -164,14 +167,15 @@ def _checked_data(model: TorusAutoencoder, data: Any, labels: Any, num_points: i
             f"{_OWNER}: `data` must be an array of samples. Received: {type(data).__name__}. Use numpy.asarray(data), "
             f"or torusae.data.sample_rows(data, {num_points}) for a stream."
         )
-    data = checks.as_array(_OWNER, "data", data)
+    missing = model.adapter.missing
+    data = checks.as_array(_OWNER, "data", data, missing=missing)
     model.adapter.check_samples(_OWNER, "data", data)
     if not len(data):
         raise ValueError(f"{_OWNER}: `data` must hold at least one sample. Received: data.shape={tuple(data.shape)}.")
     count = len(data)
     order = choose_rows(count, num_points)
     x = checks.host_array(data)[order]
-    checks.finite_array(_OWNER, "data", x)
+    checks.finite_array(_OWNER, "data", x, missing)
     marks: dict[str, Any] = {}
     if labels is not None:
         marks = _marks(checks.label_column(_OWNER, labels, count, "one for each sample")[order])

@@ -88,7 +88,6 @@ class Relative(_Labels):
                 raise TypeError(
                     f"{owner}: {name} must hold floating-point samples. Received: {side}.dtype={each.dtype}."
                 )
-            checks.finite_array(owner, f"{name}, {side}", each)
         differences = checks.label_numbers(owner, f"{name}, difference,", pairs[2], len(x_a), columns, "pair")
         missing = np.flatnonzero(np.isnan(differences).any(axis=1))
         if len(missing):

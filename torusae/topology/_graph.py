@@ -7,6 +7,7 @@ import numpy as np
 
 from torusae._internal import checks
 from torusae._internal.arrays import blocks
+from torusae.topology._fill import filled
 
 MAX_ROWS = 10_000  # rows of the graphs; the others take their angles from neighbours among them
 LEAST_ROWS = 100
@@ -105,15 +106,17 @@ def reduced(owner: str, x: Any, rng: np.random.Generator) -> Reduced:
 
 def _data_rows(owner: str, x: Any) -> tuple[np.ndarray, list[str]]:
     """Data as a matrix of finite rows, and sentences on what it lacks."""
-    x = checks.numpy_array(owner, "x", x)
+    x = checks.numpy_array(owner, "x", x, missing=True)
     if x.ndim < 2 or len(x) < LEAST_ROWS or not x.size:
         raise ValueError(
             f"{owner}: `x` must have shape (num, ...) with at least {LEAST_ROWS} rows. Received: x.shape={x.shape}."
         )
-    checks.finite_array(owner, "x", x)
+    notes = []
+    if not checks.finite_array(owner, "x", x, missing=True):
+        notes.append(f"{np.isnan(x).mean():.1%} of the cells are unknown (NaN) and were filled.")
+        x = filled(x)
     rows = x.reshape(len(x), -1)
     constant = np.flatnonzero(rows.min(axis=0) == rows.max(axis=0)) if x.ndim == 2 else ()
-    notes = []
     if len(constant):
         shown = ", ".join(map(str, constant[:5])) + (", ..." if len(constant) > 5 else "")
         notes.append(f"{len(constant)} constant column(s) say nothing: {shown}.")

@@ -86,7 +86,8 @@ def find_circles(
     Angles are defined up to a basis of integer combinations, their directions and zeros: see `align`.
 
     Args:
-        x: Float array `(num, ...)` of at least 100 samples; each is flattened.
+        x: Float array `(num, ...)` of at least 100 samples; each is flattened. Unknown cells, NaN or masked, are
+            filled, which `notes` say: by principal components, then by the mean of what the 20 nearest rows know.
         num_landmarks: Integer, at least 50, at most the number of rows. More landmarks see smaller circles and cost
             time. Defaults to `None`: 600, or all rows where there are fewer.
         max_circles: Integer, the largest number of circles. Defaults to `8`.
@@ -100,7 +101,7 @@ def find_circles(
     Raises:
         ImportError: If ripser is missing: `pip install ripser scikit-learn`.
         TypeError: If `x` does not hold numbers, a count is no integer, or groups are neither integers nor strings.
-        ValueError: If `x` has fewer than 100 rows, fewer rows than landmarks, holds NaN or infinity, or is constant,
+        ValueError: If `x` has fewer than 100 rows, fewer rows than landmarks, holds infinity, or is constant,
             or a number is out of range; if groups are of another length, or one has a single row.
 
     Example:

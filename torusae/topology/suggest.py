@@ -11,6 +11,7 @@ from torusae._internal.arrays import random_rows
 from torusae._internal.scaling import taken_out
 from torusae.spaces import Gaussian, Space, Torus
 from torusae.topology import _graph
+from torusae.topology._fill import filled
 from torusae.topology.circles import Circles, find_circles
 from torusae.topology.filling import filling, meeting
 
@@ -64,7 +65,7 @@ def suggest_space(x: Any, groups: Any = None, seed: int = 0) -> Suggestion:
     Raises:
         ImportError: If ripser is missing: `pip install ripser scikit-learn`.
         TypeError: If `x` does not hold numbers, or groups are neither integers nor strings.
-        ValueError: If `x` has fewer than 100 rows, holds NaN or infinity, or is constant; if groups are of another
+        ValueError: If `x` has fewer than 100 rows, holds infinity, or is constant; if groups are of another
             length, or one has a single row.
 
     Example:
@@ -79,8 +80,8 @@ def suggest_space(x: Any, groups: Any = None, seed: int = 0) -> Suggestion:
     """
     owner = "suggest_space"
     _graph.require(owner)
-    x = checks.numpy_array(owner, "x", x)
-    checks.finite_array(owner, "x", x)
+    x = checks.numpy_array(owner, "x", x, missing=True)
+    checks.finite_array(owner, "x", x, missing=True)
     if x.ndim < 2 or len(x) < _graph.LEAST_ROWS or not x.size:
         raise ValueError(
             f"{owner}: `x` must have shape (num, ...) with at least {_graph.LEAST_ROWS} rows. Received: "
@@ -92,6 +93,7 @@ def suggest_space(x: Any, groups: Any = None, seed: int = 0) -> Suggestion:
 def suggested(x: np.ndarray, seed: int) -> Suggestion:
     """`suggest_space` of samples without level and scale."""
     circles = find_circles(x, seed=seed)
+    x = filled(x)
     if not circles.num_circles:
         return Suggestion(Torus(1), circles, ("No circle was found: nothing shows that this angle is a phase.",))
     reasons, dim = [], circles.num_circles
