@@ -1,4 +1,4 @@
-"""The examples of the README and of `docs/` run, and print the text below them.
+"""The examples of the README run on every backend, those of `docs/` on torch, and print the text below them.
 
 The blocks of one file share their variables. A word after `python` says where a block runs: `by-hand` nowhere,
 `torchrun` in two processes, a backend's name there alone.
@@ -41,7 +41,10 @@ def test_there_are_examples():
     assert {name: count for name, count in by_hand.items() if count} == BY_HAND
 
 
-@pytest.mark.parametrize("file", [name for name, blocks in BLOCKS.items() if blocks and name not in LONG])
+PAGES = [name for name, blocks in BLOCKS.items() if blocks and name not in {"README.md", *LONG}]
+
+
+@pytest.mark.parametrize("file", ["README.md", *(pytest.param(name, marks=pytest.mark.host) for name in PAGES)])
 def test_examples_print_the_text_below_them(file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run([block for block in BLOCKS[file] if block[0] == "python"], file)
