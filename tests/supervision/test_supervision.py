@@ -414,7 +414,7 @@ def test_found_circles_do_not_overrule_supervision(capsys):
 
 
 @pytest.mark.eager(False)
-@pytest.mark.parametrize("kind", [Relative, Anchor])
+@pytest.mark.parametrize("kind", [Relative, pytest.param(Anchor, marks=pytest.mark.slow)])
 def test_the_first_fit_starts_at_known_values(kind, capsys):
     x, hours = circle_table(600)
     few = np.where(np.arange(600) < 40, hours, np.nan)
