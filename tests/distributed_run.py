@@ -11,7 +11,8 @@ import sys
 
 if __name__ == "__main__":  # before the backend is imported
     num_devices, path = int(sys.argv[1]), sys.argv[2]
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={num_devices}"
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={num_devices}"
 
     if os.environ["KERAS_BACKEND"] == "tensorflow":
         import tensorflow as tf
