@@ -30,7 +30,8 @@ def test_a_file_of_any_backend_loads_and_trains_on(writer):
     """With three runs of the suite, all nine pairs. No custom objects: the names in the file are enough."""
     x, _ = make_models.data()
     model = keras.saving.load_model(make_models.MODELS / f"{writer}.keras")
-    noted = np.load(make_models.MODELS / f"{writer}.npz")
+    with np.load(make_models.MODELS / f"{writer}.npz") as file:
+        noted = dict(file)
     outputs = model.predict(x, verbose=0)
     for name in OUTPUTS:
         # float32 products summed in another order: a few units in the last place of numbers near 1.
