@@ -44,15 +44,16 @@ class Kept:
         missed = bool((first < _REACHED).any() and (last < _REACHED).any())
         lost = missed or bool((last < _LOST * first).any())
         if lost and not self.was_lost:
+            advice = (
+                "The start did not reach them. Give columns of similar scales, (x - x.mean(0)) / x.std(0), or use "
+                "TorusAutoencoder.from_data(x)."
+                if missed
+                else f"Training left them: the data vary along more than circles. Train a new model with a coordinate "
+                f"more, from_shape(shape, {with_coordinate(model.space)!r}), or use from_data(x), which chooses."
+            )
             warnings.warn(
                 f"{owner}: the angles agree with the circles of the data by {_shown(last)}, and by {_shown(first)} "
-                f"before the training (1 is equal). "
-                + (
-                    "The start did not reach them. Give columns of similar scales: (x - x.mean(0)) / x.std(0)."
-                    if missed
-                    else f"Training left them: the data vary along more than circles. Train a new model with a "
-                    f"coordinate more, from_shape(shape, {with_coordinate(model.space)!r})."
-                ),
+                f"before the training (1 is equal). {advice}",
                 stacklevel=checks.users_level(),
             )
         self.was_lost = lost

@@ -122,6 +122,7 @@ class TorusAutoencoder(keras.Model):
         self.objective: Objective | None = None
         self.supervision_seed: keras.random.SeedGenerator | None = None
         self.kept: Kept | None = None  # the circles that the training began at
+        self.trained_loss: float | None = None  # of the reconstruction of samples, in the last epoch
         self.was_trained = False  # or loaded: then `fit` does not initialize
         self.suggestion: Suggestion | None = None  # of `from_data`
         self.known_start: Start | None = None
@@ -540,6 +541,9 @@ class TorusAutoencoder(keras.Model):
                 sample_weight=sample_weight,
                 **kwargs,
             )
+        plain = rows.targets.get("reconstruction") is rows.sample
+        losses = history.history.get("reconstruction") if plain else None
+        self.trained_loss = float(losses[-1]) if losses else None
         if self.kept is not None:
             history.circles = self.kept.after_training(owner, self)
         return history
@@ -855,13 +859,16 @@ class TorusAutoencoder(keras.Model):
         super().set_weights(weights)
 
     def save_own_variables(self, store):
-        """Saves what was fitted to points."""
+        """Saves what was fitted to points, and the loss of the last training."""
         self.fitted.save(store)
+        if self.trained_loss is not None:
+            store["training:loss"] = np.float64(self.trained_loss)
 
     def load_own_variables(self, store):
-        """Loads what was fitted to points, if the file holds it."""
+        """Loads what was fitted to points, and the loss of the last training, if the file holds them."""
         keras_repairs.refuse_damaged(type(self).__name__, store)
         self.fitted.load(store)
+        self.trained_loss = float(store["training:loss"][()]) if "training:loss" in store.keys() else None
         self.was_trained = True
 
     def get_config(self):

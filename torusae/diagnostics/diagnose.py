@@ -9,14 +9,16 @@ from keras import ops
 
 from torusae import metrics
 from torusae._internal import checks
-from torusae._internal.arrays import polar
+from torusae._internal.arrays import even, polar
+from torusae.angles import primitive_directions
 from torusae.densities import TorusFlow
-from torusae.diagnostics.problems import RARE_KUIPER, SMALL_KUIPER, advised, count_of, diagnose_points
+from torusae.diagnostics.problems import RARE_KUIPER, SMALL_KUIPER, advised, count_of, diagnose_points, with_coordinate
 from torusae.diagnostics.results import Diagnosis, Problem, Statistic
 from torusae.metrics.circles import KUIPER_CHANCE
 from torusae.spaces import Space, Torus
 from torusae.topology import _graph, _maps, find_circles
 from torusae.topology.alignment import is_part_of_basis
+from torusae.topology.filling import filling, meeting
 
 _LEAST_POINTS = 100
 _SMALL_BATCH = 64
@@ -27,6 +29,9 @@ _MANY_TEARS = 0.05  # share of torn neighbours; true angles of noisy tables tear
 _MOSTLY_TORN = 0.5  # of chance. Data of more dimensions than the space must tear: digits on three circles by 0.25
 _STRAY_TURNS = 0.25  # of an angle along a circle: above, jumps have as large a part as the winding
 _MOST_SHOWN = 16  # windings in a note
+_FOLLOWS = 0.9  # agreement of an angle with a circle that supports it: right trainings have 0.98 and more
+_SIZES = (0.05, 20.0)  # root mean square of samples: beyond, the start at the circles hardly trains
+_UNLIKE = 2.0  # reconstruction loss, over that of the training
 
 
 def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: bool = True) -> Diagnosis:
@@ -38,16 +43,26 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: 
     Where the model has a fitted flow, the uniformity of the mapped angles is measured too: the statistic
     `"uniform_kuiper"` for single circles, and a note with the largest one along pairs of circles.
 
-    Points of at least 500 samples are also compared with the samples, at most 4000 random ones, each joined to its 12
-    nearest neighbours after principal components. A note says all, beside the values of shuffled points:
+    Points of at least 500 samples are also compared with the samples, at most 4000 random ones. The first note says
+    what supports each angle: a circle that `find_circles` finds in the samples and that the angle follows, in some
+    basis, labels (supervision of this angle in `compile`; a head reads all coordinates and supports none), or nothing.
+    The detail `"support"` has `"circle"`, `"labels"` or `"nothing"` for each angle, and `"agreement"` how well it
+    follows a circle, `|mean exp(i difference)|` after both are made even by their ranks. Angles without support, and
+    circles that fill no torus together, are problems, the first of all.
+
+    Each sample is joined to its 12 nearest neighbours after principal components. A note says, beside the values of
+    shuffled points:
 
     - the statistic `"tears"`: the share of neighbours whose points are farther apart than half the mean distance of
       shuffled points;
     - the statistic `"stress"`: `torusae.metrics.geodesic_stress` of distances in the space against shortest paths
       between neighbours, of pairs of 200 samples;
-    - the detail `"windings"`: integers `(num_angles, num_circles)`, how often each angle winds around each circle that
-      `find_circles` finds, and `"turns"`, the same before rounding. Values far from integers mean jumps. An angle
-      of zeros is folded, unless the other angles wind around all circles.
+    - the detail `"windings"`: integers `(num_angles, num_circles)`, how often each angle winds around each circle, and
+      `"turns"`, the same before rounding. Values far from integers mean jumps: such an angle has no windings, and zeros
+      here. An angle of zeros is folded, unless the other angles wind around all circles.
+
+    The reconstruction of 500 samples is compared with that of the last training: samples unlike those of the training
+    are a problem.
 
     Args:
         model: A `TorusAutoencoder`, or points of a torus, `(num, 2 * dim)`.
@@ -87,6 +102,9 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: 
         diagnosis = _with_map(dataclasses.replace(diagnosis, problems=problems), model)
     if circles and checks.is_array(x) and len(x) >= _LEAST_COMPARED:
         diagnosis = _beside_data(diagnosis, x, model)
+    if getattr(model, "trained_loss", None) is not None and checks.is_array(x):
+        problems = (*diagnosis.problems, *_of_unlike_samples(model, x))
+        diagnosis = dataclasses.replace(diagnosis, problems=problems)
     if batch_size is None or batch_size >= _SMALL_BATCH:
         return diagnosis
     small = Problem(
@@ -170,20 +188,26 @@ def _beside_data(diagnosis: Diagnosis, x: Any, model: Any) -> Diagnosis:
 
     tears = Statistic(*_maps.tears(points, shuffled, distance, graph))
     stress = Statistic(*_maps.stress(points, shuffled, distance, graph, rng))
-    problems, details, advice, found, shown = [], {}, "", "", ""
+    problems, details, notes, first, advice, found, shown = [], {}, [], [], "", "", ""
     if space.num_angles:
         circles = find_circles(samples, _LANDMARKS).angles[reduced.rows]
-        turns = _maps.turns(ops.convert_to_numpy(space.angles(ops.convert_to_tensor(points))), circles, graph)
-        windings = np.rint(turns).astype(int)
-        start = _start(model, space, turns.shape[1])
-        problems += _of_windings(windings, turns, start)
-        stray = np.abs(turns - windings).max(initial=0.0)
-        details = {"windings": windings, "turns": turns}
+        angles = ops.convert_to_numpy(space.angles(ops.convert_to_tensor(points)))
+        turns = _maps.turns(angles, circles, graph)
+        strays = np.abs(turns - np.rint(turns)).max(axis=1, initial=0.0)
+        jumps = strays > _STRAY_TURNS
+        windings = np.rint(turns).astype(int) * ~jumps[:, None]
+        start = _start(model, space, turns.shape[1], samples)
+        support, agreement = _support(model, angles, circles)
+        details = {"windings": windings, "turns": turns, "support": support, "agreement": agreement}
+        first = [*_of_support(support, agreement, circles.shape[1], space, start), *_of_meeting(circles)]
+        notes = [_supported(support, agreement)]
+        problems += _of_windings(windings, jumps, strays, start)
         found = f", {count_of(turns.shape[1], 'circle')}"
         if 0 < windings.size <= _MOST_SHOWN:
-            shown = f"windings {windings.tolist()} (off by at most {stray:.2f}), "
+            each = ["jumps" if jump else str(row.tolist()) for row, jump in zip(windings, jumps, strict=True)]
+            shown = f"windings {', '.join(each)}, "
         if windings.size:
-            advice = start if problems or stray > _STRAY_TURNS else _more_than_circles(space)
+            advice = start if problems or jumps.any() else _more_than_circles(space)
     problems += _of_tears(tears, advice)
     note = (
         f"Beside the data ({len(points)} samples{found}): {shown}{tears.value:.1%} of neighbours torn "
@@ -191,10 +215,10 @@ def _beside_data(diagnosis: Diagnosis, x: Any, model: Any) -> Diagnosis:
     )
     return dataclasses.replace(
         diagnosis,
-        problems=(*diagnosis.problems, *problems),
+        problems=(*first, *diagnosis.problems, *problems),
         statistics={**diagnosis.statistics, "tears": tears, "stress": stress},
         details={**diagnosis.details, **details},
-        notes=(*diagnosis.notes, note),
+        notes=(*notes, *diagnosis.notes, note),
     )
 
 
@@ -208,33 +232,146 @@ def _of_tears(tears: Statistic, advice: str) -> list[Problem]:
     return [Problem("torn map", (), tears.value, tears.chance, message, advice)]
 
 
-def _of_windings(windings: np.ndarray, turns: np.ndarray, advice: str) -> list[Problem]:
-    """What is wrong with windings `(num_angles, num_circles)` of angles around the circles of the data."""
+def _support(model: Any, angles: np.ndarray, circles: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """What supports each angle, and how well each follows an integer combination of circles, `(num_angles,)`.
+
+    The combinations are part of a basis: of two angles that follow one circle, the one that does so less is left
+    without.
+    """
+    labelled = set()
+    for each in getattr(model, "supervision", {}).values():
+        if each.weight:
+            labelled |= set(range(angles.shape[1])) if each.circles is None else set(each.circles)
+    agreement = np.zeros(angles.shape[1])
+    if circles.shape[1]:
+        lines = primitive_directions(circles.shape[1], max_frequency=2, interactions=2)
+        waves = np.exp(1j * even(circles @ lines.T))
+        own = np.exp(1j * even(angles))
+        follows = np.maximum(*(np.abs(each.T @ waves) for each in (own, own.conj()))) / len(angles)
+        taken: list[np.ndarray] = []
+        for angle in np.argsort(-follows.max(axis=1)):
+            for line in np.argsort(-follows[angle]):
+                if is_part_of_basis([*taken, lines[line]]):
+                    agreement[angle] = follows[angle, line]
+                    taken.append(lines[line])
+                    break
+    return tuple(
+        "circle" if value >= _FOLLOWS else "labels" if angle in labelled else "nothing"
+        for angle, value in enumerate(agreement)
+    ), agreement
+
+
+def _supported(support: tuple[str, ...], agreement: np.ndarray) -> str:
+    """What supports each angle, in a sentence."""
+    by = {"labels": "by the labels of its supervision", "nothing": "by nothing"}
+    each = [
+        f"angle {angle} {by.get(kind, f'by a circle of the data (they agree by {agreement[angle]:.2f})')}"
+        for angle, kind in enumerate(support)
+    ]
+    return f"Supported: {', '.join(each)}."
+
+
+def _of_support(
+    support: tuple[str, ...], agreement: np.ndarray, num_circles: int, space: Space, start: str
+) -> list[Problem]:
+    """Angles that nothing shows to be phases."""
+    where = tuple(angle for angle, kind in enumerate(support) if kind == "nothing")
+    if not where:
+        return []
+    one = len(where) == 1
+    subject = f"{'angle' if one else 'angles'} {', '.join(map(str, where))}"
+    shows = f"nothing shows that {subject} {'is a phase' if one else 'are phases'}"
+    message = f"No circle was found in the data: {shows}."
+    fewer = len(support) - len(where)
+    if num_circles:
+        best = agreement[list(where)].max()
+        message = f"{count_of(num_circles, 'circle')} found in the data, but {shows} (they agree by {best:.2f})."
+    if num_circles and fewer < num_circles:
+        advice = start
+    else:
+        anchor = f"Anchor({where[0] if one else list(where)})"
+        advice = (
+            f'Give known values of some samples, compile(supervision={{"phase": {anchor}}}), or take it for no phase.'
+        )
+        if fewer and num_circles:
+            advice = f"Use as many angles as the data have circles, {fewer}, and Gaussian coordinates for the rest."
+    return [Problem("unsupported angle", where, float(agreement[list(where)].max()), 1.0, message, advice)]
+
+
+def _of_meeting(circles: np.ndarray) -> list[Problem]:
+    """Pairs of circles of the data that are no torus."""
+    return [
+        Problem(
+            "loops that meet",
+            pair,
+            (share := filling(circles[:, pair])),
+            1.0,
+            f"Circles {pair[0]} and {pair[1]} of the data fill {share:.0%} of the torus that independent ones would "
+            f"fill: they are loops that meet or lie apart, or one gives the other.",
+            "Train a model for each loop, Torus(1), on the rows that go around it.",
+        )
+        for pair in meeting(circles)
+    ]
+
+
+def _of_unlike_samples(model: Any, x: Any) -> list[Problem]:
+    """Whether samples are reconstructed worse than those of the training."""
+    rows = checks.numpy_array("diagnose", "x", x)
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _LEAST_COMPARED)).astype(int)]
+    pair = rows, model.reconstruct(rows, batch_size=_LEAST_COMPARED, verbose=0)
+    if model.scaling is not None:
+        pair = tuple(model.scaling.apply(each) for each in pair)
+    loss = model.objective.reconstruction(*pair)
+    loss, trained = float(ops.convert_to_numpy(loss)), model.trained_loss
+    if loss <= trained + (_UNLIKE - 1) * abs(trained):
+        return []
+    message = (
+        f"The reconstruction loss of these samples is {loss:.3g}, that of the training was {trained:.3g}: they are"
+    )
+    return [
+        Problem(
+            "unlike samples",
+            (),
+            loss,
+            trained,
+            f"{message} unlike its samples, or it had too few.",
+            "Train with samples like these.",
+        )
+    ]
+
+
+def _of_windings(windings: np.ndarray, jumps: np.ndarray, strays: np.ndarray, advice: str) -> list[Problem]:
+    """What is wrong with windings `(num_angles, num_circles)` of angles around the circles of the data.
+
+    Angles that jump, `(num_angles,)`, are `strays` of a turn off whole ones, and have windings of zero.
+    """
     num_angles, num_circles = windings.shape
-    stray = np.abs(turns - windings).max(axis=1, initial=0.0) * windings.any(axis=1)
-    is_basis = is_part_of_basis(windings if num_angles < num_circles else windings.T)
-    if not num_circles or (is_basis and stray.max() <= _STRAY_TURNS):
+    if not num_circles or is_part_of_basis(windings if num_angles < num_circles else windings.T):
         return []
     shown = count_of(num_circles, "circle")
-    folded = tuple(int(i) for i in np.flatnonzero(~windings.any(axis=1)))
-    if is_basis:
-        jumping = tuple(int(i) for i in np.flatnonzero(stray > _STRAY_TURNS))
-        name, where, measured = "wrong windings", jumping, float(stray.max())
-        message = (
-            f"The windings {windings.tolist()} are up to {measured:.2f} turns off: an angle jumps on its way around."
-        )
+    jumping = tuple(int(i) for i in np.flatnonzero(jumps))
+    folded = tuple(int(i) for i in np.flatnonzero(~windings.any(axis=1) & ~jumps))
+    if jumping:
+        name, where, measured = "wrong windings", jumping, float(strays.max())
+        subject = f"Angle {jumping[0]} has" if len(jumping) == 1 else f"Angles {', '.join(map(str, jumping))} have"
+        message = f"{subject} no windings around the {shown} of the data: on the way around are jumps."
     elif folded:
-        name, where, measured = "folded angle", folded, float(np.abs(turns[list(folded)]).max())
+        name, where, measured = "folded angle", folded, float(np.abs(windings[list(folded)]).max())
         subject = f"Angle {folded[0]} winds" if len(folded) == 1 else f"Angles {', '.join(map(str, folded))} wind"
-        message = f"{subject} around no circle of the data, which show {shown} ({measured:.2f} turns)."
+        message = f"{subject} around no circle of the data, which show {shown}."
     else:
         name, where, measured = "wrong windings", tuple(range(num_angles)), float(np.abs(windings).max())
         message = f"The windings {windings.tolist()} do not map the {shown} of the data one to one."
     return [Problem(name, where, measured, 1.0, message, advice)]
 
 
-def _start(model: Any, space: Space, num_circles: int) -> str:
+def _start(model: Any, space: Space, num_circles: int, samples: np.ndarray) -> str:
     """What to do where angles do not go around the circles of the data."""
+    size = float(np.sqrt(np.mean(np.square(samples, dtype="float64"))))
+    if getattr(model, "scaling", None) is None and not _SIZES[0] < size < _SIZES[1]:
+        return (
+            f"Give columns of similar scales, (x - x.mean(0)) / x.std(0), to a new model: these are of size {size:.2g}."
+        )
     begun = getattr(model.latent, "num_initialized", None)
     if begun is None:  # a model from a file, or of the user's own
         begun = getattr(model, "was_trained", False) and getattr(model, "init", "random") != "random"
@@ -243,7 +380,7 @@ def _start(model: Any, space: Space, num_circles: int) -> str:
     fewer = f"{count_of(num_circles, 'circle')} alone, or with " if num_circles < space.num_angles else ""
     return (
         f"Training left the circles that it began at. Train a new model with {fewer}a coordinate more, "
-        f"{space!r} * Gaussian(1)."
+        f"{with_coordinate(space)!r}."
     )
 
 
@@ -251,5 +388,5 @@ def _more_than_circles(space: Space) -> str:
     """What to do where angles go around the circles of the data, and are torn by what no circle holds."""
     return (
         f"The angles go around the data's circles, so other directions of the data tear them. Give these a coordinate, "
-        f"as in {space!r} * Gaussian(1)."
+        f"as in {with_coordinate(space)!r}."
     )
