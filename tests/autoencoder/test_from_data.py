@@ -248,8 +248,8 @@ def test_columns_that_say_nothing_are_one_warning_and_text_an_error():
         torusae.TorusAutoencoder.from_data(frame.assign(heat=[np.nan] + [1.0] * 59), dim=1)
     with pytest.raises(ValueError, match=r"TorusAutoencoder.from_data: `x` must vary"):
         torusae.TorusAutoencoder.from_data(np.ones((60, 3)), dim=1)
-    with pytest.raises(ValueError, match=r"at least 100 row.*name a space, such as dim=1"):
-        torusae.TorusAutoencoder.from_data(units())
+    with pytest.raises(ValueError, match=r"at least 60 row.*name a space, such as dim=1"):
+        torusae.TorusAutoencoder.from_data(units()[:59])
 
 
 def test_data_without_a_circle_are_said_to_support_no_angle(monkeypatch, capsys):

@@ -128,10 +128,11 @@ def test_noise_has_no_circle(rng):
 
 
 def test_why_lasting_classes_are_no_circles(rng):
-    angles, none = rng.uniform(-np.pi, np.pi, (300, 2)), np.zeros((0, 2))
+    points = rng.uniform(-np.pi, np.pi, (300, 2))
+    graph = topology._graph.Graph(np.concatenate([np.cos(points), np.sin(points)], axis=1))
     first, same, other = (
-        circles._Half(np.arange(300), each, rng.normal(size=(50, 2)), none)
-        for each in (angles, angles + 1, rng.permutation(angles))
+        circles._Half(np.arange(300), graph, angles, graph.points, np.zeros(0))
+        for angles in (points, points + 1, rng.permutation(points))
     )
     assert circles._refusal([first, same], np.array([9.0, 3.0, 2.4]), 2) == ""
     assert (
@@ -292,10 +293,7 @@ def test_short_basis_is_the_shortest(rng):
 def test_bad_data_are_named(rng):
     x = rng.normal(size=(200, 3))
     for bad, error, message in [
-        *(
-            (x[:num], ValueError, f"at least 100 rows. Received: x.shape=({num}, 3)")
-            for num in (0, 1, 2, 5, 20, 60, 99)
-        ),
+        *((x[:num], ValueError, f"at least 60 rows. Received: x.shape=({num}, 3)") for num in (0, 1, 2, 5, 20, 59)),
         (x[:, 0], ValueError, "x.shape=(200,)"),
         (x[:, :0], ValueError, "x.shape=(200, 0)"),
         (np.where(np.arange(600).reshape(200, 3) == 22, np.inf, x), ValueError, "inf at position (7, 1)"),
@@ -319,11 +317,70 @@ def test_few_different_rows_and_lines_show_no_circle(rng):
     for some, num in (
         (x[:, :1], 300),
         (x[:, :1] * [1, 2, 3], 300),
-        *((x[np.arange(300) % num], num) for num in (2, 5, 23, 24, 40)),
+        *((x[np.arange(300) % num], num) for num in (2, 5, 6, 23, 40)),
     ):
         found = torusae.find_circles(some)
         assert (found.num_circles, found.num_rows) == (0, num)
-        assert ("A circle needs 24 different rows." in found.notes) == (num < 24)
+        assert ("A circle needs 6 different rows." in found.notes) == (num < 6)
+        assert ("a ring of so few places is no proof" in str(found)) == (num == 6)
+
+
+def turning(angles):
+    return np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def test_rows_at_few_places_show_their_circle(rng):
+    for places, noise in ((12, 0.0), (24, 0.0), (24, 0.02), (96, 0.02)):
+        angles = 2 * np.pi * rng.integers(0, places, (800, 1)) / places
+        x = turning(angles) @ rng.normal(size=(2, 8))
+        found = torusae.find_circles(x + noise * rng.normal(size=x.shape), num_landmarks=200)
+        assert found.num_circles == 1, str(found)
+        assert torusae.align(found.angles, angles).scores > 0.98
+        assert found.on_circle.all()
+
+
+def test_circles_on_pieces_are_found_where_they_are(rng):
+    angles = rng.uniform(-np.pi, np.pi, (1200, 1))
+    far, small = np.array([4.0, 4, 0, 0]), rng.normal(size=(1200, 4)) * 0.1
+    flat = np.pad(turning(angles), ((0, 0), (0, 2)))
+    first = np.arange(1200) % 2 == 0
+    for x, parts in (
+        (np.where(first[:, None], flat, np.roll(flat, 2, axis=1) + far), (first, ~first)),  # two circles
+        (np.where(first[:, None], flat, 2.2 * flat), (first, ~first)),  # a bullseye
+        (np.where(first[:, None], flat, small), (first,)),  # rows at rest in the middle
+        (np.where(first[:, None], flat, small + far), (first,)),  # and beside
+    ):
+        found = torusae.find_circles(x + 0.06 * rng.normal(size=x.shape), num_landmarks=200)
+        assert found.num_circles == len(parts), str(found)
+        for part in parts:
+            assert (
+                max(torusae.align(found.angles[part][:, [i]], angles[part]).scores[0] for i in range(len(parts))) > 0.95
+            )
+        np.testing.assert_array_equal(found.on_circle, np.any(parts, axis=0))
+
+
+def test_a_circle_under_noise_is_found_among_means(rng):
+    table, angles = torusae.datasets.torus_table(3000, dim=1, noise=1.3, seed=0)
+    found = torusae.find_circles(table, num_landmarks=200)
+    assert found.num_circles == 1, str(found)
+    assert torusae.align(found.angles, angles).scores > 0.9
+    assert any(note.startswith("Found ") for note in found.notes)
+
+
+def test_few_rows_of_a_circle(rng):
+    angles = rng.uniform(-np.pi, np.pi, (120, 1))
+    found = torusae.find_circles(turning(angles) @ rng.normal(size=(2, 5)))
+    assert found.num_circles == 1, str(found)
+    assert torusae.align(found.angles, angles).scores > 0.95
+
+
+def test_shuffled_columns_are_a_control(rng):
+    angles = rng.uniform(-np.pi, np.pi, (200, 1))
+    assert torusae.find_circles(turning(angles), surrogates=9).p_value == 0.1
+    found = torusae.find_circles(rng.normal(size=(200, 3)), surrogates=9)
+    assert found.p_value in np.arange(1, 11) / 10
+    assert "Among 9 copies with shuffled columns, p = " in str(found)
+    assert torusae.find_circles(rng.normal(size=(200, 3))).p_value is None
 
 
 def test_columns_and_rows_that_say_nothing_are_noted(rng):

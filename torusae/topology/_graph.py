@@ -1,6 +1,7 @@
 """A neighbourhood graph of data: reduced rows, edges, landmarks and the lengths of shortest paths."""
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ from torusae._internal.arrays import blocks
 from torusae.topology._fill import filled
 
 MAX_ROWS = 10_000  # rows of the graphs; the others take their angles from neighbours among them
-LEAST_ROWS = 100
+LEAST_ROWS = 60
 NEIGHBORS = 12
 # On a curve without noise, all k nearest neighbours of a point may lie on one side. A gap between two such points opens
 # a circle: of 5000 points with k = 12 in one case of seven. Of few rows, as many would be no neighbours, and where
 # density varies, shorter edges give better angles.
 MANY_NEIGHBORS = 20
+_MANY_ROWS = 1000
+_FEW_ROWS, _FEW_NEIGHBORS = 50, 8
 _MEDIAN_ROWS = 1000
 _BLOCK = 1000  # rows that are float64 at a time
 # Rows more than 5 times as large as 95 % of all are left out of the components, which a single one could take for
@@ -31,6 +34,9 @@ _FLOOR = 0.03
 # their deviations they would hide the data. Fewer components than these are not taken for noise.
 _NOISE = 2.0
 _LEAST_NOISY = 8
+# Share of the largest difference along an edge below which an angle is constant on a piece, but for rounding.
+_CONSTANT = 1e-3
+_DENSITY_NEIGHBORS = 30
 _FAR = 2.0  # local outlier factor: a point in the middle of others has 1
 
 
@@ -49,12 +55,22 @@ class Reduced:
     Attributes:
         points: Float array `(num, components)`, of all rows.
         rows: Integer array, at most `MAX_ROWS` different rows that are not far from all others, in a random order.
+        places: Integer array, positions in `rows`, to be divided into halves: in the order of `rows`, or where few rows
+            differ, of all rows in a random order.
+        deviations: Float array `(components,)`, by which the scaled components are multiplied to have their own sizes.
         notes: Sentences on what the data lack, and on what was left out.
     """
 
     points: np.ndarray
     rows: np.ndarray
+    places: np.ndarray
+    deviations: np.ndarray
     notes: list[str]
+
+    @property
+    def are_places(self) -> bool:
+        """Whether rows repeat others so often that few places are left, as at few distinct times."""
+        return len(self.places) > len(self.rows) < LEAST_ROWS
 
 
 def reduced(owner: str, x: Any, rng: np.random.Generator) -> Reduced:
@@ -62,7 +78,7 @@ def reduced(owner: str, x: Any, rng: np.random.Generator) -> Reduced:
 
     Raises:
         TypeError: If `x` does not hold numbers.
-        ValueError: If it has fewer than 100 rows, holds NaN or infinity, or is constant.
+        ValueError: If it has fewer than 60 rows, holds NaN or infinity, or is constant.
     """
     from sklearn.decomposition import PCA
 
@@ -91,17 +107,21 @@ def reduced(owner: str, x: Any, rng: np.random.Generator) -> Reduced:
     pca = PCA(count, svd_solver="randomized", random_state=int(rng.integers(1 << 31))).fit(fitted)
     variance = pca.explained_variance_
     kept = _worth_keeping(variance, variance[0] / pca.explained_variance_ratio_[0], min(fitted.shape))
-    scale = 1 / np.sqrt(variance[kept] + _FLOOR * variance[0])
+    deviations = np.sqrt(variance[kept] / variance[0] + _FLOOR)
+    scale = 1 / (deviations * np.sqrt(variance[0]))
     points = np.empty((len(data), int(kept.sum())), "float32")
     for block in blocks(len(data), _BLOCK):
         points[block] = (scaled(block) - pca.mean_) @ (pca.components_[kept].T * scale)
     rows = rows[np.isin(rows, near)]
-    different = np.sort(np.unique(points[rows], axis=0, return_index=True)[1])
+    _, first, places = np.unique(points[rows], axis=0, return_index=True, return_inverse=True)
+    different = np.sort(first)
+    few = len(different) < LEAST_ROWS
+    places = np.searchsorted(different, first[places.ravel()]) if few else np.arange(len(different))
     if len(far):
         notes.append(f"{len(far)} of {len(some)} rows lie far from the others and were left out.")
     if len(different) < len(rows):
         notes.append(f"{len(rows) - len(different)} of {len(rows)} rows repeat others and were left out.")
-    return Reduced(points, rows[different], notes)
+    return Reduced(points, rows[different], places, deviations.astype("float32"), notes)
 
 
 def _data_rows(owner: str, x: Any) -> tuple[np.ndarray, list[str]]:
@@ -133,21 +153,35 @@ def _worth_keeping(variance: np.ndarray, total: float, rank: int) -> np.ndarray:
 
 
 class Graph:
-    """Points joined to their nearest neighbours.
+    """Points joined to their nearest neighbours, and pieces to the nearest pieces.
 
     Attributes:
         points: Float array `(num, components)`.
         start: Integer array `(edges,)`, positions of points. Every edge is there in both directions.
         end: Integer array `(edges,)`.
+        piece: Integer array `(num,)`, the piece of the neighbours' graph that a point belongs to.
     """
 
     def __init__(self, points: np.ndarray, num_neighbors: int = NEIGHBORS):
+        from scipy.sparse.csgraph import connected_components
         from sklearn.neighbors import kneighbors_graph
 
         self.points = points
         matrix = kneighbors_graph(points, min(num_neighbors, len(points) - 1), mode="distance")
+        num_pieces, self.piece = connected_components(matrix, directed=False)
+        if num_pieces > 1:
+            matrix += _bridges(points, self.piece, num_pieces)
         self._lengths = matrix.maximum(matrix.T)
         self.start, self.end = self._lengths.nonzero()
+
+    def on(self, differences: np.ndarray) -> np.ndarray:
+        """Which points lie on the circles of smoothed angles, `(num, dim)`: on pieces where these differ.
+
+        An angle is constant on a piece that the circle does not pass.
+        """
+        largest = np.zeros((self.piece.max() + 1, differences.shape[1]))
+        np.maximum.at(largest, self.piece[self.start], np.abs(differences))
+        return (largest > _CONSTANT * largest.max(axis=0))[self.piece]
 
     def path_lengths(self, sources: np.ndarray) -> np.ndarray:
         """The lengths of the shortest paths from some points to all, `(sources, num)`."""
@@ -167,6 +201,65 @@ class Graph:
         return np.array(chosen)
 
 
+def num_neighbors(num: int, are_places: bool) -> int:
+    """To how many neighbours points are joined: of random rows to so many that none has all on one side.
+
+    Places, which many rows share, lie evenly. So few neighbours that a ring stays a ring, about the root of the number,
+    are enough, and an even number of them lies evenly.
+    """
+    if are_places:
+        return min(NEIGHBORS, max(2, 2 * round(math.sqrt(num) / 2)))
+    if num < _FEW_ROWS:
+        return _FEW_NEIGHBORS
+    return NEIGHBORS if num < _MANY_ROWS else MANY_NEIGHBORS
+
+
+def _bridges(points: np.ndarray, piece: np.ndarray, num_pieces: int) -> Any:
+    """The shortest edges between pieces and the nearest pieces, as a sparse matrix: a tree of all, and a few more.
+
+    So few that a ring of pieces stays a ring.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import minimum_spanning_tree
+    from sklearn.neighbors import NearestNeighbors
+
+    order = np.argsort(piece, kind="stable")
+    firsts = np.searchsorted(piece[order], np.arange(num_pieces))
+    lengths, ends = np.zeros((num_pieces, num_pieces)), np.zeros((num_pieces, num_pieces, 2), int)
+    for this in range(num_pieces):
+        own = np.flatnonzero(piece == this)
+        distances, nearest = (
+            each[:, 0] for each in NearestNeighbors(n_neighbors=1).fit(points[own]).kneighbors(points[order])
+        )
+        lengths[this] = np.minimum.reduceat(distances, firsts)
+        for other, part in enumerate(np.split(np.arange(len(order)), firsts[1:])):
+            best = part[distances[part].argmin()]
+            ends[this, other] = own[nearest[best]], order[best]
+    nearest = np.argsort(lengths, axis=1)[:, 1 : 1 + num_neighbors(num_pieces, are_places=True)]
+    joined = minimum_spanning_tree(lengths).toarray() > 0
+    np.put_along_axis(joined, nearest, True, axis=1)
+    joined = np.triu(joined | joined.T, 1)
+    start, end = ends[joined].T
+    return coo_array((lengths[joined], (start, end)), (len(points),) * 2).tocsr()
+
+
+def averaged(points: np.ndarray, others: np.ndarray, num_neighbors: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points and other points, each replaced by the mean of the nearest points."""
+    from sklearn.neighbors import NearestNeighbors
+
+    search = NearestNeighbors(n_neighbors=num_neighbors, algorithm="brute").fit(points)
+    return tuple(points[search.kneighbors(each, return_distance=False)].mean(axis=1) for each in (points, others))
+
+
+def densest(points: np.ndarray, share: float) -> np.ndarray:
+    """Which points are the densest ones: a share of all, those with the nearest neighbours."""
+    from sklearn.neighbors import NearestNeighbors
+
+    search = NearestNeighbors(n_neighbors=min(_DENSITY_NEIGHBORS, len(points) - 1)).fit(points)
+    radii = search.kneighbors()[0][:, -1]
+    return radii <= np.quantile(radii, share)
+
+
 def inliers(points: np.ndarray, num_neighbors: int) -> np.ndarray:
     """Which points are no outliers: their neighbours are not far in comparison with the neighbours' own.
 
@@ -179,10 +272,13 @@ def inliers(points: np.ndarray, num_neighbors: int) -> np.ndarray:
     return -factors <= _FAR
 
 
-def spread(angles: np.ndarray, known: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Angles of points from angles of known points: the mean direction of the nearest five, `(num, dim)`."""
+def spread(angles: np.ndarray, on: np.ndarray, known: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Angles of points from angles of known points: the mean direction of the nearest five, `(num, dim)`.
+
+    Also which points lie on the circles: those whose nearest known point does, `(num, dim)`.
+    """
     from sklearn.neighbors import NearestNeighbors
 
-    distances, near = NearestNeighbors(n_neighbors=5).fit(known).kneighbors(points)
+    distances, near = NearestNeighbors(n_neighbors=min(5, len(known))).fit(known).kneighbors(points)
     weights = 1 / np.maximum(distances, 1e-12)  # a known point keeps its angles
-    return np.angle((weights[..., None] * np.exp(1j * angles[near])).sum(axis=1))
+    return np.angle((weights[..., None] * np.exp(1j * angles[near])).sum(axis=1)), on[near[:, 0]]

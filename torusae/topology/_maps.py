@@ -53,7 +53,7 @@ def stress(
     rows = rng.permutation(len(points))[:_NUM_SOURCES]
     first, second = np.triu_indices(len(rows), 1)
     paths = graph.path_lengths(rows)[first, rows[second]]
-    joined = np.isfinite(paths)  # a graph can have several components
+    joined = graph.piece[rows[first]] == graph.piece[rows[second]]  # a graph can have several pieces
     first, second = rows[first[joined]], rows[second[joined]]
     lengths, others = (distance(each[first], each[second]) for each in (points, shuffled))
     return geodesic_stress(paths[joined], lengths), geodesic_stress(paths[joined], others)

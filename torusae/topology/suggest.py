@@ -55,7 +55,7 @@ def suggest_space(x: Any, groups: Any = None, seed: int = 0) -> Suggestion:
     - One circle where none was found. Nothing shows that its angle is a phase, and the reasons say so.
 
     Args:
-        x: Array of samples `(num, ...)`, at least 100, or a data frame.
+        x: Array of samples `(num, ...)`, at least 60, or a data frame.
         groups: Integers or strings `(num,)`, the batch, subject or day of each row. Defaults to `None`.
         seed: Integer, seed of the choice of rows. Defaults to `0`.
 
@@ -65,7 +65,7 @@ def suggest_space(x: Any, groups: Any = None, seed: int = 0) -> Suggestion:
     Raises:
         ImportError: If ripser is missing: `pip install ripser scikit-learn`.
         TypeError: If `x` does not hold numbers, or groups are neither integers nor strings.
-        ValueError: If `x` has fewer than 100 rows, holds infinity, or is constant; if groups are of another
+        ValueError: If `x` has fewer than 60 rows, holds infinity, or is constant; if groups are of another
             length, or one has a single row.
 
     Example:
