@@ -285,14 +285,14 @@ def measure(name: str, seed: int, methods: list[str], epochs: int) -> dict[str, 
             ]
         elif method == "from_data":
             groups = {} if data.groups is None else {"groups": data.groups[train]}
-            model = torusae.TorusAutoencoder.from_data(data.x[train], **groups)
+            model = torusae.TorusAutoencoder.from_data(data.x[train], verbose=0, **groups)
             row["space"], row["found"] = repr(model.latent.space), model.suggestion.circles.num_circles
             row["saw"] = str(model.suggestion)
             trained(model, data.x[train], epochs, **groups)
             test_groups = {} if data.groups is None else {"groups": data.groups[test]}
             if model.latent.space.num_angles:
                 angles = model.angles(data.x[test], verbose=0, **test_groups)
-            row["says"] = str(torusae.diagnose(model, data.x[train], **groups))
+            row["says"] = str(torusae.diagnose(model, data.x[train]))
         elif method == "pca":
             angles = principal_angles(scaled, train, max(data.num_circles, 1))[test]
         elif method == "dreimac":
