@@ -172,6 +172,17 @@ def examples(session: nox.Session, backend: str) -> None:
 
 @nox.session(default=False)
 @nox.parametrize("backend", BACKENDS, ids=BACKENDS)
+def real_data(session: nox.Session, backend: str) -> None:
+    """Run the example of real data, made small. It has a session of its own: it needs many packages."""
+    install(session, backend)
+    session.install(*groups("real-data"))
+    with tempfile.TemporaryDirectory() as folder:
+        options = session.posargs or ["--epochs", "1", "--output", folder]
+        session.run("python", "examples/real_data.py", *options, env=environment(backend))
+
+
+@nox.session(default=False)
+@nox.parametrize("backend", BACKENDS, ids=BACKENDS)
 def gpu(session: nox.Session, backend: str) -> None:
     """Train on the GPU of a backend; fails where it finds none."""
     session.install("-e", ".[plots]", GPU_PACKAGES[backend], *groups("test"))

