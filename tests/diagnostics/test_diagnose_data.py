@@ -2,6 +2,7 @@
 
 import sys
 import types
+import warnings
 
 import keras
 import numpy as np
@@ -159,8 +160,9 @@ def test_samples_unlike_those_of_the_training(rng, tmp_path):
     model = torusae.TorusAutoencoder.from_shape((6,), "R2", losses="none")
     model.compile(keras.optimizers.Adam(0.01), "mse")
     model.fit(x[:400], batch_size=100, epochs=10, verbose=0)
-    assert not _of_unlike_samples(model, x[:400])
-    assert not _of_unlike_samples(model, x[400:])
+    points = model.encode(x, verbose=0)
+    assert not _of_unlike_samples(model, x[:400], points[:400])
+    assert not _of_unlike_samples(model, x[400:], points[400:])
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.trained_loss == model.trained_loss
@@ -169,6 +171,20 @@ def test_samples_unlike_those_of_the_training(rng, tmp_path):
     assert problem.measured > 2 * problem.expected == 2 * model.trained_loss
     model.fit(x, {"reconstruction": x**2}, batch_size=100, verbose=0)
     assert model.trained_loss is None
+
+
+def test_samples_of_groups_are_compared_as_the_encoder_reads_them(rng):
+    x, _ = ONE
+    groups = np.arange(NUM) % 2
+    apart = np.where(groups[:, None], 30 * x + 200, x - 100)
+    model = torusae.TorusAutoencoder.from_shape((20,), 1, init="random")
+    model.compile("adam", "mse")
+    model.fit(apart, groups=groups, batch_size=100, verbose=0)
+    diagnosis = torusae.diagnose(model, apart, groups=groups)
+    assert "(800 samples, 1 circle)" in diagnosis.notes[-1]
+    assert "unlike samples" not in {problem.name for problem in diagnosis.problems}
+    with pytest.raises(ValueError, match="`groups` must be given"):
+        torusae.diagnose(model, apart)
 
 
 def test_an_angle_that_other_directions_tear_gets_a_coordinate_for_these(rng):
@@ -288,7 +304,9 @@ def trained(x, space, y=None, **arguments):
     keras.utils.set_random_seed(0)
     model = torusae.TorusAutoencoder.from_shape(x.shape[1:], space)
     model.compile("adam", "mse", **arguments)
-    model.fit(x, y, batch_size=100, epochs=20, verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # `fit` says some of it by itself
+        model.fit(x, y, batch_size=100, epochs=20, verbose=0)
     return model
 
 
@@ -305,14 +323,19 @@ def test_advice_on_support_works_when_it_is_followed(rng):
     scaled = 100 * x
     assert "(x - x.mean(0)) / x.std(0)" in unsupported(trained(scaled, 1), scaled).advice
     assert unsupported(trained((scaled - scaled.mean(0)) / scaled.std(0), 1), x) is None
-    # A line: no circle, but an hour that goes with it.
-    hour = rng.uniform(0, 2 * np.pi, NUM)
-    line = (hour[:, None] * rng.normal(size=(1, 10)) + 0.3 * rng.normal(size=(NUM, 10))).astype("float32")
-    assert "Anchor(0)" in unsupported(trained(line, 1), line).advice
-    some = np.where(np.arange(NUM) % 5, np.nan, hour)
-    model = trained(line, 1, {"phase": some}, supervision={"phase": Anchor(0)})
-    assert unsupported(model, line) is None
-    assert np.abs(np.exp(1j * (model.angles(line, verbose=0)[:, 0] - hour)).mean()) > 0.9
+    # A circle among other columns, which is not found.
+    angle = rng.uniform(-np.pi, np.pi, NUM)
+    x = np.concatenate([np.cos(angle)[:, None], np.sin(angle)[:, None], rng.normal(size=(NUM, 8))], axis=1)
+    x = x.astype("float32")
+    problem = unsupported(trained(x, 1), x)
+    assert problem.message.startswith("No circle was found")
+    assert "Anchor(0, weight=10)" in problem.advice
+    known = np.arange(NUM) % 3 == 0
+    anchor = {"phase": Anchor(0, weight=10)}
+    model = trained(x, 1, {"phase": np.where(known, angle, np.nan)}, supervision=anchor)
+    assert unsupported(model, x) is None
+    difference = model.angles(x, verbose=0)[:, 0] - angle
+    assert np.abs(np.exp(1j * difference[~known]).mean()) > 0.9
 
 
 @pytest.mark.slow

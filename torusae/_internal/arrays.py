@@ -51,6 +51,16 @@ def even(angles: np.ndarray) -> np.ndarray:
     return ranks * (2 * math.pi / len(angles)) - math.pi
 
 
+def agreement_of(angles: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How well each of some angles `(num, dim)` follows each of others, `(dim, num_others)`: 1 is equal up to a shift.
+
+    Formula: the larger one of `|mean exp(i (φ - θ))|`, and the same of both made `even`: a uniform loss stretches
+    angles, and ranks of angles that are at rest are noise.
+    """
+    pairs = ((angles, others), (even(angles), even(others)))
+    return np.maximum(*(np.abs(np.exp(-1j * each).T @ np.exp(1j * other)) for each, other in pairs)) / len(angles)
+
+
 def polar(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The radii and angles of points `(num, 2 * dim)` of a torus, each `(num, dim)`; angles in `[-π, π)`."""
     x, y = np.split(points, 2, axis=1)

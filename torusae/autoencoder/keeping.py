@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from torusae._internal import checks
-from torusae._internal.arrays import even
+from torusae._internal.arrays import agreement_of, even
 from torusae.angles import integer_vectors
 from torusae.autoencoder import use
-from torusae.diagnostics.problems import with_coordinate
+from torusae.diagnostics.problems import way_back
 from torusae.topology import align
 
 _ROWS = 480  # whole batches of Keras' 32: later calls of `angles` need no other compiled step
@@ -48,8 +48,8 @@ class Kept:
                 "The start did not reach them. Give columns of similar scales, (x - x.mean(0)) / x.std(0), or use "
                 "TorusAutoencoder.from_data(x)."
                 if missed
-                else f"Training left them: the data vary along more than circles. Train a new model with a coordinate "
-                f"more, from_shape(shape, {with_coordinate(model.space)!r}), or use from_data(x), which chooses."
+                else f"Training left them, as where data vary along more than circles. Train a new model with "
+                f"{way_back(model.space, model.latent)}. TorusAutoencoder.from_data(x) chooses the space."
             )
             warnings.warn(
                 f"{owner}: the angles agree with the circles of the data by {_shown(last)}, and by {_shown(first)} "
@@ -65,10 +65,9 @@ class Kept:
         count = self.angles.shape[1]
         if not np.isfinite(own).all():
             return np.zeros((own.shape[1], count), int), np.zeros(count)
-        found = even(self.angles)
-        agreement = np.abs(np.exp(1j * (even(own[:, :count]) - found)).mean(axis=0))
+        agreement = np.diagonal(agreement_of(own[:, :count], self.angles)).copy()
         if (agreement < _LOST).any():  # in another basis, at other entries?
-            agreement = np.maximum(agreement, align(even(own), found).scores)
+            agreement = np.maximum(agreement, align(even(own), even(self.angles)).scores)
         return followed(own, self.angles), agreement
 
 

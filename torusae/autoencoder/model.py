@@ -439,7 +439,7 @@ class TorusAutoencoder(keras.Model):
 
         Where the model began at circles of the data, `history.circles` says whether it kept them, of 480 rows: a dict
         of `"agreement"`, `(2, num_circles)`, how well the model's angles agree with those, after the start and at the
-        end, `|mean exp(i difference)|` after both are made even by their ranks, and of `"windings"`,
+        end, `|mean exp(i difference)|` of both, or of both made even by their ranks, and of `"windings"`,
         `(2, num_angles, num_circles)`, how often each angle goes around each circle. An agreement that falls below 0.9
         times that of the start is a warning.
 

@@ -9,10 +9,18 @@ from keras import ops
 
 from torusae import metrics
 from torusae._internal import checks
-from torusae._internal.arrays import even, polar
+from torusae._internal.arrays import agreement_of, polar
 from torusae.angles import primitive_directions
 from torusae.densities import TorusFlow
-from torusae.diagnostics.problems import RARE_KUIPER, SMALL_KUIPER, advised, count_of, diagnose_points, with_coordinate
+from torusae.diagnostics.problems import (
+    RARE_KUIPER,
+    SMALL_KUIPER,
+    advised,
+    count_of,
+    diagnose_points,
+    way_back,
+    with_coordinate,
+)
 from torusae.diagnostics.results import Diagnosis, Problem, Statistic
 from torusae.metrics.circles import KUIPER_CHANCE
 from torusae.spaces import Space, Torus
@@ -34,7 +42,9 @@ _SIZES = (0.05, 20.0)  # root mean square of samples: beyond, the start at the c
 _UNLIKE = 2.0  # reconstruction loss, over that of the training
 
 
-def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: bool = True) -> Diagnosis:
+def diagnose(
+    model: Any, x: Any = None, batch_size: int | None = None, circles: bool = True, groups: Any = None
+) -> Diagnosis:
     """Says what is wrong with a latent space, and what to change.
 
     On a torus: dead, uneven or gapped circles, tied circles, radii off their prior, and fewer filled dimensions than
@@ -47,8 +57,8 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: 
     what supports each angle: a circle that `find_circles` finds in the samples and that the angle follows, in some
     basis, labels (supervision of this angle in `compile`; a head reads all coordinates and supports none), or nothing.
     The detail `"support"` has `"circle"`, `"labels"` or `"nothing"` for each angle, and `"agreement"` how well it
-    follows a circle, `|mean exp(i difference)|` after both are made even by their ranks. Angles without support, and
-    circles that fill no torus together, are problems, the first of all.
+    follows a circle, `|mean exp(i difference)|` of both, or of both made even by their ranks. Angles without support,
+    and circles that fill no torus together, are problems, the first of all.
 
     Each sample is joined to its 12 nearest neighbours after principal components. A note says, beside the values of
     shuffled points:
@@ -70,6 +80,7 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: 
         batch_size: Integer, the batch size of the training, which is judged too. Defaults to `None`.
         circles: Boolean, whether samples and points are compared. It needs the extra `circles` and takes some seconds.
             Without the extra a note says so. Defaults to `True`.
+        groups: The group of each row, as in `fit`, for a model that was trained with groups. Defaults to `None`.
 
     Raises:
         ValueError: If samples are missing, too few, or given beside points, or the points are not finite.
@@ -90,7 +101,7 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: 
     drifted radii
     """
     circles = checks.option("diagnose", "circles", circles, (True, False))
-    space, points = _space_and_points(model, x)
+    space, points = _space_and_points(model, x, groups)
     checks.finite_array("diagnose", "points", points)
     if len(points) < _LEAST_POINTS:
         raise ValueError(
@@ -100,10 +111,11 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: 
     if x is not None:
         problems = tuple(advised(problem, space, model) for problem in diagnosis.problems)
         diagnosis = _with_map(dataclasses.replace(diagnosis, problems=problems), model)
-    if circles and checks.is_array(x) and len(x) >= _LEAST_COMPARED:
-        diagnosis = _beside_data(diagnosis, x, model)
-    if getattr(model, "trained_loss", None) is not None and checks.is_array(x):
-        problems = (*diagnosis.problems, *_of_unlike_samples(model, x))
+    samples: Any = _samples(model, x, groups) if checks.is_array(x) else ()
+    if circles and len(samples) >= _LEAST_COMPARED:
+        diagnosis = _beside_data(diagnosis, samples, model)
+    if getattr(model, "trained_loss", None) is not None and len(samples):
+        problems = (*diagnosis.problems, *_of_unlike_samples(model, samples, points))
         diagnosis = dataclasses.replace(diagnosis, problems=problems)
     if batch_size is None or batch_size >= _SMALL_BATCH:
         return diagnosis
@@ -118,11 +130,12 @@ def diagnose(model: Any, x: Any = None, batch_size: int | None = None, circles: 
     return dataclasses.replace(diagnosis, problems=(*diagnosis.problems, small))
 
 
-def _space_and_points(model: Any, x: Any) -> tuple[Any, np.ndarray]:
+def _space_and_points(model: Any, x: Any, groups: Any) -> tuple[Any, np.ndarray]:
     if hasattr(model, "encode"):
         if x is None:
             raise ValueError("diagnose: `x` is missing. Give samples, diagnose(model, x).")
-        return model.latent.space, np.asarray(model.encode(x, batch_size=512, verbose=0), dtype="float64")
+        given = {} if groups is None else {"groups": groups}
+        return model.latent.space, np.asarray(model.encode(x, batch_size=512, verbose=0, **given), dtype="float64")
     if x is not None:
         is_swapped = hasattr(x, "encode")
         raise ValueError(
@@ -164,13 +177,18 @@ def _with_map(diagnosis: Diagnosis, model: Any) -> Diagnosis:
     return dataclasses.replace(diagnosis, problems=problems, statistics=statistics, notes=(*diagnosis.notes, note))
 
 
-def _beside_data(diagnosis: Diagnosis, x: Any, model: Any) -> Diagnosis:
+def _samples(model: Any, x: Any, groups: Any) -> np.ndarray:
+    """Samples as the encoder reads them: without level and scale where the model takes these out."""
+    if getattr(model, "scaling", None) is None:
+        return checks.numpy_array("diagnose", "x", x)
+    return model.adapter.check("encode", x, groups=groups).sample
+
+
+def _beside_data(diagnosis: Diagnosis, x: np.ndarray, model: Any) -> Diagnosis:
     """The diagnosis with tears, stress and windings of the map from samples to their points."""
     rng = np.random.default_rng(0)
     some = np.sort(rng.permutation(len(x))[:_MOST_COMPARED])
-    samples = checks.numpy_array("diagnose", "x", x)[some]
-    if getattr(model, "scaling", None) is not None:
-        samples = model.scaling.apply(samples)
+    samples = x[some]
     try:
         _graph.require("diagnose")
         reduced = _graph.reduced("diagnose", samples, rng)
@@ -245,9 +263,7 @@ def _support(model: Any, angles: np.ndarray, circles: np.ndarray) -> tuple[tuple
     agreement = np.zeros(angles.shape[1])
     if circles.shape[1]:
         lines = primitive_directions(circles.shape[1], max_frequency=2, interactions=2)
-        waves = np.exp(1j * even(circles @ lines.T))
-        own = np.exp(1j * even(angles))
-        follows = np.maximum(*(np.abs(each.T @ waves) for each in (own, own.conj()))) / len(angles)
+        follows = np.maximum(agreement_of(angles, circles @ lines.T), agreement_of(-angles, circles @ lines.T))
         taken: list[np.ndarray] = []
         for angle in np.argsort(-follows.max(axis=1)):
             for line in np.argsort(-follows[angle]):
@@ -289,7 +305,7 @@ def _of_support(
     if num_circles and fewer < num_circles:
         advice = start
     else:
-        anchor = f"Anchor({where[0] if one else list(where)})"
+        anchor = f"Anchor({where[0] if one else list(where)}, weight=10)"
         advice = (
             f'Give known values of some samples, compile(supervision={{"phase": {anchor}}}), or take it for no phase.'
         )
@@ -314,14 +330,11 @@ def _of_meeting(circles: np.ndarray) -> list[Problem]:
     ]
 
 
-def _of_unlike_samples(model: Any, x: Any) -> list[Problem]:
-    """Whether samples are reconstructed worse than those of the training."""
-    rows = checks.numpy_array("diagnose", "x", x)
-    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), _LEAST_COMPARED)).astype(int)]
-    pair = rows, model.reconstruct(rows, batch_size=_LEAST_COMPARED, verbose=0)
-    if model.scaling is not None:
-        pair = tuple(model.scaling.apply(each) for each in pair)
-    loss = model.objective.reconstruction(*pair)
+def _of_unlike_samples(model: Any, samples: np.ndarray, points: np.ndarray) -> list[Problem]:
+    """Whether samples are reconstructed worse, from their points, than those of the training."""
+    some = np.linspace(0, len(samples) - 1, min(len(samples), _LEAST_COMPARED)).astype(int)
+    decoded = model.codec[1].predict(points[some].astype("float32"), batch_size=_LEAST_COMPARED, verbose=0)
+    loss = model.objective.reconstruction(samples[some], decoded)
     loss, trained = float(ops.convert_to_numpy(loss)), model.trained_loss
     if loss <= trained + (_UNLIKE - 1) * abs(trained):
         return []
@@ -378,10 +391,7 @@ def _start(model: Any, space: Space, num_circles: int, samples: np.ndarray) -> s
     if not begun:
         return 'Train a new model with init="circles".'
     fewer = f"{count_of(num_circles, 'circle')} alone, or with " if num_circles < space.num_angles else ""
-    return (
-        f"Training left the circles that it began at. Train a new model with {fewer}a coordinate more, "
-        f"{with_coordinate(space)!r}."
-    )
+    return f"Training left the circles that it began at. Train a new model with {fewer}{way_back(space, model.latent)}."
 
 
 def _more_than_circles(space: Space) -> str:

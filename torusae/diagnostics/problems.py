@@ -122,6 +122,14 @@ def with_coordinate(space: Space) -> str:
     return " x ".join([*texts, f"R{count + 1}"])
 
 
+def way_back(space: Space, latent: Any) -> str:
+    """What to change where training left the circles that it began at, for a sentence."""
+    terms = getattr(latent, "terms", None)
+    if terms is not None and not any(term.weight for term in terms) and space.presets[0] != "none":
+        return f"losses={space.presets[0]!r}, which keep points on their circles"
+    return f"a coordinate more, {with_coordinate(space)!r}"
+
+
 @diagnose_points.register
 def _(space: Torus, points):
     radii, angles = polar(points)
