@@ -541,7 +541,8 @@ class TorusAutoencoder(keras.Model):
                 sample_weight=sample_weight,
                 **kwargs,
             )
-        plain = rows.targets.get("reconstruction") is rows.sample
+        targets = rows.targets if isinstance(rows.targets, Mapping) else {}  # a stream brings its own
+        plain = targets.get("reconstruction") is rows.sample
         losses = history.history.get("reconstruction") if plain else None
         self.trained_loss = float(losses[-1]) if losses else None
         if self.kept is not None:
