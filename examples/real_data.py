@@ -297,9 +297,7 @@ def autoencoder(data: Set, x: np.ndarray, epochs: int, chosen: bool) -> Result:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         model.fit(x[train], batch_size=128, epochs=epochs, verbose=0, **groups)
-    # Of a model with groups `diagnose` reads points: it has no argument for the groups of samples.
-    points = (model.encode(x[train], verbose=0, **groups),) if groups else (model, x[train])
-    diagnosis = torusae.diagnose(*points)
+    diagnosis = torusae.diagnose(model, x[train], **groups)
     says = {
         "space": repr(model.latent.space),
         "problems": [problem.name for problem in diagnosis.problems],
