@@ -104,10 +104,11 @@ def find_circles(
       the angles with the least differences become the basis: see `short_basis`.
     - The circles are the candidates that both halves agree on: the angles correspond to 0.9 after `align`, on the
       pieces that the circles pass. Gaps of random samples do not come back in the other half.
-    - Where there is none, or a candidate is refused, three other views of the rows are searched in the same way:
-      components with their own variances, with twice as many neighbours; then each row as the mean of its 40 nearest
-      neighbours, at most a tenth of a half; then the denser half of the rows. The search ends at a view without a
-      refusal whose last circle is 2.5 times the next class; else the view counts where it is the most times that.
+    - Where there is none, or a candidate is refused, four other views of the rows are searched in the same way:
+      components with their own variances, with twice as many neighbours; each row as the mean of its 40 nearest
+      neighbours, at most a tenth of a half; the denser half of the rows; and means of 60. The search ends at a view
+      without a refusal whose last circle is 2.5 times the next class; else the view counts where it is the most times
+      that.
 
     Where fewer than 60 rows differ, as at few clock times, both halves have all places that rows repeat, joined to
     about the root of their number. A ring of fewer than about ten places is no proof of a circle: a regular hexagon has
@@ -229,12 +230,15 @@ def _of_all(reduced: _graph.Reduced, found: "_Found") -> tuple[np.ndarray, np.nd
     """The angles of all rows along the circles that were found, and which rows lie on any."""
     if not found.count:
         return np.zeros((len(reduced.points), 0)), np.zeros(len(reduced.points), bool)
-    view = found.view
-    points = view.points(reduced, reduced.rows)
-    angles = found.halves[0].first(found.count)[0]
-    known, others = view.averaged(points, view.points(reduced, slice(None)))
-    num_neighbors = min(_graph.NEIGHBORS, _graph.num_neighbors(len(known), reduced.are_places))
-    angles, on = _spread(*smoothed(angles, _graph.Graph(known, num_neighbors)), others)
+    points, rows = found.view.points(reduced, reduced.rows), found.view.points(reduced, slice(None))
+    angles, on = found.halves[0].first(found.count)
+    if found.view.neighbors or found.view.densest < 1:  # under noise, edges between all rows lead across the circles
+        second = found.halves[1].first(found.count)[0]
+        angles = np.angle(np.exp(1j * angles) + np.exp(1j * align(second, angles)(second)))
+        angles, on = _graph.spread(angles, on, points, rows)
+    else:
+        num_neighbors = min(_graph.NEIGHBORS, _graph.num_neighbors(len(points), reduced.are_places))
+        angles, on = _spread(*smoothed(angles, _graph.Graph(points, num_neighbors)), rows)
     return wrap(angles), on.sum(axis=1) > 0
 
 
@@ -246,7 +250,7 @@ class _View:
         name: In words, for the notes.
         flat: Whether components have similar variances, or their own.
         neighbors: Over how many neighbours rows are averaged, or 0.
-        wide: By what the number of neighbours is multiplied in the graph, but for few rows.
+        wide: By what the number of neighbours is multiplied, but for few rows and pieces.
         densest: Share of the rows that is looked at, the densest.
         most: How many rows of a half are looked at.
         landmarks: How many in each half.
@@ -276,6 +280,7 @@ _VIEWS = (
     _View("among components with their own variances", wide=2),
     _View("after means over 40 neighbours", neighbors=40, most=1500),
     _View("among the denser half of the rows", densest=0.5, most=1500),
+    _View("after means over 60 neighbours", neighbors=60, most=2500, landmarks=450),
 )
 
 
@@ -357,7 +362,7 @@ def _candidates(
     points: np.ndarray, part: np.ndarray, view: _View, most: int, rng: np.random.Generator, are_places: bool
 ) -> _Half:
     """The lasting classes of some of the points."""
-    num_neighbors = _graph.num_neighbors(len(part), are_places) * (view.wide if len(part) >= _FEW_ROWS else 1)
+    num_neighbors = _graph.num_neighbors(len(part), are_places)
     part = part[
         _graph.inliers(points[part], num_neighbors) if view.densest == 1 else _graph.densest(points[part], view.densest)
     ]
@@ -365,6 +370,8 @@ def _candidates(
     if len(known) > view.most:
         known = known[rng.permutation(len(known))[: view.most]]
     graph = _graph.Graph(known, num_neighbors)
+    if view.wide > 1 and len(part) >= _FEW_ROWS and not graph.piece.any():
+        graph = _graph.Graph(known, view.wide * num_neighbors)
     landmarks = graph.landmarks(view.landmarks, rng)
     paths = graph.path_lengths(landmarks)
     distances = paths[:, landmarks]
