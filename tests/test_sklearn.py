@@ -289,3 +289,21 @@ def test_one_row_and_one_column():
     angles = estimator.transform(table(5, 1))
     assert np.isfinite(angles).all()
     assert estimator.inverse_transform(angles).shape == (5, 1)
+
+
+def test_auto_finds_circles_and_scales_columns_and_groups(rng):
+    table, truth = torusae.datasets.torus_table(240, dim=1, columns=6, seed=0)
+    groups = np.array(["a", "b"])[rng.integers(0, 2, 240)]
+    x = 1e6 + table * [1, 10, 100, 1, 1, 1] + np.where(groups == "a", 40, 0)[:, None]
+    estimator = TorusEstimator("auto", epochs=10, batch_size=60, random_state=0)
+    angles = estimator.fit_transform(x, groups=groups)
+    assert estimator.model_.scaling.groups == ("a", "b")
+    assert torusae.align(angles, truth).scores > 0.9
+    assert estimator.score(x, groups=groups) > 0.5
+    rows = estimator.inverse_transform(angles) - estimator.model_.scaling.mean
+    np.testing.assert_allclose(rows.std(axis=0), [1, 10, 100, 1, 1, 1], rtol=0.5)
+    new = groups == "a"
+    found = estimator.transform(3 * x[new] + 9, ["c"] * new.sum(), offset="estimate")
+    np.testing.assert_allclose(np.cos(found), np.cos(angles[new]), atol=1e-3)
+    with pytest.raises(ValueError, match="`groups` must be given"):
+        estimator.transform(x)

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from torusae._internal import checks, seeds
+from torusae.autoencoder import use
 from torusae.autoencoder.model import TorusAutoencoder
 from torusae.losses import LatentLoss
 from torusae.spaces import Term
@@ -33,15 +34,19 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     """Angles of the rows of a table, learned by a `TorusAutoencoder` with dense networks.
 
     Rows are `(num, num_columns)`, finite numbers of similar scales, with NaN only where `missing` allows it: put a
-    `StandardScaler` before it in a `Pipeline`. Angles are `(num, dim)`, radians, `[-π, π)`. All results are float32.
-    With `set_output(transform="pandas")` angles are a data frame with the columns `torus0`, `torus1` and so on.
+    `StandardScaler` before it in a `Pipeline`. With `dim="auto"` it scales columns itself, and finds the circles and
+    chooses the space as `TorusAutoencoder.from_data` does; `inverse_transform` then gives float64 rows in the units of
+    the data.
+
+    Angles are `(num, dim)`, radians, `[-π, π)`. All other results are float32. With
+    `set_output(transform="pandas")` angles are a data frame with the columns `torus0`, `torus1` and so on.
 
     Nothing is checked before `fit`, as scikit-learn asks. `fit` leaves the random states of Python, NumPy and the
     backend as they were, except that a seed of TensorFlow's own starts again. These are one for all threads: fits in
     threads run one after another, and numbers that other code draws from them meanwhile change a fit. Use processes.
 
     Args:
-        dim: Integer, number of circles. Defaults to `3`.
+        dim: Integer, number of circles, or `"auto"`, which needs 60 rows and ripser. Defaults to `3`.
         epochs: Integer, passes over the rows. Defaults to `50`.
         batch_size: Integer, rows in a step of training. Give 64 or more. Defaults to `128`.
         learning_rate: Float, of Adam. Defaults to `0.001`.
@@ -84,7 +89,7 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     def __init__(
         self,
-        dim: int = 3,
+        dim: int | str = 3,
         *,
         epochs: int = 50,
         batch_size: int = 128,
@@ -107,8 +112,12 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any = None) -> "TorusEstimator":
-        """Trains a new model to the rows `X`. `y` is ignored."""
+    def fit(self, X: Any, y: Any = None, groups: Any = None) -> "TorusEstimator":
+        """Trains a new model to the rows `X`. `y` is ignored.
+
+        `groups`, integers or strings `(num,)`, are the batch, subject or day of each row: the mean and the scale of
+        each are taken out, and all methods that take rows ask for them.
+        """
         owner = "TorusEstimator.fit"
         epochs = checks.positive_int(owner, "epochs", self.epochs)
         batch_size = checks.positive_int(owner, "batch_size", self.batch_size)
@@ -116,28 +125,35 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         X = self._rows(X, reset=True)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with seeds.seeded(seed):
-            model = TorusAutoencoder.from_shape(
-                X.shape[1:],
-                self.dim,
-                init=self.init,
-                missing=self.missing,
-                losses=self.losses,
-                loss_weights=self.loss_weights,
-            )
+            options: dict[str, Any] = {
+                "init": self.init,
+                "missing": self.missing,
+                "losses": self.losses,
+                "loss_weights": self.loss_weights,
+            }
+            if self._chooses:
+                model = TorusAutoencoder.from_data(X, None, groups, verbose=self.verbose, **options)
+            else:
+                model = TorusAutoencoder.from_shape(X.shape[1:], self.dim, **options)
             model.compile(keras.optimizers.Adam(learning_rate), "mse")
-            self.history_ = model.fit(X, batch_size=batch_size, epochs=epochs, verbose=self.verbose).history
+            training = {"batch_size": batch_size, "epochs": epochs, "verbose": self.verbose}
+            self.history_ = model.fit(X, groups=groups, **training).history
         self.model_ = model
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
-        """Angles `(num, dim)` of rows, radians, `[-π, π)`."""
+    def fit_transform(self, X: Any, y: Any = None, groups: Any = None) -> np.ndarray:
+        """`fit`, then `transform` of the same rows and groups."""
+        return self.fit(X, y, groups).transform(X, groups)
+
+    def transform(self, X: Any, groups: Any = None, offset: str | None = None) -> np.ndarray:
+        """Angles `(num, dim)` of rows, radians, `[-π, π)`. `groups` and `offset` as in `TorusAutoencoder.encode`."""
         check_is_fitted(self)
-        return _by_batches(self.model_.angles, self._rows(X))
+        return self._angles(self._rows(X), groups, offset)
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Rows `(num, num_columns)` of angles `(num, dim)`, radians. Any real number means its value modulo 2π."""
         check_is_fitted(self)
-        dim = self.model_.latent.dim
+        dim = self.model_.space.num_angles
         angles = check_array(X, dtype="float64", input_name="X")
         if angles.shape[1] != dim:
             raise ValueError(
@@ -147,14 +163,17 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         angles = np.mod(angles, 2 * np.pi)  # large ones are no degrees here
         return _by_batches(lambda rows, **options: self.model_.decode(angles=rows, **options), angles)
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, groups: Any = None) -> float:
         """The share of the variance of rows that their angles explain: 1 at best, 0 for the mean of the rows.
 
-        It is `1 - Σ (x - inverse_transform(transform(x)))² / Σ (x - mean)²`, over all known cells. `y` is ignored.
+        It is `1 - Σ (x - inverse_transform(transform(x)))² / Σ (x - mean)²`, over all known cells, in a model that
+        scales without level and scale. `y` is ignored.
         """
         check_is_fitted(self)
         X = self._rows(X)
-        found = self.inverse_transform(_by_batches(self.model_.angles, X))
+        found = self.inverse_transform(self._angles(X, groups))
+        if self.model_.scaling is not None:
+            X, found = self._taken_out(X, groups), self.model_.scaling.apply(found)
         X, found = X.astype("float64"), found.astype("float64")
         unknown = np.isnan(X)
         if unknown.any():  # neither an error nor a deviation
@@ -185,17 +204,29 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     @property
     def _n_features_out(self) -> int:
-        return self.model_.latent.dim
+        return self.model_.space.num_angles
+
+    @property
+    def _chooses(self) -> bool:
+        return isinstance(self.dim, str) and self.dim == "auto"
+
+    def _taken_out(self, X: np.ndarray, groups: Any, offset: str | None = None) -> np.ndarray:
+        """Rows as the model reads them."""
+        return self.model_.adapter.check_rows("angles", "X", X, groups, offset).sample
+
+    def _angles(self, X: np.ndarray, groups: Any = None, offset: str | None = None) -> np.ndarray:
+        rows = self._taken_out(X, groups, offset)
+        return _by_batches(lambda part, **options: use.predicted(self.model_, part, **options)["angles"], rows)
 
     def _rows(self, X: Any, reset: bool = False) -> np.ndarray:
         """Checked rows; with `reset` their columns are those to come."""
         missing = self.missing == "ignore"
         if isinstance(X, np.ma.MaskedArray):  # which scikit-learn reads without its mask
             X = checks.as_array("TorusEstimator", "X", X, missing=missing)
-        finite = "allow-nan" if missing else True
+        finite, dtype = "allow-nan" if missing else True, "float64" if self._chooses else "float32"
         try:
             with np.errstate(over="ignore"):  # the check for finite numbers comes after the cast
-                return validate_data(self, X, reset=reset, dtype="float32", ensure_all_finite=finite)
+                return validate_data(self, X, reset=reset, dtype=dtype, ensure_all_finite=finite)
         except ValueError as error:
             if "contains NaN" not in str(error):
                 raise

@@ -193,12 +193,12 @@ def test_fit_starts_at_the_circles_that_were_found(monkeypatch, capsys):
     assert model.space == model.suggestion.space
     monkeypatch.setattr(initialization, "find_circles", None)  # a second search would fail
     given = []
-    monkeypatch.setattr(initialization, "initialize_at_circles", lambda model, x, y, circles: given.append(circles))
+    monkeypatch.setattr(initialization, "_at_angles", lambda *arguments: given.append(arguments[-1]))
     model.compile("adam", "mse")
     some = np.random.default_rng(0).permutation(240)[:200]
     model.fit(x[some], batch_size=100, **QUIET)
-    np.testing.assert_array_equal(given[0].angles, model.suggestion.circles.angles[some])
-    assert torusae.align(given[0].angles, truth[some]).scores > 0.98
+    np.testing.assert_array_equal(given[0], model.suggestion.angles[some])
+    assert torusae.align(given[0], truth[some]).scores > 0.98
 
 
 def test_images_between_0_and_1_bytes_and_others(rng):
@@ -265,3 +265,14 @@ def test_data_without_a_circle_are_said_to_support_no_angle(monkeypatch, capsys)
         warnings.simplefilter("error")
         torusae.TorusAutoencoder.from_data(x, dim=1)
     assert capsys.readouterr().out.splitlines()[1] == "1: as it was asked for."
+
+
+def test_diagnose_and_explore_take_the_units(grouped, model, tmp_path):
+    x, groups = units(120, seed=1), groups_of(120)
+    said = torusae.diagnose(grouped, x, groups=groups)
+    assert said.points.shape == (120, 2)
+    with pytest.raises(ValueError, match="`groups` must be given"):
+        torusae.diagnose(grouped, x)
+    with pytest.warns(UserWarning, match="not trained"):
+        page = torusae.explore(model, tmp_path / "page.html", x[:20]).read_text(encoding="utf-8")
+    assert '"op": "affine"' in page

@@ -10,7 +10,7 @@ import numpy as np
 from torusae._internal import checks
 from torusae._internal.scaling import Scaling
 from torusae.autoencoder import adapter
-from torusae.topology import Circles, Suggestion, _graph
+from torusae.topology import Suggestion, _graph
 from torusae.topology.suggest import suggested
 
 _BYTE = 255
@@ -18,25 +18,25 @@ _TOLERANCE = 0.01
 
 
 class Start:
-    """The circles that were found in rows, for a first training on these rows or some of them.
+    """Angles that were found in rows, for a first training on these rows or some of them.
 
     Args:
-        circles: `Circles`.
+        angles: Float array `(num, num_angles)`, radians.
         samples: The rows, as the model reads them.
     """
 
-    def __init__(self, circles: Circles, samples: np.ndarray):
-        self.circles = circles
+    def __init__(self, angles: np.ndarray, samples: np.ndarray):
+        self.angles = angles
         self.numbers = {hash(row.tobytes()): number for number, row in enumerate(samples)}
 
-    def of(self, samples: Any) -> Circles | None:
-        """The circles, with the angles of these samples; `None` where one is new."""
+    def of(self, samples: Any) -> np.ndarray | None:
+        """The angles of these samples; `None` where one is new."""
         if not checks.is_array(samples):
             return None
         numbers = [self.numbers.get(hash(row.tobytes()), -1) for row in checks.host_array(samples)]
         if -1 in numbers or not numbers:
             return None
-        return dataclasses.replace(self.circles, angles=self.circles.angles[numbers])
+        return self.angles[numbers]
 
 
 @dataclasses.dataclass
@@ -100,7 +100,7 @@ def look(owner: str, x: Any, dim: Any, groups: Any, missing: bool, seed: int, ve
     looked = Looked(tuple(array.shape[1:]), columns, scaling, activation, dim)
     if dim is None:
         looked.suggestion = suggestion = suggested(sample, seed)
-        looked.start, looked.dim = Start(suggestion.circles, sample), suggestion.space
+        looked.start, looked.dim = Start(suggestion.angles, sample), suggestion.space
         lines += str(suggestion).splitlines()
         if not suggestion.circles.num_circles:
             warnings.warn(f"{owner}: {' '.join(suggestion.reasons)}", stacklevel=checks.users_level())

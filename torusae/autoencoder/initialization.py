@@ -227,12 +227,12 @@ def _train(
 
 
 def initialize(
-    model: Any, rows: Rows, circles: Any, verbose: Any, callbacks: Any, found: Circles | None = None
+    model: Any, rows: Rows, circles: Any, verbose: Any, callbacks: Any, found: np.ndarray | None = None
 ) -> None:
     """What the first `fit` of a model does before it trains, by `model.init`. Says in one line what it did.
 
-    `circles` are angles to begin at, or `Circles`; `None` are those that supervision knows, or that are found, or that
-    were `found` before.
+    `circles` are angles to begin at, or `Circles`; `None` are those that supervision knows, that `from_data` has
+    `found`, or that are found now.
     """
     space, x = model.latent.space, rows.sample
     asked = model.init == "circles" or circles is not None
@@ -275,9 +275,15 @@ def initialize(
         say(f"training both networks to the known angles of {num} samples ... ")
         initialize_at_circles(model, x, y, known)
         said = "done"
+    elif found is not None and not found.shape[1]:
+        said = "from_data found no circle"
+    elif found is not None:
+        say("training both networks to the circles that from_data found ... ")
+        _at_angles(owner, "circles", model, x, y, found)
+        said = "done"
     else:
-        say("looking for circles ... " if found is None else "")
-        said = _at_found_circles(model, x, y, asked, found)
+        say("looking for circles ... ")
+        said = _at_found_circles(model, x, y, asked)
     say(f"{said}\n")
 
 
@@ -294,10 +300,10 @@ def known_angles(
     return None if np.isnan(angles).all() else angles
 
 
-def _at_found_circles(model: Any, x: np.ndarray, y: np.ndarray, asked: bool, found: Circles | None) -> str:
+def _at_found_circles(model: Any, x: np.ndarray, y: np.ndarray, asked: bool) -> str:
     begin = time.time()
     try:
-        circles = found or find_circles(x)
+        circles = find_circles(x)
     except (ImportError, ValueError) as error:  # the extra is missing, or the data can have no circle
         if asked:
             raise

@@ -186,7 +186,7 @@ class TorusAutoencoder(keras.Model):
 
         Args:
             x: Array of samples `(num, ...)`, or a data frame of numbers, whose names later frames must have. At least
-                100 rows where the space is to be chosen.
+                60 rows where the space is to be chosen.
             dim: The space, as in `from_shape`, without a search. Defaults to `None`, that of
                 `topology.suggest_space(x)`.
             groups: Integers or strings `(num,)`, such as the batch, subject or day of each row. The mean and the scale

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from torusae._internal import checks
-from torusae._internal.arrays import random_rows
+from torusae._internal.arrays import random_rows, wrap
 from torusae._internal.scaling import taken_out
 from torusae.spaces import Gaussian, Space, Torus
 from torusae.topology import _graph
@@ -30,13 +30,16 @@ class Suggestion:
 
     Attributes:
         space: `Space`: a torus, with a Gaussian space where angles leave something unexplained.
-        circles: The `Circles` that were found. `fit(x, circles=suggestion.circles)` begins at them.
+        circles: The `Circles` that were found.
+        angles: Float array `(num, num_angles)`, radians, where a model of that space begins,
+            `fit(x, circles=suggestion.angles)`: those of the circles; of loops that meet their sum; no columns of none.
         reasons: Tuple of sentences.
     """
 
     space: Space
     circles: Circles = dataclasses.field(repr=False)
-    reasons: tuple[str, ...] = ()
+    angles: np.ndarray = dataclasses.field(repr=False)
+    reasons: tuple[str, ...]
 
     def __str__(self) -> str:
         return "\n".join([str(self.circles), f"{self.space!r}: {' '.join(self.reasons)}"])
@@ -48,8 +51,8 @@ def suggest_space(x: Any, groups: Any = None, seed: int = 0) -> Suggestion:
     A table's columns are brought to mean 0 and variance 1; of other samples all values together are. With groups, level
     and scale are taken out of each.
 
-    - As many circles as `find_circles` finds, if their angles fill a torus together: see `filling`. Loops that meet in
-      a point do not; then it is one circle.
+    - As many circles as `find_circles` finds, if their angles fill a torus together. Loops that meet in a point, or lie
+      apart, do not: then it is one circle, with an angle that goes around each of them.
     - A Gaussian coordinate, two at most, where rows of nearly equal angles still vary together along a line, and by at
       least 15 % of the variance that a circle explains: there reconstruction would bend the circle.
     - One circle where none was found. Nothing shows that its angle is a phase, and the reasons say so.
@@ -87,28 +90,32 @@ def suggest_space(x: Any, groups: Any = None, seed: int = 0) -> Suggestion:
             f"{owner}: `x` must have shape (num, ...) with at least {_graph.LEAST_ROWS} rows. Received: "
             f"x.shape={x.shape}."
         )
+    if (x == x[0]).all():
+        raise ValueError(f"{owner}: `x` must vary. Received: {len(x)} equal rows.")
     return suggested(taken_out(owner, x, groups), seed)
 
 
 def suggested(x: np.ndarray, seed: int) -> Suggestion:
     """`suggest_space` of samples without level and scale."""
     circles = find_circles(x, seed=seed)
-    x = filled(x)
+    angles, reasons = circles.angles, []
     if not circles.num_circles:
-        return Suggestion(Torus(1), circles, ("No circle was found: nothing shows that this angle is a phase.",))
-    reasons, dim = [], circles.num_circles
-    pairs = meeting(circles.angles)
+        reason = "No circle was found: nothing shows that this angle is a phase."
+        return Suggestion(Torus(1), circles, angles, (reason,))
+    rng = np.random.default_rng(seed)
+    rows = np.flatnonzero(circles.on_circle)
+    rows = rows[random_rows(len(rows), _MAX_ROWS, rng)]
+    some = filled(x[rows].reshape(len(rows), -1)).astype("float64")
+    pairs = meeting(angles)
     if pairs:
-        dim = 1
-        share = min(filling(circles.angles[:, pair]) for pair in pairs)
+        share = min(filling(angles[:, pair]) for pair in pairs)
         reasons.append(
             f"The {circles.num_circles} loops fill {100 * share:.0f} % of the cells that independent angles would: "
-            f"they meet and are no torus. Give each part a model of its own, dim=1, or labels of the parts."
+            f"they meet or lie apart, and are no torus. One angle goes around each of them in turn. Better a model for "
+            f"each part, dim=1, or labels of the parts."
         )
-    x = x.reshape(len(x), -1)
-    rows = random_rows(len(x), _MAX_ROWS, seed)
-    angles = circles.angles[rows]
-    shares = _left(x[rows], angles, np.random.default_rng(seed))
+        angles = _one_angle(some, angles, rows, rng)
+    shares = _shares(some, angles[rows], rng)
     more = int((shares[:_MOST_COORDINATES] >= _LEAST_SHARE).sum())
     if more:
         said = " and ".join(f"{100 * share:.0f} %" for share in shares[:more])
@@ -116,14 +123,26 @@ def suggested(x: np.ndarray, seed: int) -> Suggestion:
             f"Rows of equal angles vary along {more} more direction{'s' * (more > 1)}, by {said} of the variance that "
             f"a circle explains."
         )
-        return Suggestion(Torus(dim) * Gaussian(more), circles, tuple(reasons))
-    reasons.append(f"Angles leave little unexplained: at most {100 * shares[0]:.0f} % of a circle's variance.")
-    return Suggestion(Torus(dim), circles, tuple(reasons))
+    else:
+        reasons.append(f"Angles leave little unexplained: at most {100 * shares[0]:.0f} % of a circle's variance.")
+    torus = Torus(angles.shape[1])
+    return Suggestion(torus * Gaussian(more) if more else torus, circles, angles, tuple(reasons))
 
 
-def _waves(angles: np.ndarray) -> np.ndarray:
-    """Cosines and sines of integer combinations of angles, at most two at a time, the slow ones first."""
-    dim = angles.shape[1]
+def _one_angle(x: np.ndarray, angles: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One angle for loops that meet, `(num, 1)`: their sum, in the directions by which it explains the rows best.
+
+    While a row goes around one of the loops, the angles of the others stay. So the sum goes around each of them.
+    """
+    sums = [
+        wrap(angles @ np.array([[1], *([sign] for sign in signs)]))
+        for signs in itertools.product((1, -1), repeat=angles.shape[1] - 1)
+    ]
+    return min(sums, key=lambda angle: float((_left(x, angle[rows], rng) ** 2).sum()))
+
+
+def _frequencies(num: int, dim: int) -> np.ndarray:
+    """Integer combinations of angles whose waves explain `num` rows, `(count, dim)`: two at a time, slow ones first."""
     most = _MOST_FREQUENCY.get(dim, 2)
     frequencies = [
         each
@@ -131,30 +150,49 @@ def _waves(angles: np.ndarray) -> np.ndarray:
         if np.count_nonzero(each) in (1, 2) and next(filter(None, each)) > 0
     ]
     frequencies.sort(key=lambda each: sum(map(abs, each)))
-    phases = angles @ np.array(frequencies[: max(1, len(angles) // (2 * _ROWS_PER_WAVE))]).T
+    return np.array(frequencies[: max(1, num // (2 * _ROWS_PER_WAVE))])
+
+
+def _waves(angles: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
+    phases = angles @ frequencies.T
     return np.concatenate([np.ones((len(angles), 1)), np.cos(phases), np.sin(phases)], axis=1)
 
 
-def _left(x: np.ndarray, angles: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The variance along each direction in which rows of nearly equal angles vary together, the largest first.
+def _slopes(angles: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
+    """The derivatives of waves along each angle at one place, `(dim, waves)`."""
+    phases = frequencies @ angles
+    return np.concatenate(
+        [np.zeros((1, len(angles))), -np.sin(phases)[:, None] * frequencies, np.cos(phases)[:, None] * frequencies]
+    ).T
 
-    As shares of the mean variance along a circle's two directions that angles explain, of rows that they were not
-    fitted to. Less what shuffled columns have, in which nothing varies together.
-    """
-    waves = _waves(angles)
-    fold = rng.permutation(len(x)) % _FOLDS
-    left = np.empty(x.shape)
+
+def _left(x: np.ndarray, angles: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What angles do not explain of rows that the waves were not fitted to."""
+    waves = _waves(angles, _frequencies(*angles.shape))
+    fold, left = rng.permutation(len(x)) % _FOLDS, np.empty(x.shape)
     for each in range(_FOLDS):
         tested = fold == each
-        fit = np.linalg.lstsq(waves[~tested], x[~tested].astype("float64"), rcond=None)[0]
-        left[tested] = x[tested] - waves[tested] @ fit
+        left[tested] = x[tested] - waves[tested] @ np.linalg.lstsq(waves[~tested], x[~tested], rcond=None)[0]
+    return left
+
+
+def _shares(x: np.ndarray, angles: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The variance along each direction in which rows of nearly equal angles vary together, the largest first.
+
+    As shares of the mean variance along a circle's two directions that angles explain. Less what shuffled columns have,
+    in which nothing varies together. Not along the circles themselves: there rows vary whose angles are not exact.
+    """
+    left = _left(x, angles, rng)
     explained = max(x.var(axis=0).sum() - (left**2).mean(axis=0).sum(), 1e-12) / (2 * angles.shape[1])
-    points = np.concatenate([np.cos(angles), np.sin(angles)], axis=1)
+    points, frequencies = np.concatenate([np.cos(angles), np.sin(angles)], axis=1), _frequencies(*angles.shape)
+    fit = np.linalg.lstsq(_waves(angles, frequencies), x, rcond=None)[0]
     spectra = []
     for place in rng.permutation(len(x))[:_PLACES]:
         near = np.argsort(((points - points[place]) ** 2).sum(axis=1))[: min(_NEAR, len(x) // 4)]
+        along = np.linalg.svd(_slopes(angles[place], frequencies) @ fit, full_matrices=False)[2]
         part = left[near] - left[near].mean(axis=0)
         shuffled = rng.permuted(part, axis=0)
-        spectra.append([np.linalg.svd(each, compute_uv=False) ** 2 / len(near) for each in (part, shuffled)])
+        across = [each - each @ along.T @ along for each in (part, shuffled)]
+        spectra.append([np.linalg.svd(each, compute_uv=False) ** 2 / len(near) for each in across])
     true, null = np.mean(spectra, axis=0)
     return np.maximum(true - null, 0) / explained
