@@ -307,3 +307,24 @@ def test_auto_finds_circles_and_scales_columns_and_groups(rng):
     np.testing.assert_allclose(np.cos(found), np.cos(angles[new]), atol=1e-3)
     with pytest.raises(ValueError, match="`groups` must be given"):
         estimator.transform(x)
+
+
+def test_unknown_cells(fitted):
+    x = table()
+    x[np.random.default_rng(0).random(x.shape) < 0.2] = np.nan
+    estimator = make_pipeline(StandardScaler(), TorusEstimator(**TINY, missing="ignore")).fit(x)[-1]
+    assert estimator.__sklearn_tags__().input_tags.allow_nan
+    assert not fitted.__sklearn_tags__().input_tags.allow_nan
+    angles = estimator.transform(x)
+    masked = np.ma.masked_array(table(), np.isnan(x))
+    frame = pd.DataFrame(x).astype("Float64")
+    for other in (masked, frame):
+        np.testing.assert_allclose(np.cos(estimator.transform(other)), np.cos(angles), atol=1e-5)
+    errors = np.nansum((x.astype("float32") - estimator.inverse_transform(angles)) ** 2.0)
+    np.testing.assert_allclose(estimator.score(x), 1 - errors / np.nansum((x - np.nanmean(x, axis=0)) ** 2), atol=1e-5)
+    with pytest.raises(ValueError, match=r"contains NaN.*TorusEstimator\(missing='ignore'\)"):
+        fitted.transform(x)
+    with pytest.raises(ValueError, match=r"masked array"):
+        fitted.transform(masked)
+    with pytest.raises(ValueError, match="infinity"):
+        estimator.transform(np.where(np.isnan(x), np.inf, x))

@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from keras import ops
-from shared.tensors import gradient, on_jax
+from shared.tensors import gradient, on_jax, to_numpy
 from shared.tiny import Batches, digit_head, labels, samples, tiny_decoder, tiny_encoder
 
 import torusae
-from torusae._internal.replicas import Replicas
+from torusae._internal.replicas import Replicas, _SeveralReplicas
 from torusae.supervision import Action, Relative, shift_series
 
 SOME = np.random.default_rng(3).random((20, 4)) < 0.3
@@ -144,6 +144,7 @@ def test_every_use_of_a_model_takes_unknown_cells(trained):
     for found in (trained.morph(x[0], x[1], verbose=0), trained.reconstruct(x, verbose=0)):
         assert np.isfinite(found).all()
     np.testing.assert_array_equal(np.isnan(trained.remove(x, 0, verbose=0)), np.isnan(x))
+    assert np.isfinite(torusae.diagnose(trained, np.tile(x, (5, 1)), circles=False).points).all()
 
 
 def test_errors():
@@ -175,3 +176,30 @@ def test_data_as_they_are_with_unknown_cells():
     )
     with pytest.raises(ValueError, match=r"from_data: `x` must hold finite.*missing='ignore'"):
         torusae.TorusAutoencoder.from_data(x, dim=1)
+
+
+class HalfOfBatch(_SeveralReplicas):
+    """A replica whose only partner has so many known cells."""
+
+    size = 2
+
+    def __init__(self, others):
+        self.others = others
+
+    def sum(self, value):
+        return value + self.others
+
+
+def test_the_loss_of_several_replicas_is_that_of_all_their_cells(trained):
+    x, output = incomplete(), samples() / 2
+
+    def found(half, together):
+        rows = trained.adapter.rows("test", ops.convert_to_tensor(x[half]), None)
+        outputs = {"reconstruction": ops.convert_to_tensor(output[half]), "point": ops.zeros((len(x[half]), 2))}
+        total, _, counts = trained.objective(rows, outputs, None, trained.fill, together)
+        return to_numpy(total), to_numpy(counts[0])
+
+    halves = slice(0, 14), slice(14, 20)
+    counts = [found(half, Replicas())[1] for half in halves]
+    totals = [found(half, HalfOfBatch(float(other)))[0] for half, other in zip(halves, counts[::-1], strict=True)]
+    np.testing.assert_allclose(np.mean(totals), mean_error(x, output), rtol=1e-5)

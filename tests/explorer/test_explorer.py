@@ -15,6 +15,7 @@ import torusae
 from torusae import networks
 from torusae.explorer._layers import Description, UnknownLayer
 from torusae.explorer._samples import Samples, png
+from torusae.plots._style import choose_rows
 
 INPUTS = np.random.default_rng(3).normal(size=(3, 4)).astype("float32")
 # float32 sums of up to 600 products of order 1.
@@ -331,3 +332,14 @@ def test_missing_labels_are_grey(tmp_path):
     assert content_of(explored(tmp_path, name="c.html", data=samples(), labels=[None] * 20))["points"]["names"] == [
         "no label"
     ]
+
+
+def test_unknown_cells_are_shown_as_reconstructed(tmp_path):
+    model = torusae.TorusAutoencoder.from_shape(SHAPE, 1, missing="ignore")
+    model.was_trained = True
+    x = samples()
+    x[:, 1] = np.nan
+    content = content_of(torusae.explore(model, tmp_path / "page.html", x))
+    shown, order = numbers_of(content["thumbnails"]["values"]).reshape(20, 4), choose_rows(20, 20)
+    expected = np.where(np.isnan(x), model.reconstruct(x, verbose=0), x)[order]
+    np.testing.assert_allclose(shown, expected, rtol=2e-3, atol=1e-3)

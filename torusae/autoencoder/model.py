@@ -59,8 +59,9 @@ class TorusAutoencoder(keras.Model):
             samples, or without supervision where an array shows circles and ripser is installed; `"circles"`, the same
             or an error; `"random"`, the random weights. Defaults to `"auto"`.
         missing: `"ignore"`: cells of samples may be NaN, unknown. The reconstruction's loss is then the mean over the
-            known cells of a batch, and the encoder reads the mean of the training in place of an unknown one. Complete
-            data give the same as without it. Defaults to `None`: NaN is an error.
+            known cells of a batch, and the encoder reads the mean of the training in place of an unknown one, of
+            streams 0: standardize these. Complete data give the same as without it. Defaults to `None`: NaN is an
+            error.
         **kwargs: Passed to `keras.Model` (`name`).
 
     Raises:

@@ -22,11 +22,13 @@ def filled(x: np.ndarray) -> np.ndarray:
         Josse & Husson (2012), Handling missing values in exploratory multivariate data analysis methods, for the first
         step. The second is a torusae choice: components alone fill the hole in the middle of a circle.
     """
-    if not np.isnan(x).any():
+    unknown = np.isnan(x)
+    if not unknown.any():
         return x
-    rows = np.array(x).reshape(len(x), -1)
-    some = random_rows(len(rows), _MOST_ROWS, seed=0)
-    values = rows[some].astype("float64")
+    unit = np.nanmax(np.abs(x), initial=0.0) or 1.0  # squares of extreme numbers would be infinite
+    result = np.array(x).reshape(len(x), -1)
+    some = random_rows(len(x), _MOST_ROWS, seed=0)
+    values = result[some].astype("float64") / unit
     known = ~np.isnan(values)
     mean = np.nan_to_num(values).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     full = np.where(known, values, mean)
@@ -37,16 +39,17 @@ def filled(x: np.ndarray) -> np.ndarray:
             break
     for _ in range(_ROUNDS):
         full = _from_neighbors(values, full, values, full, components)
-    for block in blocks(len(rows), _BLOCK):
-        others = rows[block].astype("float64")
-        start = np.where(np.isnan(others), mean, others)
+    for block in blocks(len(x), _BLOCK) if len(some) < len(x) else ():
+        rows = result[block].astype("float64") / unit
+        own = np.where(np.isnan(rows), mean, rows)
         for _ in range(_ROUNDS):
-            start = components.filled(others, start)
-        for _ in range(_ROUNDS if len(some) < len(rows) else 0):
-            start = _from_neighbors(others, start, values, full, components)
-        rows[block] = start
-    rows[some] = full
-    return rows.reshape(x.shape)
+            own = components.filled(rows, own)
+        for _ in range(_ROUNDS):
+            own = _from_neighbors(rows, own, values, full, components)
+        result[block] = own * unit
+    result[some] = full * unit
+    result[:, ~known.any(axis=0)] = 0
+    return np.where(unknown, result.reshape(x.shape), x)
 
 
 class _Components:
