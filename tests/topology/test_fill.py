@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from torusae.topology import align, find_circles, suggest_space
+from torusae.topology import suggest_space
 from torusae.topology._fill import filled
 
 
@@ -35,18 +35,6 @@ def test_scale_place_shape_and_columns_without_a_number(rng):
     x[:, 5] = np.nan
     np.testing.assert_array_equal(filled(x)[:, 5], 0)
     assert filled(x.astype("float32")).dtype == np.float32
-
-
-def test_circles_of_incomplete_rows(rng):
-    pytest.importorskip("ripser")
-    x, _, phase = sensors(1500, 0.3, rng)
-    found = find_circles(np.ma.masked_invalid(x), num_landmarks=200)
-    assert found.num_circles == 1
-    assert align(found.angles, phase).scores > 0.95
-    share = np.isnan(x).mean()
-    assert f"{share:.1%} of the cells are unknown (NaN) and were filled." in found.notes
-    means = np.where(np.isnan(x), np.nanmean(x, axis=0), x)
-    assert find_circles(means, num_landmarks=200).num_circles == 0
 
 
 def test_a_space_of_incomplete_rows(rng):
