@@ -1,9 +1,7 @@
 """Unknown cells of data: filled from components and neighbours."""
 
 import numpy as np
-import pytest
 
-from torusae.topology import suggest_space
 from torusae.topology._fill import filled
 
 
@@ -35,8 +33,3 @@ def test_scale_place_shape_and_columns_without_a_number(rng):
     x[:, 5] = np.nan
     np.testing.assert_array_equal(filled(x)[:, 5], 0)
     assert filled(x.astype("float32")).dtype == np.float32
-
-
-def test_a_space_of_incomplete_rows(rng):
-    pytest.importorskip("ripser")
-    assert repr(suggest_space(sensors(800, 0.2, rng)[0]).space) == "Torus(1)"
