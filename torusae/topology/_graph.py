@@ -34,8 +34,8 @@ _FLOOR = 0.03
 # their deviations they would hide the data. Fewer components than these are not taken for noise.
 _NOISE = 2.0
 _LEAST_NOISY = 8
-# Share of the largest difference along an edge below which an angle is constant on a piece, but for rounding.
-_CONSTANT = 1e-3
+# Share of the largest difference along an edge below which an angle is constant on a piece, as far as it is solved for.
+_CONSTANT = 1e-2
 _DENSITY_NEIGHBORS = 30
 _FAR = 2.0  # local outlier factor: a point in the middle of others has 1
 
