@@ -250,7 +250,7 @@ class _View:
         name: In words, for the notes.
         flat: Whether components have similar variances, or their own.
         neighbors: Over how many neighbours rows are averaged, or 0.
-        wide: By what the number of neighbours is multiplied, but for few rows and pieces.
+        wide: By what the number of neighbours is multiplied, but for few rows a piece.
         densest: Share of the rows that is looked at, the densest.
         most: How many rows of a half are looked at.
         landmarks: How many in each half.
@@ -370,7 +370,7 @@ def _candidates(
     if len(known) > view.most:
         known = known[rng.permutation(len(known))[: view.most]]
     graph = _graph.Graph(known, num_neighbors)
-    if view.wide > 1 and len(part) >= _FEW_ROWS and not graph.piece.any():
+    if view.wide > 1 and len(part) >= _FEW_ROWS * max(2, graph.piece.max() + 1) / 2:
         graph = _graph.Graph(known, view.wide * num_neighbors)
     landmarks = graph.landmarks(view.landmarks, rng)
     paths = graph.path_lengths(landmarks)
