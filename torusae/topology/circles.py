@@ -108,7 +108,7 @@ def find_circles(
       components with their own variances, with twice as many neighbours; each row as the mean of its 40 nearest
       neighbours, at most a tenth of a half; the denser half of the rows; and means of 60. The search ends at a view
       without a refusal whose last circle is 2.5 times the next class; else the view counts where it is the most times
-      that.
+      that. A view must show more circles than the first.
 
     Where fewer than 60 rows differ, as at few clock times, both halves have all places that rows repeat, joined to
     about the root of their number. A ring of fewer than about ten places is no proof of a circle: a regular hexagon has
@@ -181,6 +181,8 @@ def find_circles(
             break  # data that one view shows clearly need no other
     else:
         found = max((look for look in looks if look.count), key=lambda look: look.margin, default=looks[0])
+    if looks[0].count >= found.count:
+        found = looks[0]
     notes += found.refusals
     if not found.count:
         notes += _why_none(reduced, looks)
