@@ -46,6 +46,7 @@ WITHOUT_EXAMPLE = {
     "Statistic",
     "Circles",
     "Suggestion",
+    "Posterior",
     "Alignment",
     "AngleErrors",
 }

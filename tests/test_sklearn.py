@@ -328,3 +328,18 @@ def test_unknown_cells(fitted):
         fitted.transform(masked)
     with pytest.raises(ValueError, match="infinity"):
         estimator.transform(np.where(np.isnan(x), np.inf, x))
+
+
+def test_the_log_likelihood_has_the_noise_of_other_rows_and_scores_a_search():
+    x = torusae.datasets.torus_table(80, dim=1, columns=4, noise=0.3, seed=0)[0]
+    estimator = TorusEstimator(**TINY).fit(x[:40])
+    found = estimator.log_likelihood(x[40:])
+    assert estimator.model_.noise is None
+    one, other = x[40::2], x[41::2]
+    halves = []
+    for fitted_to, scored in ((one, other), (other, one)):
+        estimator.model_.fit_noise(fitted_to, verbose=0)
+        halves.append(estimator.log_likelihood(scored))
+    assert found == pytest.approx(np.mean(halves), rel=1e-6)
+    search = GridSearchCV(TorusEstimator(**TINY), {"epochs": [1]}, scoring=TorusEstimator.log_likelihood, cv=2)
+    assert np.isfinite(search.fit(x).best_score_)

@@ -25,7 +25,7 @@ from torusae import (
     topology,
 )
 from torusae.angles import angle_difference, to_cartesian, to_polar, wrap_angles
-from torusae.autoencoder import TorusAutoencoder, initialize_at_circles
+from torusae.autoencoder import Noise, Posterior, TorusAutoencoder, initialize_at_circles
 from torusae.diagnostics import diagnose
 from torusae.explorer import explore
 from torusae.layers import CircularEmbedding, Head, Latent, LatentLogger, Polar, TorusLatent
@@ -52,7 +52,9 @@ __all__ = [
     "Latent",
     "LatentLogger",
     "LatentLoss",
+    "Noise",
     "Polar",
+    "Posterior",
     "Product",
     "QuantileLoss",
     "Space",

@@ -181,6 +181,26 @@ class TorusEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             X, found = np.where(unknown, means, X), np.where(unknown, means, found)
         return float(r2_score(X, found, multioutput="variance_weighted"))
 
+    def log_likelihood(self, X: Any, y: Any = None) -> float:
+        """The mean log likelihood of rows, nats, over all angles: of two models the better one has the larger.
+
+        With rows that were not fitted it compares numbers of circles: give `scoring=TorusEstimator.log_likelihood` to a
+        grid search. The noise is that of `model_.fit_noise`; without one, each half of `X` has that of the other half.
+        `y` is ignored.
+        """
+        check_is_fitted(self)
+        X = self._rows(X)
+        if self.model_.noise is not None:
+            return float(self.model_.posterior(X, verbose=0).log_likelihood.mean())
+        found = []
+        try:
+            for half in (0, 1):
+                self.model_.fit_noise(X[half::2], verbose=0)
+                found.append(self.model_.posterior(X[1 - half :: 2], verbose=0).log_likelihood)
+        finally:
+            self.model_.noise = None
+        return float(np.concatenate(found).mean())
+
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
         """New rows `(n_samples, num_columns)`, decoded from the density that `model_.fit_density(X)` fitted.
 

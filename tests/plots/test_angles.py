@@ -48,6 +48,18 @@ def test_angles_repeat_beyond_the_edge():
     assert copies[0].get_facecolor()[0, 3] < points.get_facecolor()[0, 3]
 
 
+def test_errors_are_bars_around_the_points():
+    angles, errors = np.array([[0.0, 1.0], [2.0, -1.0]]), np.array([[0.1, 0.2], [0.5, np.inf]])
+    axes = render(plots.plot_angles(angles, standard_error=errors)).axes[0]
+    along, up = (np.array(c.get_segments()) for c in axes.collections if c.get_gid() == "errors")
+    lengths = np.stack([np.ptp(along[..., 0], axis=1), np.ptp(up[..., 1], axis=1)], axis=1)
+    order = np.argsort(-along[:, 0, 1])  # points are drawn in random order
+    np.testing.assert_allclose(lengths[order], 2 * np.minimum(errors, np.pi), atol=1e-6)
+    for wrong in (errors[:1], -errors):
+        with pytest.raises(ValueError, match="`standard_error` must hold the errors of two or more circles"):
+            plots.plot_angles(angles, standard_error=wrong)
+
+
 def test_angles_colour_by_class():
     angles = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
     figure = render(plots.plot_angles(angles, ["b", "a", "b"]))

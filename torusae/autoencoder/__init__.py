@@ -2,3 +2,5 @@
 
 from torusae.autoencoder.initialization import initialize_at_circles
 from torusae.autoencoder.model import TorusAutoencoder
+from torusae.autoencoder.noise import Noise
+from torusae.autoencoder.posterior import Posterior

@@ -1,30 +1,36 @@
-"""What is fitted beside a trained model, such as a density: saved with the weights, forgotten when these change."""
+"""What is fitted beside a trained model, a density and the noise: saved with it, forgotten when its weights change."""
 
 import json
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 
+from torusae.autoencoder.noise import Noise
 from torusae.spaces import Space
 
 
 class Fitted:
     """Parts that were fitted to what a model makes of data, by name.
 
-    A part is an object with `sample(num_samples, seed)`, points of the model's space. To be saved it is registered with
-    Keras and has `get_config()`, `state()`, a dict of arrays, and `set_state(arrays)`.
+    A part is a density, an object with `sample(num_samples, seed)`, points of the model's space, or the `Noise` of
+    samples. To be saved it is registered with Keras and has `get_config()`, `state()`, a dict of arrays, and
+    `set_state(arrays)`.
 
     Args:
         owner: String, the model's class, for messages.
         space: The latent `Space` of the model.
+        sample_shape: Tuple of integers, the shape of one sample.
     """
 
-    def __init__(self, owner: str, space: Space):
+    def __init__(self, owner: str, space: Space, sample_shape: tuple[int, ...]):
         self.owner = owner
         self.space = space
+        self.sample_shape = sample_shape
         self.parts: dict[str, Any] = {}
+        self.made: dict[str, Any] = {}
 
     def get(self, name: str) -> Any:
         """The part, or `None`."""
@@ -34,10 +40,19 @@ class Fitted:
         """Keeps a fitted part in place of the one before; `None` takes it away.
 
         Raises:
-            ValueError: If it is of another space.
+            ValueError: If it is of another space, or of other samples.
         """
+        self.made.clear()
         if part is None:
             self.parts.pop(name, None)
+            return
+        if name == "noise":
+            if not isinstance(part, Noise) or part.scale.shape != self.sample_shape:
+                raise ValueError(
+                    f"{self.owner}.noise: must be the noise of samples of shape {self.sample_shape}. Received: {part!r}"
+                    f". Call fit_noise(x)."
+                )
+            self.parts[name] = part
             return
         drawn, space = np.asarray(part.sample(1, 0)), getattr(part, "space", self.space)
         size = self.space.point_size
@@ -51,6 +66,13 @@ class Fitted:
     def clear(self) -> None:
         """Forgets all parts: the weights are others now."""
         self.parts.clear()
+        self.made.clear()
+
+    def derived(self, name: str, make: Callable[[], Any]) -> Any:
+        """What is made of the parts and the weights, once; it is not saved."""
+        if name not in self.made:
+            self.made[name] = make()
+        return self.made[name]
 
     def save(self, store: Any) -> None:
         """Writes the parts to a store of Keras, a mapping from names to arrays. Warns of one that can't be saved."""

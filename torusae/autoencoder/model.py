@@ -9,15 +9,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from torusae._internal import batches, checks, keras_repairs, replicas, seeds
+from torusae._internal import batches, checks, fingerprints, keras_repairs, replicas, seeds
 from torusae._internal.scaling import Scaling
 from torusae.autoencoder import parts, use
+from torusae.autoencoder import posterior as inference
 from torusae.autoencoder.adapter import Adapter
 from torusae.autoencoder.callbacks import measuring, noted_errors, with_logger
 from torusae.autoencoder.fitted import Fitted
 from torusae.autoencoder.from_data import Start, look
 from torusae.autoencoder.initialization import checked_init, initialize
 from torusae.autoencoder.keeping import Kept
+from torusae.autoencoder.noise import Noise
 from torusae.autoencoder.objective import RAW, Means, Objective, cells
 from torusae.layers import Head, Latent, TorusLatent
 from torusae.networks import autoencoder_networks
@@ -119,7 +121,7 @@ class TorusAutoencoder(keras.Model):
             self.fill.build((None, *self.sample_shape))
         output_range = parts.output_range(decoder)
         self.adapter = Adapter(owner, self.sample_shape, output_range, self.heads, latent.space, bool(missing))
-        self.fitted = Fitted(owner, latent.space)
+        self.fitted = Fitted(owner, latent.space, self.sample_shape)
         self.objective: Objective | None = None
         self.supervision_seed: keras.random.SeedGenerator | None = None
         self.kept: Kept | None = None  # the circles that the training began at
@@ -127,6 +129,7 @@ class TorusAutoencoder(keras.Model):
         self.was_trained = False  # or loaded: then `fit` does not initialize
         self.suggestion: Suggestion | None = None  # of `from_data`
         self.known_start: Start | None = None
+        self.trained_rows: np.ndarray | None = np.zeros(0, "int64")  # fingerprints; None: not known
         self.means = Means()
         self._log(Objective("mse", self.heads, {}, latent.space, None).weights)
         self.built = True
@@ -281,6 +284,15 @@ class TorusAutoencoder(keras.Model):
     @density.setter
     def density(self, density: Any) -> None:
         self.fitted.set("density", density)
+
+    @property
+    def noise(self) -> Noise | None:
+        """The `Noise` that `fit_noise` fitted around the decoder of these weights, or `None`."""
+        return self.fitted.get("noise")
+
+    @noise.setter
+    def noise(self, noise: Noise | None) -> None:
+        self.fitted.set("noise", noise)
 
     def call(self, x, training=None):
         if isinstance(x, Mapping):  # Keras passes the first batch before any step, with its padding
@@ -444,8 +456,8 @@ class TorusAutoencoder(keras.Model):
         `(2, num_angles, num_circles)`, how often each angle goes around each circle. An agreement that falls below 0.9
         times that of the start is a warning.
 
-        What was fitted to the points before, a density, is forgotten: it belongs to other weights. So it is by
-        `train_on_batch`, `load_weights` and `set_weights`. A custom training loop must call `fit_density` again.
+        What was fitted before, a density or the noise, is forgotten: it belongs to other weights. So it is by
+        `train_on_batch`, `load_weights` and `set_weights`. After a custom training loop fit it again.
 
         Args:
             x: Floating-point samples: an array or tensor, a data frame of numbers, or a `tf.data.Dataset`,
@@ -521,6 +533,7 @@ class TorusAutoencoder(keras.Model):
             initialize(self, rows, circles, verbose, callbacks, found)
             self.known_start = None
         self.was_trained = self.was_trained or bool(epochs)
+        self.trained_rows = fingerprints.added(self.trained_rows, rows.sample)
         stream = self.adapter.batches(rows, batch_size, shuffle)
         if stream is not None:
             x, y, sample_weight, batch_size = stream, None, None, None
@@ -553,6 +566,7 @@ class TorusAutoencoder(keras.Model):
     def train_on_batch(self, *args, **kwargs):
         """One step of training, as `keras.Model.train_on_batch` does. What was fitted to points is forgotten."""
         self.fitted.clear()
+        self.was_trained, self.trained_rows = True, None
         return super().train_on_batch(*args, **kwargs)
 
     def evaluate(
@@ -709,6 +723,71 @@ class TorusAutoencoder(keras.Model):
         """
         return use.fit_density(self, x, density, seed, batch_size, verbose, groups)
 
+    def fit_noise(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        groups: Any = None,
+        offset: str | None = None,
+    ) -> Noise:
+        """Fits the noise of samples around the decoder, for `posterior`, and returns it. It is saved with the weights.
+
+        The noise holds the decoder's own error too, so it is that of samples which the model was not trained on.
+        Outliers do not count. Further training forgets it.
+
+        Args:
+            x: Array of samples, best such as were not trained on. At most 4000 of them are read, of two
+                circles 1000, of other spaces 500.
+
+        Raises:
+            ValueError: Before a training, or if all samples are equal.
+
+        Example: see `posterior`.
+        """
+        return inference.fit_noise(self, x, groups, offset, batch_size, verbose)
+
+    def posterior(
+        self,
+        x: Any,
+        level: float = 0.9,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        groups: Any = None,
+        offset: str | None = None,
+    ) -> inference.Posterior:
+        """The angles of samples by Bayes' rule through the decoder, each with its error. Call `fit_noise(x)` before.
+
+        Formula: `p(φ | x) ∝ p(φ) p(x | φ)`, with the prior of the space, radii of 1 on a torus, and `p(x | φ)` the
+        noise around the decoded point. Of one or two circles it is computed on a grid of angles, in other spaces by a
+        search for its modes, each with a normal distribution around it. The encoder's `angles` are faster and less
+        exact. Of a model made with `missing="ignore"`, cells that are NaN are left out.
+
+        Args:
+            x: Array of samples `(num, *sample_shape)`.
+            level: Float between 0 and 1, the probability that an interval holds. Defaults to `0.9`.
+            groups: As in `encode`. Defaults to `None`.
+            offset: As in `encode`. Defaults to `None`.
+
+        Returns:
+            A `Posterior`.
+
+        Raises:
+            ValueError: Before a training, or without noise.
+
+        Example:
+
+        >>> import numpy as np, torusae
+        >>> x = torusae.datasets.torus_table(200, dim=1, columns=6, noise=0.3, seed=0)[0]
+        >>> model = torusae.TorusAutoencoder.from_shape((6,), dim=1, init="random")
+        >>> model.compile("adam", "mse")
+        >>> history = model.fit(x[:160], epochs=2, batch_size=40, verbose=0)
+        >>> noise = model.fit_noise(x[160:], verbose=0)
+        >>> model.posterior(x, verbose=0)
+        Posterior(200 rows, 1 angle, level 0.9)
+        """
+        return inference.posterior(self, x, level, groups, offset, batch_size, verbose)
+
     def morph(
         self,
         start: Any,
@@ -858,6 +937,7 @@ class TorusAutoencoder(keras.Model):
     def set_weights(self, weights):
         """Sets weights, as `keras.Model.set_weights` does. What was fitted to points is forgotten."""
         self.fitted.clear()
+        self.trained_rows = None
         super().set_weights(weights)
 
     def save_own_variables(self, store):
@@ -871,7 +951,7 @@ class TorusAutoencoder(keras.Model):
         keras_repairs.refuse_damaged(type(self).__name__, store)
         self.fitted.load(store)
         self.trained_loss = float(store["training:loss"][()]) if "training:loss" in store.keys() else None
-        self.was_trained = True
+        self.was_trained, self.trained_rows = True, None
 
     def get_config(self):
         """Returns the constructor's arguments. A fitted density belongs to the weights, and is saved with them."""

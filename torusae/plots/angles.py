@@ -25,6 +25,7 @@ def plot_angles(
     pairs: Sequence[tuple[int, int]] | None = None,
     max_points: int = 5000,
     seed: int = 0,
+    standard_error: Tensor | None = None,
 ) -> _style.Figure:
     """Scatter plots of pairs of angles, coloured by label. One circle is drawn as a histogram around it.
 
@@ -40,6 +41,8 @@ def plot_angles(
         pairs: Pairs of columns, at most 16. Defaults to `None`: up to six all, of more six of neighbouring circles.
         max_points: Integer. Of more points, a random choice of this size is drawn. Defaults to `5000`.
         seed: Integer, seed of that choice and of the drawing order. Defaults to `0`.
+        standard_error: Float tensor `(num, dim)`, radians, such as that of a `Posterior`, drawn as bars of two or more
+            circles. Defaults to `None`.
 
     Example:
 
@@ -59,6 +62,7 @@ def plot_angles(
     seed = checks.positive_int(owner, "seed", seed, least=0, most=None)
     kind, labels = _labels(owner, labels, label_kind, num)
     chosen, remark = _style.choose_pairs(owner, pairs, dim) if dim > 1 or pairs is not None else ([], "")
+    errors = _errors(owner, standard_error, angles)
     if dim == 1:
         return _rose_figure(owner, angles[:, 0], kind, labels, label_name)
 
@@ -69,6 +73,8 @@ def plot_angles(
     panels = _style.panels(figure, len(chosen), 3)
     for axes, (i, j) in zip(panels, chosen, strict=True):
         draw_pair(axes, angles[drawn][:, [i, j]], colours[drawn], (_style.phi(i), _style.phi(j)))
+        if errors is not None:
+            draw_errors(axes, angles[drawn][:, [i, j]], errors[drawn][:, [i, j]], colours[drawn])
     handles += edge_handles()
     if bar is not None:
         scale = figure.colorbar(bar, ax=panels, shrink=0.9, aspect=30)
@@ -106,6 +112,26 @@ def draw_pair(axes: _style.Axes, pair: np.ndarray, colours: np.ndarray, names: t
         axes.scatter(*shifted[inside].T, c=shades, zorder=3, gid="copy" if copy else "points", **style)
     _style.pi_axis(axes.xaxis, f"{names[0]} (rad)")
     _style.pi_axis(axes.yaxis, f"{names[1]} (rad)")
+
+
+def draw_errors(axes: _style.Axes, pair: np.ndarray, errors: np.ndarray, colours: np.ndarray) -> None:
+    """Bars of the errors `(num, 2)` of points `(num, 2)`: one to each side, at most half a turn."""
+    (x, y), (dx, dy) = pair.T, np.minimum(errors, math.pi).T
+    axes.hlines(y, x - dx, x + dx, colors=colours, linewidth=0.6, alpha=0.4, zorder=2.5, gid="errors")
+    axes.vlines(x, y - dy, y + dy, colors=colours, linewidth=0.6, alpha=0.4, zorder=2.5, gid="errors")
+
+
+def _errors(owner: str, errors: Tensor | None, angles: np.ndarray) -> np.ndarray | None:
+    """Standard errors `(num, dim)`, checked; infinite ones are longer than any bar."""
+    if errors is None:
+        return None
+    errors = checks.numpy_array(owner, "standard_error", errors).astype("float64")
+    if errors.shape != angles.shape or angles.shape[1] == 1 or not (errors >= 0).all():
+        raise ValueError(
+            f"{owner}: `standard_error` must hold the errors of two or more circles, with the shape of `angles`, "
+            f"{angles.shape}, and none negative. Received: standard_error.shape={errors.shape}."
+        )
+    return errors
 
 
 def edge_handles() -> list[Any]:
