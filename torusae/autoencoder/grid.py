@@ -14,7 +14,7 @@ from torusae.layers.periodic import Float32Layer
 from torusae.spaces import Torus
 
 _SIZES = {1: (64, 128, 256, 512, 1024, 2048), 2: (32, 48, 64, 80, 96, 112, 128)}  # of grids, by the number of circles
-_SPACINGS = {1: 0.5, 2: 1.5}  # of their angles, in standard errors
+_SPACINGS = {1: 0.5, 2: 1.25}  # of their angles, in standard errors
 _FINER = {1: 1, 2: 4}  # how much finer the grid is on which arcs are found
 _NEAR = 0.02  # radians of a difference along a circle
 _MOST_VALUES = 1 << 22  # of a grid in memory at a time

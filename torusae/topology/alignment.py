@@ -142,7 +142,7 @@ def orient(angles: Tensor, times: Any, peak: Tensor | None = None) -> Alignment:
     >>> angles = 1 - 2 * np.pi * hours[:, None] / 24  # backwards, from 1
     >>> warm_at_three = np.cos(2 * np.pi * (hours - 15) / 24)
     >>> oriented = torusae.topology.orient(angles, hours, peak=warm_at_three)(angles)
-    >>> float(hours[np.abs(oriented[:, 0]).argmin()]), bool(oriented[31, 0] > oriented[30, 0])
+    >>> float(hours[np.abs(oriented[:, 0]).argmin()] % 24), bool(oriented[31, 0] > oriented[30, 0])
     (15.0, True)
     """
     owner = "orient"
