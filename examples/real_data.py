@@ -302,7 +302,7 @@ def autoencoder(data: Set, x: np.ndarray, epochs: int, chosen: bool) -> Result:
         "space": repr(model.latent.space),
         "problems": [problem.name for problem in diagnosis.problems],
         "diagnosis": str(diagnosis),
-        "warnings": [str(each.message) for each in warned],
+        "warnings": sorted({str(each.message) for each in warned if each.category is UserWarning}),
     }
     if chosen:
         says |= {"found": model.suggestion.circles.num_circles, "saw": str(model.suggestion)}
