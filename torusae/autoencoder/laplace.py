@@ -15,9 +15,9 @@ from torusae.layers.periodic import Float32Layer
 from torusae.spaces import Product, Space, Torus
 from torusae.spaces.torus import on_circles
 
-_TABLE = 2048  # points of the prior at which a search may begin
-_NEAREST = 64  # of them, those that explain a row best
-_APART = 0.5  # distance of two starts of a search
+_TABLE = 4096  # points of the prior at which a search may begin
+_NEAREST = 256  # of them, those that explain a row best
+_APART = 1.0  # distance of two starts of a search: nearer ones lead to one mode
 _ROUNDS = 15
 _NEAR = 0.02  # a step of a difference
 _LONGEST = 0.7  # step of a round
@@ -212,7 +212,7 @@ class Modes:
         if known.all() or self.model.fill is not None:
             samples = flat.reshape(-1, *self.model.sample_shape).astype("float32")
             encoded = use.predicted(self.model, samples, batch_size, verbose)["point"]
-            starts = [ops.convert_to_numpy(_at_radius_one(self.space, ops.convert_to_tensor(encoded))), starts[0]]
+            starts.append(ops.convert_to_numpy(_at_radius_one(self.space, ops.convert_to_tensor(encoded))))
         return np.stack(starts, axis=1)
 
     def summary(self, flat: np.ndarray, level: float, batch_size: int | None, verbose: Any) -> dict[str, np.ndarray]:
