@@ -70,7 +70,8 @@ def test_another_unit_is_one_warning_of_the_call(door):
     call, name = DOORS[door]
     with pytest.warns(UserWarning, match=f"{door.split(',')[0]}: .*{name}") as caught:
         call()
-    (warning,) = (each for each in caught if each.category is UserWarning)  # torch has others
+    # Others, of torch, and of circles that one epoch does not reach, are no matter here.
+    (warning,) = (each for each in caught if "radians" in str(each.message))
     assert warning.filename == __file__  # the line that the user can change
 
 

@@ -176,7 +176,7 @@ def test_what_stays_does_not_depend_on_the_circle(space, monkeypatch):
     means = []
     for angle in (0.0, 1.0):
         moved = to_numpy(space.act(to_tensor(points), to_tensor(angle * space.angle_actions[0])))
-        monkeypatch.setattr(use, "_predicted", lambda *_, moved=moved: {"point": moved})  # samples with these points
+        monkeypatch.setattr(use, "predicted", lambda *_, moved=moved: {"point": moved})  # samples with these points
         means.append(model.remove(x, 0, **QUIET) - x + model.decode(moved, **QUIET))
     # The waves of 32 periods and more that a tanh makes.
     np.testing.assert_allclose(*means, atol=1e-3)

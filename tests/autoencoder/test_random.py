@@ -27,6 +27,7 @@ def trained():
     model.compile("adam", "mse")
     model.fit(samples(200), {"digit": labels(200)}, verbose=0)
     model.fit_density(samples(200), densities.TorusFlow(epochs=1, seed=0), verbose=0)
+    model.fit_noise(samples(200), verbose=0)
     return model
 
 
@@ -49,6 +50,7 @@ READS = {
     "rotate": lambda model, path: model.rotate(X, {0: 1.0}, verbose=0),
     "remove": lambda model, path: model.remove(X, 0, verbose=0),
     "sample": lambda model, path: model.sample(3, seed=0, verbose=0),
+    "posterior": lambda model, path: model.posterior(X, verbose=0),
     "save": lambda model, path: model.save(path / "m.keras"),
     "summary": lambda model, path: model.summary(print_fn=lambda *_: None),
     "diagnose": lambda model, path: torusae.diagnose(model, X),

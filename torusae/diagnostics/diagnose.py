@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from torusae import metrics
-from torusae._internal import checks
+from torusae._internal import batches, checks
 from torusae._internal.arrays import agreement_of, polar
 from torusae.angles import primitive_directions
 from torusae.densities import TorusFlow
@@ -333,7 +333,7 @@ def _of_meeting(circles: np.ndarray) -> list[Problem]:
 def _of_unlike_samples(model: Any, samples: np.ndarray, points: np.ndarray) -> list[Problem]:
     """Whether samples are reconstructed worse, from their points, than those of the training."""
     some = np.linspace(0, len(samples) - 1, min(len(samples), _LEAST_COMPARED)).astype(int)
-    decoded = model.codec[1].predict(points[some].astype("float32"), batch_size=_LEAST_COMPARED, verbose=0)
+    decoded = batches.predict(model.codec[1].predict, points[some].astype("float32"), _LEAST_COMPARED, 0)
     loss = model.objective.reconstruction(samples[some], decoded)
     loss, trained = float(ops.convert_to_numpy(loss)), model.trained_loss
     if loss <= trained + (_UNLIKE - 1) * abs(trained):
