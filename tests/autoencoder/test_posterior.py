@@ -9,6 +9,7 @@ from scipy import special, stats
 from shared import tables
 
 import torusae
+from torusae._internal.arrays import wrap
 from torusae._internal.scaling import Scaling
 from torusae.autoencoder import marginals, posterior
 from torusae.autoencoder.adapter import Rows
@@ -298,7 +299,7 @@ def test_an_angle_that_could_be_two_has_two_modes():
     model = linear(torusae.Torus(3), matrix, 0.1)
     x, angles = rows(20, dim=3, scale=0.1)
     found = model.posterior(x, verbose=0)
-    assert np.abs(marginals.wrapped(found.angles - angles)).max() < 0.25
+    assert np.abs(wrap(found.angles - angles)).max() < 0.25
     known = np.ones(x.shape, bool)
     known[:, 3] = False  # the sine of the first angle
     found = posterior.of_rows(model, Rows(x, known=known), level=0.9)

@@ -13,7 +13,11 @@ def of_rows(x: Any) -> np.ndarray | None:
     """A number for each row, `(num,)`, equal for equal rows in one process; `None` of a stream or of too many rows."""
     if not checks.is_array(x) or len(x) > _MOST_ROWS:
         return None
-    x = checks.host_array(x)
+    return numbers(checks.host_array(x))
+
+
+def numbers(x: np.ndarray) -> np.ndarray:
+    """As `of_rows`, of a NumPy array of any length."""
     return np.array([hash(np.asarray(row, "float32").tobytes()) for row in x], "int64")
 
 

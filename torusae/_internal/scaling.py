@@ -162,10 +162,19 @@ def taken_out(owner: str, x: np.ndarray, groups: Any = None) -> np.ndarray:
     """Samples without their own level and scale, and with groups without that of each, float32."""
     if groups is None:
         return Scaling.of(x).apply(x)
+    scaling, group = of_groups(owner, x, groups)
+    return scaling.apply(x, group)
+
+
+def of_groups(owner: str, x: np.ndarray, groups: Any) -> tuple[Scaling, np.ndarray]:
+    """The scaling of samples with groups as they came, and the number of each row's group, `(num,)`.
+
+    Raises as `checked_groups` and `check_sizes`.
+    """
     groups = checked_groups(owner, groups, len(x))
     check_sizes(owner, groups)
     scaling = Scaling.of(x, groups)
-    return scaling.apply(x, scaling.index(groups))
+    return scaling, scaling.index(groups)
 
 
 def check_sizes(owner: str, groups: np.ndarray) -> None:

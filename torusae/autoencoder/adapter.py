@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import batches, checks, replicas
-from torusae._internal.scaling import FEW_ROWS, Scaling, check_sizes, checked_groups
+from torusae._internal.scaling import FEW_ROWS, Scaling, check_sizes, checked_groups, of_groups
 from torusae.layers import Head
 from torusae.spaces import Space
 from torusae.supervision import Supervision
@@ -305,9 +305,9 @@ class Adapter:
         if offset is not None:
             checks.option(owner, "offset", offset, ("estimate",))
         if groups is not None:
-            groups = checked_groups(owner, groups, len(x))
             if scaling is None and trains:
                 return scaled_groups(owner, x, groups)
+            groups = checked_groups(owner, groups, len(x))
             if scaling is None or scaling.groups is None:
                 raise ValueError(
                     f"{owner}: `groups` must be left out: this model was made without them. Received: groups of "
@@ -440,19 +440,16 @@ def scaled_groups(owner: str, x: np.ndarray, groups: Any) -> Rows:
     Raises:
         ValueError: If a group has one row.
     """
-    groups = checked_groups(owner, groups, len(x))
-    check_sizes(owner, groups)
-    names, counts = np.unique(groups, return_counts=True)
-    few = names[counts < FEW_ROWS].tolist()
-    parts = [x[groups == name].reshape(count, -1) for name, count in zip(names, counts, strict=True)]
+    scaling, group = of_groups(owner, x, groups)
+    counts = np.bincount(group)
+    few = [name for name, count in zip(scaling.groups or (), counts, strict=True) if count < FEW_ROWS]
+    parts = [x[group == number].reshape(count, -1) for number, count in enumerate(counts)]
     constant = np.array([(part == part[0]).all(axis=0) for part in parts])
     some = int((constant.any(axis=0) & ~(x.reshape(len(x), -1) == x[:1].reshape(1, -1)).all(axis=0)).sum())
     said = [f"{len(few)} of `groups` have fewer than {FEW_ROWS} rows, such as {few[0]!r}"] if few else []
     said += [f"{some} column(s) are constant within a group, where they say nothing"] if some else []
     if said:
         warnings.warn(f"{owner}: {'; '.join(said)}.", stacklevel=checks.users_level())
-    scaling = Scaling.of(x, groups)
-    group = scaling.index(groups)
     return Rows(scaling.apply(x, group), group=group, scaling=scaling)
 
 

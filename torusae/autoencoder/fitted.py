@@ -47,13 +47,19 @@ class Fitted:
             self.parts.pop(name, None)
             return
         if name == "noise":
-            if not isinstance(part, Noise) or part.scale.shape != self.sample_shape:
-                raise ValueError(
-                    f"{self.owner}.noise: must be the noise of samples of shape {self.sample_shape}. Received: {part!r}"
-                    f". Call fit_noise(x)."
-                )
-            self.parts[name] = part
-            return
+            self._check_noise(part)
+        else:
+            self._check_density(name, part)
+        self.parts[name] = part
+
+    def _check_noise(self, part: Any) -> None:
+        if not isinstance(part, Noise) or part.scale.shape != self.sample_shape:
+            raise ValueError(
+                f"{self.owner}.noise: must be the noise of samples of shape {self.sample_shape}. Received: {part!r}"
+                f". Call fit_noise(x)."
+            )
+
+    def _check_density(self, name: str, part: Any) -> None:
         drawn, space = np.asarray(part.sample(1, 0)), getattr(part, "space", self.space)
         size = self.space.point_size
         if drawn.shape != (1, size) or not np.isfinite(drawn).all() or repr(space) != repr(self.space):
@@ -61,7 +67,6 @@ class Fitted:
                 f"{self.owner}.{name}: must be of the model's space, {self.space!r}, with finite points of {size} "
                 f"values. Received: {part!r}, which draws {drawn}. Call fit_{name}(x)."
             )
-        self.parts[name] = part
 
     def clear(self) -> None:
         """Forgets all parts: the weights are others now."""

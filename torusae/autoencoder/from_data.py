@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from torusae._internal import checks
+from torusae._internal import checks, fingerprints
 from torusae._internal.scaling import Scaling
 from torusae.autoencoder import adapter
 from torusae.topology import Suggestion, _graph
@@ -27,16 +27,16 @@ class Start:
 
     def __init__(self, angles: np.ndarray, samples: np.ndarray):
         self.angles = angles
-        self.numbers = {hash(row.tobytes()): number for number, row in enumerate(samples)}
+        self.rows = {number: row for row, number in enumerate(fingerprints.numbers(samples).tolist())}
 
     def of(self, samples: Any) -> np.ndarray | None:
         """The angles of these samples; `None` where one is new."""
         if not checks.is_array(samples):
             return None
-        numbers = [self.numbers.get(hash(row.tobytes()), -1) for row in checks.host_array(samples)]
-        if -1 in numbers or not numbers:
+        rows = [self.rows.get(number, -1) for number in fingerprints.numbers(checks.host_array(samples)).tolist()]
+        if -1 in rows or not rows:
             return None
-        return self.angles[numbers]
+        return self.angles[rows]
 
 
 @dataclasses.dataclass

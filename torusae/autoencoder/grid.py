@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import batches
+from torusae._internal.arrays import wrap
 from torusae.autoencoder import marginals
 from torusae.autoencoder.noise import Noise
 from torusae.layers.periodic import Float32Layer
@@ -50,8 +51,7 @@ class Grid:
             x = flat[start : start + step] - self.center
             known = ~np.isnan(x)
             filled = np.where(known, x, 0.0)
-            offsets = self.offsets.sum(axis=1) if known.all() else known @ self.offsets.T
-            log_likelihood = filled @ self.slopes.T - offsets
+            log_likelihood = self.noise.explained(x, self.slopes, self.offsets)
             best = log_likelihood.max(axis=1)
             weights = np.exp(log_likelihood - best[:, None])
             weights /= weights.sum(axis=1, keepdims=True)
@@ -131,7 +131,7 @@ def _found(grid: Grid, flat: np.ndarray, batch_size: int | None, verbose: Any) -
     found = {name: np.asarray(values)[:num].astype("float64") for name, values in found.items()}
     offset, best = _vertex(found["stencil"], len(grid.sizes))
     index = np.stack(np.unravel_index(found["best"].astype(int), grid.sizes), axis=1)
-    found["mode"] = marginals.wrapped((index + offset) * (2 * np.pi / np.array(grid.sizes)) - np.pi)
+    found["mode"] = wrap((index + offset) * (2 * np.pi / np.array(grid.sizes)) - np.pi)
     constant, largest = grid.noise.constants(flat, grid.center)
     found["log_likelihood"] = found["log_sum"] - math.log(len(grid.means)) + constant
     found["deviance"] = np.maximum(2 * (largest - best), 0.0)

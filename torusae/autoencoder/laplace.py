@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from torusae._internal import batches
+from torusae._internal.arrays import wrap
 from torusae.angles import angle_difference
 from torusae.autoencoder import marginals, use
 from torusae.autoencoder.noise import LEAST_MEAN, Noise
@@ -87,9 +88,11 @@ class _Around(Float32Layer):
         steps = ops.zeros_like(point[:, :1])[:, None] + ops.convert_to_tensor(self.steps)
         places = self.space.move(repeated, ops.reshape(steps, (-1, self.sizes[2])))
         means = ops.reshape(self.decoder(places, training=False), (-1, num, size))
+        mean, slopes = means[:, 0], (means[:, 1 : count + 1] - means[:, count + 1 :]) / (2 * _NEAR)
+        if self.with_slopes:
+            return {"mean": mean, "slopes": slopes}
         priors = ops.reshape(_log_prior(self.space, places), (-1, num))
-        mean, prior, near_prior = means[:, 0], priors[:, 0], ops.reshape(priors[:, 1:], (-1, 2, count))
-        slopes = (means[:, 1 : count + 1] - means[:, count + 1 :]) / (2 * _NEAR)
+        prior, near_prior = priors[:, 0], ops.reshape(priors[:, 1:], (-1, 2, count))
         known = ops.cast(ops.logical_not(ops.isnan(x)), x.dtype)
         x = ops.where(ops.isnan(x), ops.zeros_like(x), x)
         cells, precision = self._likelihood(x, mean)
@@ -105,8 +108,6 @@ class _Around(Float32Layer):
             "precision": ops.matmul(weighted, ops.transpose(slopes, (0, 2, 1))),
             "of_prior": ops.maximum(-curvature, 0.0),
         }
-        if self.with_slopes:
-            return {"mean": mean, "slopes": slopes}
         if self.space.num_angles:
             turned = ops.reshape(self.space.angles(places), (-1, num, self.space.num_angles))
             results["angles"] = turned[:, 0]
@@ -198,10 +199,7 @@ class Modes:
 
     def _starts(self, flat: np.ndarray, batch_size: int | None, verbose: Any) -> np.ndarray:
         """Points at which the searches of rows begin, `(num, 2 or 3, point_size)`."""
-        known = ~np.isnan(flat)
-        filled = np.where(known, flat, 0.0)
-        offsets = self.offsets.sum(axis=1) if known.all() else known @ self.offsets.T
-        explained = filled @ self.slopes.T - offsets
+        explained = self.noise.explained(flat, self.slopes, self.offsets)
         nearest = np.argpartition(-explained, _NEAREST, axis=1)[:, :_NEAREST]
         values = np.take_along_axis(explained, nearest, axis=1)
         best = np.take_along_axis(nearest, values.argmax(axis=1)[:, None], axis=1)
@@ -209,7 +207,7 @@ class Modes:
         apart = ops.convert_to_numpy(self.space.distance(*map(ops.convert_to_tensor, pairs))).reshape(nearest.shape)
         other = np.where(apart > _APART, values, -np.inf).argmax(axis=1)[:, None]
         starts = [self.points[best[:, 0]], self.points[np.take_along_axis(nearest, other, axis=1)[:, 0]]]
-        if known.all() or self.model.fill is not None:
+        if not np.isnan(flat).any() or self.model.fill is not None:
             samples = flat.reshape(-1, *self.model.sample_shape).astype("float32")
             encoded = use.predicted(self.model, samples, batch_size, verbose)["point"]
             starts.append(ops.convert_to_numpy(_at_radius_one(self.space, ops.convert_to_tensor(encoded))))
@@ -292,7 +290,7 @@ def _of_angles(found: dict[str, np.ndarray], level: float) -> dict[str, np.ndarr
         spread = np.sqrt(-2 * np.log(np.minimum(np.abs(mean), 1.0)))
     mode, own = found["angles"][np.arange(num), best], error[np.arange(num), best]
     half = np.minimum(special.ndtri((1 + level) / 2) * own, np.pi * level)
-    start = marginals.wrapped(mode - half)
+    start = wrap(mode - half)
     arcs = np.stack([start, start + 2 * half], axis=-1)
     several = np.flatnonzero((weight.max(axis=1) < 0.999) | (own.max(axis=1) > 0.7))
     if len(several):
@@ -307,5 +305,5 @@ def _of_angles(found: dict[str, np.ndarray], level: float) -> dict[str, np.ndarr
                     rows += weight[several, index, None] * np.diff(below, axis=1)
             rows /= rows.sum(axis=1, keepdims=True)
             arcs[several, axis] = marginals.smallest_arcs(rows, level)
-    places = {"angles": marginals.wrapped(np.angle(mean)), "standard_error": spread, "mode": mode, "interval": arcs}
+    places = {"angles": wrap(np.angle(mean)), "standard_error": spread, "mode": mode, "interval": arcs}
     return {**places, "num_modes": np.maximum(modes, 1), "point": point}

@@ -5,6 +5,8 @@ The grid has `size` angles `-π + 2π k / size`, one cell around each. Rows of p
 
 import numpy as np
 
+from torusae._internal.arrays import wrap
+
 _TURN = 2 * np.pi
 _STARTS, _FINER = 32, 8  # shares of the mass at which arcs begin, and those between two of them
 LEAST_MASS = 0.05  # of a mode worth naming
@@ -15,11 +17,6 @@ _RIPPLE = 1e-4  # of the highest density: what lies lower is no mode
 def angles_of(size: int) -> np.ndarray:
     """The angles of a grid, `(size,)`, radians."""
     return -np.pi + _TURN / size * np.arange(size)
-
-
-def wrapped(angles: np.ndarray) -> np.ndarray:
-    """Angles in `[-π, π)`."""
-    return np.remainder(angles + np.pi, _TURN) - np.pi
 
 
 def finer(rows: np.ndarray, times: int) -> np.ndarray:
@@ -41,7 +38,7 @@ def direction_and_error(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # 1 - R as a mean of positive numbers: it keeps its digits where R is nearly 1.
     lost = np.einsum("ng,ng->n", rows, np.square(np.sin((angles - mean[:, None]) / 2))) * 2
     with np.errstate(divide="ignore"):
-        return wrapped(mean), np.sqrt(-2 * np.log1p(-np.clip(lost, 0.0, 1.0)))
+        return wrap(mean), np.sqrt(-2 * np.log1p(-np.clip(lost, 0.0, 1.0)))
 
 
 def smallest_arcs(rows: np.ndarray, level: float) -> np.ndarray:
@@ -70,7 +67,7 @@ def smallest_arcs(rows: np.ndarray, level: float) -> np.ndarray:
     start, end = places(shares), places(shares + level)
     index = (end - start).argmin(axis=1)[:, None]
     start, end = (np.take_along_axis(each, index, 1)[:, 0] for each in (start, end))
-    begin = wrapped((start - 0.5) * (_TURN / size) - np.pi)
+    begin = wrap((start - 0.5) * (_TURN / size) - np.pi)
     return np.stack([begin, begin + np.minimum(np.maximum(end - start, 0.0), size) * (_TURN / size)], axis=1)
 
 

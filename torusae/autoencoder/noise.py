@@ -89,6 +89,13 @@ class Noise(Configured):
         means = np.minimum(means, 1 - LEAST_MEAN)
         return special.logit(means), -np.log1p(-means)
 
+    @staticmethod
+    def explained(x: np.ndarray, slopes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        """The log likelihood of samples at places by their tables, `(num, places)`, but for the constants."""
+        known = ~np.isnan(x)
+        offsets = offsets.sum(axis=1) if known.all() else known @ offsets.T
+        return np.where(known, x, 0.0) @ slopes.T - offsets
+
     def constants(self, x: np.ndarray, center: np.ndarray | float = 0.0) -> tuple[np.ndarray, np.ndarray]:
         """What the place says nothing of, and the largest log likelihood of any place beside it: `(num,)` each."""
         from scipy import special
