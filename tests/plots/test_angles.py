@@ -56,7 +56,7 @@ def test_errors_are_bars_around_the_points():
     order = np.argsort(-along[:, 0, 1])  # points are drawn in random order
     np.testing.assert_allclose(lengths[order], 2 * np.minimum(errors, np.pi), atol=1e-6)
     for wrong in (errors[:1], -errors):
-        with pytest.raises(ValueError, match="`standard_error` must hold the errors of two or more circles"):
+        with pytest.raises(ValueError, match="`standard_error` must have the shape of `angles`"):
             plots.plot_angles(angles, standard_error=wrong)
 
 
@@ -142,13 +142,20 @@ def test_angles_choice_is_seeded(rng):
     assert not np.array_equal(offsets(1), offsets(2))
 
 
+HOURS = ["12", "18", "0", "6", "12"]
+
+
 @pytest.mark.parametrize(
-    ("labels", "kind", "texts", "label"),
-    [(np.linspace(0, 5, 20), None, None, "size"), (np.linspace(-9, 9, 20), "angle", PI_TEXTS, "size (rad)")],
-    ids=["number", "angle"],
+    ("labels", "options", "texts", "label"),
+    [
+        (np.linspace(0, 5, 20), {}, None, "size"),
+        (np.linspace(-9, 9, 20), {"label_kind": "angle"}, PI_TEXTS, "size (rad)"),
+        (np.linspace(0, 60, 20), {"period": 24}, HOURS, "size"),
+    ],
+    ids=["number", "angle", "hours"],
 )
-def test_angles_coloured_by_a_quantity(rng, labels, kind, texts, label):
-    figure = render(plots.plot_angles(rng.uniform(-2, 2, (20, 2)), labels, label_kind=kind, label_name="size"))
+def test_angles_coloured_by_a_quantity(rng, labels, options, texts, label):
+    figure = render(plots.plot_angles(rng.uniform(-2, 2, (20, 2)), labels, label_name="size", **options))
     bar = figure.axes[-1]
     assert bar.get_ylabel() == label
     if texts:
@@ -167,12 +174,51 @@ def test_one_circle_is_a_histogram_around_it(rng):
     render(plots.plot_angles(np.zeros((1, 1))))
 
 
+def test_labels_a_period_apart_have_one_colour():
+    figure = render(plots.plot_angles(np.zeros((4, 2)), [1, 13, 25, 37], period=24))
+    (points,) = [c for c in figure.axes[0].collections if c.get_gid() == "points"]
+    colours = np.unique(points.get_facecolor().round(6), axis=0)
+    assert len(colours) == 2
+    # Light enough to differ, dark enough to show on white (relative luminance of sRGB, IEC 61966).
+    assert (colours[:, :3] @ [0.2126, 0.7152, 0.0722] < 0.75).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "places", "texts", "label"),
+    [
+        ([0.0, 6.0, np.nan, 36.0], {"period": 24}, [0, np.pi / 2, -np.pi], HOURS, "hour"),
+        ([0.0, 1.0, np.nan, 9.0], {"label_kind": "angle"}, [0, 1, 9 - 2 * np.pi], PI_TEXTS, "hour (rad)"),
+        ([0.0, 1.0, np.nan, 9.0], {}, [0, 1, 9], None, "hour"),
+    ],
+    ids=["hours", "angle", "number"],
+)
+def test_one_circle_is_drawn_against_its_labels(labels, options, places, texts, label):
+    angles, errors = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([[0.1], [0.2], [0.3], [np.inf]])
+    figure = render(plots.plot_angles(angles, labels, label_name="hour", standard_error=errors, **options))
+    (axes,) = figure.axes
+    (points,) = [c for c in axes.collections if c.get_gid() == "points"]
+    drawn = points.get_offsets()[np.argsort(points.get_offsets()[:, 1])]
+    np.testing.assert_allclose(drawn, np.stack([places, [0.0, 1.0, 3.0]], axis=1), atol=1e-6)
+    bars = np.concatenate([c.get_segments() for c in axes.collections if c.get_gid() == "errors"])
+    lengths = np.ptp(bars[..., 1], axis=1)
+    np.testing.assert_allclose(np.sort(lengths[lengths > 0]), [0.2, 0.4, 2 * np.pi], atol=1e-6)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (label, "φ₀ (rad)")
+    assert axes.get_title() == "3 of 4 points, 1 without a label"
+    if texts:
+        assert tick_texts(axes.xaxis) == texts
+
+
 def test_angles_errors():
+    with pytest.raises(ValueError, match="a histogram of one circle has no bars of errors"):
+        plots.plot_angles(np.zeros((3, 1)), standard_error=np.ones((3, 1)))
     for kwargs, error, match in [
         ({"labels": [1, 2]}, ValueError, r"`labels` must have shape \(3,\).* Received: labels\.shape=\(2,\)"),
         ({"labels": [0.0, np.inf, 1.0]}, ValueError, "`labels` must hold finite"),
         ({"labels": list("abc"), "label_kind": "number"}, TypeError, "must be numbers"),
         ({"labels": [1, 2, 3], "label_kind": "clas"}, ValueError, "Did you mean 'classes'"),
+        ({"labels": [1, 2, 3], "label_kind": "classes", "period": 24}, ValueError, "`period` is that of labels"),
+        ({"period": 24}, ValueError, "`period` is that of labels"),
+        ({"labels": [1.0, 2, 3], "period": 0}, ValueError, "`period` must be finite and positive"),
         ({"pairs": [(0, 2)]}, ValueError, r"two different columns of `angles`, 0 to 1\. Received: pairs=\[\(0, 2\)\]"),
         ({"pairs": [(1, 1)]}, ValueError, "two different columns"),
         ({"pairs": [0, 1]}, ValueError, "must be a list of pairs"),
@@ -190,5 +236,3 @@ def test_angles_shape_and_class_errors():
         plots.plot_angles(np.zeros(3))
     with pytest.raises(ValueError, match=r"must hold at most 20 classes.*Received: 21 different values"):
         plots.plot_angles(np.zeros((21, 2)), np.arange(21))
-    with pytest.raises(ValueError, match="one circle is drawn as a histogram"):
-        plots.plot_angles(np.zeros((3, 1)), [0.1, 0.2, 0.3])

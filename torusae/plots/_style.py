@@ -105,10 +105,23 @@ def phi(column: int) -> str:
     return f"φ{subscript(column)}"
 
 
-def pi_axis(axis: Any, label: str) -> None:
-    """Ticks at multiples of π/2, and the label."""
-    axis.set_ticks(PI_TICKS, PI_LABELS)
-    axis.set_label_text(label)
+def pi_axis(axis: Any, label: str, period: float | None = None) -> None:
+    """Ticks at multiples of π/2, in radians or in the units of a period, and the label."""
+    axis.set_ticks(PI_TICKS, PI_LABELS if period is None else period_labels(period))
+    axis.set_label_text(f"{label} (rad)" if period is None else label)
+
+
+def period_labels(period: float) -> list[str]:
+    """What stands at `PI_TICKS` in the units of a period: 12, 18, 0, 6, 12 for hours."""
+    return [f"{tick % (2 * math.pi) * period / (2 * math.pi):g}" for tick in PI_TICKS]
+
+
+def cyclic_colours() -> Any:
+    """Matplotlib's twilight, even and without ends, a fifth darker: its lightest colour has to show on white."""
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    return ListedColormap(0.8 * colormaps["twilight"](np.linspace(0, 1, 510))[:, :3])
 
 
 def grid(count: int, columns: int) -> tuple[int, int]:

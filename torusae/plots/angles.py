@@ -15,6 +15,7 @@ from torusae.plots import _style
 _MARGIN = 0.5  # radians drawn beyond ±π: enough to see a cluster continue across the edge
 _MISSING_COLOUR = "#d0d0d0"  # lighter than the grey among the colours of classes
 _ARCS = 36
+_BLUE = (31 / 255, 119 / 255, 180 / 255, 1.0)  # matplotlib's tab:blue
 
 
 def plot_angles(
@@ -26,23 +27,27 @@ def plot_angles(
     max_points: int = 5000,
     seed: int = 0,
     standard_error: Tensor | None = None,
+    period: float | None = None,
 ) -> _style.Figure:
-    """Scatter plots of pairs of angles, coloured by label. One circle is drawn as a histogram around it.
+    """Scatter plots of pairs of angles, coloured by label. One circle is drawn beside its labels, or as a histogram.
 
     A dashed square marks ±π. The grey margin repeats the opposite side faintly, so that a cluster on the edge is whole.
+    One circle whose labels are numbers or angles is drawn against them: a line of slope ±1 is an angle that follows
+    them. Without labels, or with classes, it is a histogram around the circle.
 
     Args:
         angles: Float tensor `(num, dim)`, radians.
         labels: `(num,)`. Integers, strings or booleans are classes, at most 20. Real numbers are a quantity. Missing
             ones are grey: the integer -1, NaN, `None`, empty strings, masked ones. Defaults to `None`, one colour.
-        label_kind: `"classes"`, `"number"`, or `"angle"` (labels in radians, with a cyclic colour scale). Defaults to
-            `None`: `"number"` for real labels, else `"classes"`.
+        label_kind: `"classes"`, `"number"`, or `"angle"` (with a cyclic colour scale). Defaults to `None`: `"angle"`
+            with a period, `"number"` for real labels, else `"classes"`.
         label_name: String, title of the legend or the colour bar. Defaults to `"class"`.
         pairs: Pairs of columns, at most 16. Defaults to `None`: up to six all, of more six of neighbouring circles.
         max_points: Integer. Of more points, a random choice of this size is drawn. Defaults to `5000`.
         seed: Integer, seed of that choice and of the drawing order. Defaults to `0`.
-        standard_error: Float tensor `(num, dim)`, radians, such as that of a `Posterior`, drawn as bars of two or more
-            circles. Defaults to `None`.
+        standard_error: Float tensor `(num, dim)`, radians, such as that of a `Posterior`, drawn as bars. A histogram
+            has none. Defaults to `None`.
+        period: Positive float, the period of labels that are angles: 24 for hours. Defaults to `None`, radians.
 
     Example:
 
@@ -60,16 +65,25 @@ def plot_angles(
     num, dim = angles.shape
     max_points = checks.positive_int(owner, "max_points", max_points)
     seed = checks.positive_int(owner, "seed", seed, least=0, most=None)
-    kind, labels = _labels(owner, labels, label_kind, num)
+    if period is not None:
+        period, label_kind = checks.period(owner, period), label_kind or "angle"
+    kind, labels = _labels(owner, labels, label_kind, num, period)
     chosen, remark = _style.choose_pairs(owner, pairs, dim) if dim > 1 or pairs is not None else ([], "")
     errors = _errors(owner, standard_error, angles)
-    if dim == 1:
+    if dim == 1 and kind not in ("number", "angle"):
+        if errors is not None:
+            raise ValueError(
+                f"{owner}: a histogram of one circle has no bars of errors. Received: `standard_error` without labels "
+                f"that are numbers. Give `labels`, such as known hours with `period=24`."
+            )
         return _rose_figure(owner, angles[:, 0], kind, labels, label_name)
 
     drawn = _style.choose_rows(num, max_points, seed)
+    if dim == 1:
+        return _label_figure(owner, angles, errors, kind, labels, label_name, period, drawn)
     rows, columns = _style.grid(len(chosen), 3)
     figure = _style.new_figure(owner, 3.3 * columns + (1.9 if kind in (None, "classes") else 0.8), 3.3 * rows + 0.5)
-    colours, handles, bar = _colours(owner, kind, labels, num)
+    colours, handles, bar = _colours(owner, kind, labels, num, period)
     panels = _style.panels(figure, len(chosen), 3)
     for axes, (i, j) in zip(panels, chosen, strict=True):
         draw_pair(axes, angles[drawn][:, [i, j]], colours[drawn], (_style.phi(i), _style.phi(j)))
@@ -78,9 +92,10 @@ def plot_angles(
     handles += edge_handles()
     if bar is not None:
         scale = figure.colorbar(bar, ax=panels, shrink=0.9, aspect=30)
-        scale.set_label(f"{label_name} (rad)" if kind == "angle" else label_name)
         if kind == "angle":
-            scale.set_ticks(_style.PI_TICKS, labels=_style.PI_LABELS)
+            _style.pi_axis(scale.ax.yaxis, label_name, period)
+        else:
+            scale.set_label(label_name)
     figure.legend(
         handles=handles,
         loc="outside right upper" if bar is None else "outside lower center",
@@ -93,25 +108,42 @@ def plot_angles(
     return figure
 
 
-def draw_pair(axes: _style.Axes, pair: np.ndarray, colours: np.ndarray, names: tuple[str, str]) -> None:
-    """Points `(num, 2)` of two circles, RGBA `(num, 4)`, with the opposite sides repeated in the margin."""
+def draw_pair(
+    axes: _style.Axes, pair: np.ndarray, colours: np.ndarray, names: tuple[str, str], is_torus: bool = True
+) -> None:
+    """Points `(num, 2)` of two circles, RGBA `(num, 4)`, with the opposite sides repeated in the margin.
+
+    Where it is no torus, the first column is a number that has no other side.
+    """
     limit = math.pi + _MARGIN
-    axes.set(aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit), facecolor="0.93")
-    axes.fill_between([-math.pi, math.pi], -math.pi, math.pi, color="white", linewidth=0, zorder=1)
-    corners = math.pi * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1], [-1, -1]])
+    least, most = (-math.pi, math.pi) if is_torus else _range(pair[:, 0])
+    axes.set(xlim=(-limit, limit) if is_torus else (least, most), ylim=(-limit, limit), facecolor="0.93")
+    axes.set_aspect("equal" if is_torus else "auto")
+    axes.fill_between([least, most], -math.pi, math.pi, color="white", linewidth=0, zorder=1)
+    corners = np.array([[least, -math.pi], [most, -math.pi], [most, math.pi], [least, math.pi], [least, -math.pi]])
     axes.plot(*corners.T, color="0.25", linestyle="--", linewidth=1, zorder=2, gid="edge")
     style, opacity = _style.marks(len(pair))
-    for turns in itertools.product((-1, 0, 1), repeat=2):
+    for turns in itertools.product((-1, 0, 1) if is_torus else (0,), (-1, 0, 1)):
         shifted = pair + 2 * math.pi * np.array(turns)
-        inside = (np.abs(shifted) <= limit).all(axis=1)
+        inside = (np.abs(shifted[:, 0 if is_torus else 1 :]) <= limit).all(axis=1)
         if not inside.any():
             continue
         copy = turns != (0, 0)
         shades = colours[inside].copy()
         shades[:, 3] = opacity * (0.3 if copy else 1.0)
         axes.scatter(*shifted[inside].T, c=shades, zorder=3, gid="copy" if copy else "points", **style)
-    _style.pi_axis(axes.xaxis, f"{names[0]} (rad)")
-    _style.pi_axis(axes.yaxis, f"{names[1]} (rad)")
+    if is_torus:
+        _style.pi_axis(axes.xaxis, names[0])
+    else:
+        axes.set_xlabel(names[0])
+    _style.pi_axis(axes.yaxis, names[1])
+
+
+def _range(values: np.ndarray) -> tuple[float, float]:
+    """From the least to the largest number, with a margin."""
+    least, most = float(values.min()), float(values.max())
+    margin = 0.05 * (most - least) or 0.5
+    return least - margin, most + margin
 
 
 def draw_errors(axes: _style.Axes, pair: np.ndarray, errors: np.ndarray, colours: np.ndarray) -> None:
@@ -126,10 +158,10 @@ def _errors(owner: str, errors: Tensor | None, angles: np.ndarray) -> np.ndarray
     if errors is None:
         return None
     errors = checks.numpy_array(owner, "standard_error", errors).astype("float64")
-    if errors.shape != angles.shape or angles.shape[1] == 1 or not (errors >= 0).all():
+    if errors.shape != angles.shape or not (errors >= 0).all():
         raise ValueError(
-            f"{owner}: `standard_error` must hold the errors of two or more circles, with the shape of `angles`, "
-            f"{angles.shape}, and none negative. Received: standard_error.shape={errors.shape}."
+            f"{owner}: `standard_error` must have the shape of `angles`, {angles.shape}, and no negative entry. "
+            f"Received: standard_error.shape={errors.shape}, least={np.min(errors, initial=np.inf):.4g}."
         )
     return errors
 
@@ -168,12 +200,44 @@ def draw_rose(axes: _style.Axes, angles: np.ndarray, groups: list[tuple[str, Any
     axes.set_xlabel(f"{_style.phi(0)} (rad); radius: points per arc of 2π/{_ARCS}")
 
 
+def _label_figure(
+    owner: str,
+    angles: np.ndarray,
+    errors: np.ndarray | None,
+    kind: str | None,
+    labels: Any,
+    label_name: str,
+    period: float | None,
+    drawn: np.ndarray,
+) -> _style.Figure:
+    """One circle against labels, which are numbers or angles. Rows whose label is missing are not there."""
+    known, values = _style.known_labels(labels)
+    rows = drawn[known[drawn]]
+    every = np.zeros(len(known))
+    every[known] = values
+    figure = _style.new_figure(owner, 6.2, 5.0)
+    axes = figure.add_subplot()
+    pair, colours = np.stack([every[rows], angles[rows, 0]], axis=1), np.tile(_BLUE, (len(rows), 1))
+    if kind == "angle":
+        pair[:, 0] = _in_radians(owner, pair[:, 0], period)
+    draw_pair(axes, pair, colours, (label_name, _style.phi(0)), kind == "angle")
+    if kind == "angle":
+        _style.pi_axis(axes.xaxis, label_name, period)
+    if errors is not None:
+        draw_errors(axes, pair, np.stack([np.zeros(len(rows)), errors[rows, 0]], axis=1), colours)
+    figure.legend(handles=edge_handles(), loc="outside lower center", ncols=2, frameon=False)
+    missing = "" if known.all() else f", {int((~known).sum())} without a label"
+    axes.set_title(f"{len(rows)} of {len(known)} points{missing}" if len(rows) < len(known) else f"{len(rows)} points")
+    return figure
+
+
+def _in_radians(owner: str, labels: np.ndarray, period: float | None) -> np.ndarray:
+    """Labels `(num,)` in units of their period, as radians in `[-π, π)`."""
+    labels = labels.astype("float64") * (1.0 if period is None else 2 * math.pi / period)
+    return angle_rows(owner, labels[:, None], "labels")[:, 0]
+
+
 def _rose_figure(owner: str, angles: np.ndarray, kind: str | None, labels: Any, label_name: str) -> _style.Figure:
-    if kind in ("number", "angle"):
-        raise ValueError(
-            f"{owner}: one circle is drawn as a histogram, so its `labels` must be classes. "
-            f"Received: label_kind={kind!r}. Leave `labels` out, or group them into classes."
-        )
     figure = _style.new_figure(owner, 6.2, 5.0)
     axes = figure.add_subplot(projection="polar")
     names, index, palette = _classes(owner, kind, labels, len(angles))
@@ -183,10 +247,12 @@ def _rose_figure(owner: str, angles: np.ndarray, kind: str | None, labels: Any, 
     return figure
 
 
-def _labels(owner: str, labels: Any, kind: str | None, num: int) -> tuple[str | None, Any]:
+def _labels(owner: str, labels: Any, kind: str | None, num: int, period: float | None) -> tuple[str | None, Any]:
     """The kind of the labels, and the labels as `(num,)`."""
     if kind is not None:
         checks.option(owner, "label_kind", kind, ("classes", "number", "angle"))
+    if period is not None and (labels is None or kind != "angle"):
+        raise ValueError(f"{owner}: `period` is that of labels that are angles. Received: label_kind={kind!r}.")
     if labels is None:
         return None, None
     labels = checks.label_column(owner, labels, num, "one label a row of `angles`")
@@ -204,7 +270,9 @@ def _labels(owner: str, labels: Any, kind: str | None, num: int) -> tuple[str | 
     return kind, labels
 
 
-def _colours(owner: str, kind: str | None, labels: Any, num: int) -> tuple[np.ndarray, list[Any], Any]:
+def _colours(
+    owner: str, kind: str | None, labels: Any, num: int, period: float | None
+) -> tuple[np.ndarray, list[Any], Any]:
     """RGBA `(num, 4)`, legend entries of the classes and of missing labels, and the colour scale of a quantity."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize, to_rgba
@@ -215,8 +283,8 @@ def _colours(owner: str, kind: str | None, labels: Any, num: int) -> tuple[np.nd
         known, values = _style.known_labels(labels)
         colours = np.tile(to_rgba(_MISSING_COLOUR), (num, 1))
         if kind == "angle":
-            values = angle_rows(owner, values[:, None].astype("float64"), "labels")[:, 0]
-            bar = ScalarMappable(Normalize(-math.pi, math.pi), "hsv")  # other cyclic maps pass through white
+            values = _in_radians(owner, values, period)
+            bar = ScalarMappable(Normalize(-math.pi, math.pi), _style.cyclic_colours())
         else:
             bar = ScalarMappable(Normalize(float(values.min()), float(values.max())), "viridis")
         colours[known] = bar.to_rgba(values)

@@ -104,11 +104,11 @@ def _occupancy_figure(owner: str, panels: list[Any], columns: int, expected: flo
             aspect="auto" if flat else "equal",
         )
         axes.set_title(text, fontsize="small")
-        _style.pi_axis(axes.xaxis, f"{_style.phi(i)} (rad)")
+        _style.pi_axis(axes.xaxis, _style.phi(i))
         if flat:
             axes.set_yticks([])
         else:
-            _style.pi_axis(axes.yaxis, f"{_style.phi(j)} (rad)")
+            _style.pi_axis(axes.yaxis, _style.phi(j))
         if sliced:
             axes.label_outer()
     bar = figure.colorbar(mapping, ax=drawn, aspect=5 if flat else 30, pad=0.02)

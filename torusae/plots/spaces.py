@@ -104,7 +104,7 @@ def draw_angles(axes: _style.Axes, angles: Tensor) -> None:
     num, dim = angles.shape
     if dim == 1:
         _draw_density(axes, angles[:, 0], np.linspace(-math.pi, math.pi, 37), np.full(37, 0.5 / math.pi), "uniform")
-        _style.pi_axis(axes.xaxis, "φ₀ (rad)")
+        _style.pi_axis(axes.xaxis, "φ₀")
         axes.set_ylabel("density (1/rad)")
         return
     from matplotlib.colors import to_rgba
@@ -151,7 +151,7 @@ def draw_globe(axes: _style.Axes, points: np.ndarray, title: str = "") -> None:
     Of more than 5000 points a random choice is drawn.
     """
     _scatter(axes, np.arctan2(points[:, 1], points[:, 0]), points[:, 2])
-    _style.pi_axis(axes.xaxis, "longitude (rad)")
+    _style.pi_axis(axes.xaxis, "longitude")
     axes.set(ylabel="height", xlim=(-math.pi, math.pi))
     axes.set_title(title, fontsize="small")
     for edge in (-math.pi, math.pi):
@@ -170,7 +170,7 @@ def draw_band(axes: _style.Axes, points: np.ndarray, turns_over: str) -> None:
     top = 1.0
     if turns_over == "b":
         top = math.pi
-        _style.pi_axis(axes.yaxis, "b (rad)")
+        _style.pi_axis(axes.yaxis, "b")
     # Arrows that point up on one side and down on the other, as on a paper model.
     for edge, way in ((-math.pi / 2, 1), (math.pi / 2, -1)):
         ends = {"xy": (edge, way * top), "xytext": (edge, -way * top)}
