@@ -149,16 +149,15 @@ def examples(session: nox.Session, backend: str) -> None:
     small = ["--epochs", "1", "--samples", "600"]
     scripts = {
         "mnist.py": small,
-        "digit_classifier.py": small,
+        "benchmarks/digit_classifier.py": small,
         "pretrained.py": small,
-        "compare.py": [*small, "--seeds", "0"],
-        "recipes.py": ["--recipes", "6", "--steps", "5"],
+        "benchmarks/compare.py": [*small, "--seeds", "0"],
+        "benchmarks/recipes.py": ["--recipes", "6", "--steps", "5"],
         "moons.py": small,
-        "batches.py": ["--batches", "1024", "--epochs", "1"],
+        "benchmarks/batches.py": ["--batches", "1024", "--epochs", "1"],
         "hue_and_rotation.py": small,
-        "compression.py": ["--rates", "8", "--seeds", "0", "--epochs", "1"],
+        "benchmarks/compression.py": ["--rates", "8", "--seeds", "0", "--epochs", "1"],
         "pose.py": ["--num", "600", "--epochs", "1", "--restarts", "1"],
-        "benchmarks/degree.py": ["--seeds", "0", "--epochs", "1"],
         "benchmarks/power.py": ["--batch-sizes", "64", "--batches", "10"],
         "benchmarks/losses.py": ["--seconds", "0", "--largest", "1600"],
         "benchmarks/scale.py": ["--steps", "1", "--repeats", "1"],
@@ -166,8 +165,19 @@ def examples(session: nox.Session, backend: str) -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         for script, options in scripts.items():
-            output = Path(folder, Path(script).stem + (".keras" if script == "digit_classifier.py" else ""))
+            output = Path(folder, Path(script).stem + (".keras" if script.endswith("digit_classifier.py") else ""))
             session.run("python", f"examples/{script}", *options, "--output", str(output), env=environment(backend))
+
+
+@nox.session(default=False)
+@nox.parametrize("backend", BACKENDS, ids=BACKENDS)
+def results(session: nox.Session, backend: str) -> None:
+    """Make the tables of docs/results.md again: those of times on every backend, the others on JAX. Two hours."""
+    install(session, backend)
+    session.install(*groups("examples", "real-data"))
+    tables = ["step", "losses", *(["evenness", "counts", "starts"] if backend == "jax" else [])]
+    options = session.posargs or ["--tables", *tables]
+    session.run("python", "examples/benchmarks/results.py", *options, env=environment(backend))
 
 
 @nox.session(default=False)

@@ -17,9 +17,10 @@ FIGURES = ["angles", "history", "morphs", "occupancy", "radii", "reconstructions
 
 def example(name):
     """An example as a module. Examples may import their neighbours, as when they are run as scripts."""
-    if str(EXAMPLES) not in sys.path:
-        sys.path.insert(0, str(EXAMPLES))
-    spec = importlib.util.spec_from_file_location(f"{name}_example", EXAMPLES / f"{name}.py")
+    folder = next(each for each in (EXAMPLES, EXAMPLES / "benchmarks") if (each / f"{name}.py").exists())
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    spec = importlib.util.spec_from_file_location(f"{name}_example", folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -164,32 +165,23 @@ def test_recipes_compare_the_default_with_no_losses(tmp_path):
 
 
 @pytest.mark.slow
-def test_harmonics_go_on_where_they_stopped(tmp_path):
-    script, file = example("harmonics"), tmp_path / "new" / "harmonics.json"
-    small = ["--settings", "two circles", "--epochs", "1", "--seeds", "0", "--output", str(file)]
-    first = script.main([*small, "--readings", "K=2, radii"])
-    both = script.main([*small, "--readings", "K=2, radii", "K=1"])
-    assert json.loads(file.read_text()) == both
-    assert len(both) == 2
-    assert first.items() < both.items()  # nothing was trained again
-    assert all(0 < run["error"] < 1.5 for run in both.values())  # of the variance of the data
-
-
-@pytest.mark.parametrize(("reading", "expected"), [("K=2, radii", [0, 0, -2, -4, 2, 4, 0, 0]), ("K=1", [0, 0, 1, 1])])
-def test_what_a_decoder_of_harmonics_reads(reading, expected):
-    num_harmonics, radii = example("harmonics").READINGS[reading]
-    decoder = keras.Sequential([keras.Input((len(expected),)), keras.layers.Identity()])
-    model = example("harmonics").read_harmonics(decoder, 2, num_harmonics, radii)
-    code = np.array([[0.0, 0.0, 2.0, 4.0]], "float32")  # radii 2 and 4, a quarter turn each
-    np.testing.assert_allclose(model.predict(code, verbose=0), [expected], atol=1e-5)
-
-
-@pytest.mark.slow
 def test_batches_compares_the_default_with_no_losses(tmp_path):
     file = tmp_path / "new" / "batches.jsonl"
     rows = example("batches").main(["--batches", "2048", "--epochs", "1", "--output", str(file)])
-    assert [row["model"] for row in rows] == ["default"] * 2 + ["none"] * 2 + ["plain Keras"] * 2
+    assert [row["model"] for row in rows] == ["default"] * 2 + ["none"] * 2 + ["paper"] * 2 + ["plain Keras"] * 2
     assert [json.loads(line) for line in file.read_text().splitlines()] == rows
+
+
+@pytest.mark.slow
+def test_the_tables_of_the_results_are_written(tmp_path):
+    script = example("results")
+    made = script.main(["--tables", "evenness", "--seeds", "0", "--epochs", "1", "--output", str(tmp_path)])
+    title, *lines, last = (tmp_path / "evenness.md").read_text().splitlines()
+    assert title == script.evenness.__doc__
+    assert len([line for line in lines if line.startswith("|")]) == 2 + len(made["evenness"])
+    assert made["evenness"][0]["over none"] == "1.00"
+    assert last.startswith(f"{keras.backend.backend()} ")
+    assert "seeds 0" in last
 
 
 def test_recipes_are_drawn_by_their_seed_and_fit_their_data():

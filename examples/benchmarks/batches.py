@@ -1,6 +1,6 @@
 """Trains three circles on MNIST with every batch size and two schedules of the rate.
 
-    KERAS_BACKEND=jax python examples/batches.py --data mnist.npz
+    KERAS_BACKEND=jax python examples/benchmarks/batches.py --data mnist.npz
 
 Models: `TorusAutoencoder` with the default losses, the same without losses, and a plain Keras model with
 `TorusLatent(3)` and nothing else. Dense networks (784, 512, 256 and back), Adam at a constant 1e-3 or with a cosine
@@ -24,7 +24,7 @@ from torusae import datasets, metrics
 
 UNITS = (512, 256)
 DIM = 3
-MODELS = ("default", "none", "plain Keras")
+MODELS = ("default", "none", "paper", "plain Keras")
 
 
 def measure(digits: datasets.Mnist, batch: int, cosine: bool, epochs: int, seed: int, model_kind: str) -> dict:
@@ -35,7 +35,7 @@ def measure(digits: datasets.Mnist, batch: int, cosine: bool, epochs: int, seed:
     decoder = torusae.networks.dense_decoder(shape, 2 * DIM, UNITS[::-1], "sigmoid")
     steps = epochs * math.ceil(len(digits.x_train) / batch)
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps) if cosine else 1e-3)
-    latent = torusae.TorusLatent(DIM, "none" if model_kind == "none" else None)
+    latent = torusae.TorusLatent(DIM, model_kind if model_kind in ("none", "paper") else None)
     model = torusae.TorusAutoencoder(encoder, decoder, latent)
     if model_kind == "plain Keras":
         inputs = keras.Input(shape)

@@ -1,6 +1,6 @@
 """Bytes against distortion on MNIST's test digits: codes of a torus beside other latent spaces.
 
-    KERAS_BACKEND=jax python examples/compression.py --data mnist.npz
+    KERAS_BACKEND=jax python examples/benchmarks/compression.py --data mnist.npz
 
 All networks are dense (784, 512, 256 and back) and trained alike, Adam with a cosine decay from 2e-3, mean squared
 error. Only what stands between encoder and decoder differs:

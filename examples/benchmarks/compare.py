@@ -1,6 +1,6 @@
 """Compares the latent spaces and losses that the paper names, on equal networks, data and budget.
 
-    KERAS_BACKEND=jax python examples/compare.py
+    KERAS_BACKEND=jax python examples/benchmarks/compare.py
 
 It trains every system with every seed, shows progress, and writes one table (text, JSON, Markdown) and one figure into
 a folder. The numbers of a run are stored as soon as it ends. The same command with the same `--output` continues after

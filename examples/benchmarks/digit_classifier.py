@@ -1,10 +1,10 @@
-"""Trains the small digit classifier, `examples/files/digit_classifier.keras`, that judges generated digits.
+"""Trains the small digit classifier, `examples/benchmarks/files/digit_classifier.keras`, that judges generated digits.
 
-    KERAS_BACKEND=jax python examples/digit_classifier.py --output digit_classifier.keras
+    KERAS_BACKEND=jax python examples/benchmarks/digit_classifier.py --output digit_classifier.keras
 
 It shows progress and the accuracy on the test digits, then writes the model without its optimizer, under 1 MB. A
 Fréchet distance between real and generated digits compares the outputs of its layer "features": see
-`examples/compare.py --classifier`.
+`examples/benchmarks/compare.py --classifier`.
 
 Data: 10,000 digits that come with the package. `--full` is all of MNIST, from the Keras cache or a download; `--data
 PATH` is a file.

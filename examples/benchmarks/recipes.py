@@ -1,6 +1,6 @@
 """Tries the default losses in recipes that people type: optimizer, rate, batch, epochs, network, loss, data, circles.
 
-    KERAS_BACKEND=jax python examples/recipes.py
+    KERAS_BACKEND=jax python examples/benchmarks/recipes.py
 
 A fixed seed draws the recipes. Each trains a plain Keras model with `TorusLatent(dim)` twice: with the default losses
 and with none. All numbers are of samples that the model never saw:

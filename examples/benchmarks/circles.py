@@ -1,6 +1,6 @@
 """Do the angles become the data's own? Trains the plain path on data whose circles are known, by several starts.
 
-    KERAS_BACKEND=jax python examples/circles.py
+    KERAS_BACKEND=jax python examples/benchmarks/circles.py
 
 The plain path is `TorusAutoencoder.from_shape(shape, dim)`, `compile("adam", "mse")`, `fit(x, batch_size=128)`, with 60
 epochs, 30 for images. Prints, and writes as JSON lines, of samples that were held out: `scores`, how well each true
@@ -15,7 +15,7 @@ Starts:
 
 `restarts` needs no run of its own: the best of five seeds of `none` by the training error, which is in the rows.
 
-    KERAS_BACKEND=jax python examples/circles.py --count
+    KERAS_BACKEND=jax python examples/benchmarks/circles.py --count
 
 counts the circles of these data, of the moons of Jupiter (with `pip install ephem`), of noise and of digits.
 A training takes 5 to 60 seconds on one core, a count 3 to 6.
@@ -151,6 +151,7 @@ def count(name: str, seed: int, mnist: np.ndarray | None) -> dict:
     return {
         "expected": expected,
         "found": found.num_circles,
+        "angles": found.angles,
         "persistence": found.persistence[:4].round(2).tolist(),
         "seconds": round(time.time() - begin, 1),
     }
@@ -176,6 +177,7 @@ def main(argv: list[str] | None = None) -> list[dict]:
     for seed, name, start in itertools.product(args.seeds, names, [None] if args.count else args.starts):
         row = {"seed": seed, "data": name, **({} if args.count else {"start": start})}
         rows.append({**row, **(count(name, seed, digits) if args.count else train(name, start, seed, args.epochs))})
+        rows[-1].pop("angles", None)
         print(json.dumps(rows[-1]), flush=True)
         with args.output.open("a", encoding="utf-8") as file:
             file.write(json.dumps(rows[-1]) + "\n")
