@@ -26,6 +26,7 @@ html_css_files = ["torusae.css"]
 html_show_copyright = False
 html_show_sphinx = False
 html_copy_source = False
+exclude_patterns = ["results/*"]  # tables that results.md includes
 
 # Headings have the anchors that the same files have on GitHub.
 myst_heading_anchors = 4
