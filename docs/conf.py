@@ -14,7 +14,7 @@ import reference
 import torusae
 
 project = "torusae"
-author = "the authors of torusae"
+author = "The torusae developers"
 version = release = torusae.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 smartquotes = False
@@ -74,8 +74,18 @@ def own_signature(app, kind, name, obj, options, signature, returns):
     return str(inspect.Signature(parameters)), None
 
 
+def write_explorer(app, error):
+    """The page that the first page of the site shows."""
+    if error is None and app.builder.name == "html":
+        digits = torusae.datasets.load_mnist_subset()
+        model = torusae.datasets.load_model("mnist")
+        path = Path(app.outdir, "explorer.html")
+        torusae.explore(model, path, digits.x_test, digits.y_test, "Digits on a torus of three circles", overwrite=True)
+
+
 def setup(app):
-    """Writes the pages of the reference before Sphinx reads the folder."""
+    """Writes the pages of the reference before Sphinx reads the folder, and the explorer when the site is there."""
+    app.connect("build-finished", write_explorer)
     app.connect("builder-inited", lambda app: reference.write(HERE / "api"))
     app.connect("autodoc-skip-member", skip_repeated)
     app.connect("autodoc-process-signature", own_signature)

@@ -2,7 +2,7 @@
 
     pip install pvlib scikit-learn ripser matplotlib
     KERAS_BACKEND=jax python examples/hours.py                      # one to three minutes on one core
-    KERAS_BACKEND=jax python examples/hours.py --seeds 0 1 2 3 4    # as in docs/comparison.md
+    KERAS_BACKEND=jax python examples/hours.py --seeds 0 1 2 3 4    # every block held out once
 
 The data are files that the package `pvlib` ships (BSD 3-Clause licence): typical meteorological years, TMY3 of the
 National Renewable Energy Laboratory (Wilcox & Marion 2008), 8760 hours at Greensboro (36° N) and at Sand Point (55° N).

@@ -1,4 +1,4 @@
-"""Cylinder, Möbius band and annulus: torusae beside topovae on the same data. The table of docs/comparison.md.
+"""Cylinder, Möbius band and annulus: torusae beside topovae on the same data.
 
     git clone https://github.com/JvHulst/VAE-Topology PATH && git -C PATH checkout 08ed7cc
     KERAS_BACKEND=torch python examples/benchmarks/bands.py --topovae PATH

@@ -1,4 +1,4 @@
-"""The smallest unevenness that each loss detects in one batch: the power table of docs/comparison.md.
+"""The smallest unevenness that each loss detects in one batch.
 
     KERAS_BACKEND=torch python examples/benchmarks/power.py
 

@@ -383,6 +383,15 @@ def test_shuffled_columns_are_a_control(rng):
     assert torusae.find_circles(rng.normal(size=(200, 3))).p_value is None
 
 
+@pytest.mark.parametrize(("times", "said"), [(1, "1 time:"), (4, "4 times:"), (5, None), (60, None)])
+def test_circles_that_ordered_rows_pass_seldom_are_noted(rng, times, said):
+    turn = 2 * np.pi * np.linspace(0.02, times + 0.02, 3000, endpoint=False) + 0.1 * rng.standard_normal(3000)
+    notes = circles._passed_seldom(np.stack([rng.permutation(turn), np.angle(np.exp(1j * turn))], axis=1))
+    assert len(notes) == (said is not None)
+    if said:
+        assert f"pass circle 1 {said} a random walk makes such loops too" in notes[0]
+
+
 def test_columns_and_rows_that_say_nothing_are_noted(rng):
     phase = rng.uniform(-np.pi, np.pi, 300)
     x = np.stack([np.cos(phase), np.sin(phase), np.ones(300)], axis=1)

@@ -15,7 +15,7 @@ from torusae.losses import DiaphonyLoss, QuantileLoss, SpringLoss
 from torusae.spaces.base import Space, action_tensors, draws, point_tensors
 from torusae.spaces.terms import Term
 
-# The weights of the default terms were found on MNIST, tables and images with circles: docs/comparison.md.
+# The weights of the default terms were found on MNIST, tables and images with circles.
 _DIAPHONY_WEIGHTS = {1: 1.0, 2: 5.0, 3: 20.0}  # of all circles at once, by the number of circles
 _PAIRS_WEIGHT = 10.0  # above three circles
 _CIRCLES_WEIGHT = 3.0  # above three circles

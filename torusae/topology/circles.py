@@ -36,6 +36,9 @@ _LEAST_RATIO_OF_PLACES = 2.3
 _LEAST_PLACES = 12  # death over birth of a regular polygon of n corners is less than n / 3
 _LEAST_AVERAGES = 10  # a row is the mean of no more than one of so many
 _NEAREST = 4  # landmarks that give a row its angle
+_STEP = 0.5  # radians from a row to the next, where rows are in the order of time; without an order it is π/2
+_ARCS = 12  # of a circle, at which passes are counted
+_SELDOM = 5  # passes: loops of random walks have 1 to 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +52,8 @@ class Circles:
         num_components: Integer, the principal components that they were compared in.
         on_circle: Boolean array `(num,)`: the rows that lie on a circle. The others are those of pieces that no circle
             passes, and have one angle in each.
-        notes: Tuple of sentences on what the data lack, and on why a lasting class is no circle.
+        notes: Tuple of sentences on what the data lack, on why a lasting class is no circle, and on circles that rows
+            in their order pass fewer than 5 times.
         p_value: Float, with `surrogates=`: the chance that shuffled columns show as lasting a class. Else `None`.
     """
 
@@ -189,6 +193,7 @@ def find_circles(
     elif found.view.name:
         notes.append(f"Found {found.view.name}.")
     angles, on = _of_all(reduced, found)
+    notes += _passed_seldom(angles)
     p_value = None
     if surrogates:
         p_value = _p_value(owner, x, surrogates, rng)
@@ -226,6 +231,28 @@ def _why_none(reduced: _graph.Reduced, looks: list["_Found"]) -> list[str]:
     elif len(reduced.rows) < _FEW_ROWS:
         notes.append(f"{len(reduced.rows)} rows are few: they can hide a circle.")
     return notes
+
+
+def _passed_seldom(angles: np.ndarray) -> list[str]:
+    """Sentences on circles that rows in the order of time go around few times: a random walk makes such loops too."""
+    notes = []
+    for index, angle in enumerate(angles.T):
+        if np.median(np.abs(wrap(np.diff(angle)))) > _STEP:
+            continue  # the rows have no order
+        times = int(np.median([_visits(wrap(angle - place)) for place in np.arange(_ARCS) * 2 * np.pi / _ARCS]))
+        if times < _SELDOM:
+            notes.append(
+                f"The rows, in their order, pass circle {index} {times} time{'s' * (times != 1)}: a random walk "
+                f"makes such loops too."
+            )
+    return notes
+
+
+def _visits(offset: np.ndarray) -> int:
+    """How often rows come into an arc around 0, each time from more than a quarter of a turn away."""
+    near, far = np.abs(offset) < np.pi / _ARCS, np.abs(offset) > np.pi / 2
+    near = near[near | far]
+    return int((near[1:] & ~near[:-1]).sum() + near[:1].sum())
 
 
 def _of_all(reduced: _graph.Reduced, found: "_Found") -> tuple[np.ndarray, np.ndarray]:
