@@ -26,7 +26,7 @@ BLOCKS = {
 BACKENDS = {"torch", "jax", "tensorflow"}
 LONG = {"docs/devices.md", "docs/films.md", "docs/sklearn.md"}
 # They need another machine, or packages that only another session installs, or change the backend.
-BY_HAND = {"docs/index.md": 1, "docs/concepts.md": 1, "docs/devices.md": 1, "docs/start.md": 1, "docs/export.md": 2}
+BY_HAND = {"docs/index.md": 1, "docs/devices.md": 1, "docs/start.md": 1, "docs/export.md": 2}
 
 
 def has_cells(name):

@@ -6,7 +6,7 @@ NumPy's own. Codes hold no radii: `torusae.spaces.QuantizedTorus` is a latent sp
 
 All functions take and return NumPy arrays. Input of the wrong type is a TypeError. `bits` outside 1 to 16, codes of
 `2^bits` or more and shapes that do not fit are a ValueError. `numpy.save` stores codes, `numpy.packbits` packs those of
-less than 8 bits: see `docs/concepts.md`.
+less than 8 bits: see `docs/after_training.md`.
 """
 
 import math
