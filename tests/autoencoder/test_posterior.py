@@ -11,7 +11,7 @@ from shared import tables
 import torusae
 from torusae._internal.arrays import wrap
 from torusae._internal.scaling import Scaling
-from torusae.autoencoder import marginals, posterior
+from torusae.autoencoder import grid, marginals, posterior
 from torusae.autoencoder.adapter import Rows
 
 AMPLITUDE = 2.0
@@ -32,7 +32,9 @@ def circles(dim=1, columns=None):
 def with_noise(dim=1, columns=None, scale=0.5):
     model = circles(dim, columns)
     noise = torusae.Noise("gaussian", 0, "unknown")
-    noise.set_state({"scale": np.full(columns or 2 * dim, scale), "misfit": np.array([1.0, 2.0])})
+    noise.set_state(
+        {"scale": np.full(columns or 2 * dim, scale), "misfit": np.array([1.0, 2.0]), "blur": np.array(0.0)}
+    )
     model.noise = noise
     return model
 
@@ -129,6 +131,47 @@ def test_constant_columns_are_left_out_and_said():
     np.testing.assert_array_equal(model.posterior(moved, verbose=0).angles, model.posterior(x, verbose=0).angles)
 
 
+def with_blur(noise, blur):
+    other = torusae.Noise(noise.kind, noise.num_rows, noise.rows)
+    other.set_state({**noise.state(), "blur": np.array(blur)})
+    return other
+
+
+class Rippled(keras.layers.Layer):
+    """`2 cos φ, 2 sin φ` and ripples in four more columns."""
+
+    def call(self, point):
+        angle = keras.ops.arctan2(point[:, 1:], point[:, :1])
+        waves = [wave(order * angle) for order in (9, 11) for wave in (keras.ops.cos, keras.ops.sin)]
+        return keras.ops.concatenate([AMPLITUDE * point, *[0.2 * wave for wave in waves]], axis=1)
+
+
+def test_ripples_of_a_decoder_are_no_information():
+    inputs = keras.Input((2,))
+    decoder = keras.Model(inputs, Rippled()(inputs))
+    model = torusae.TorusAutoencoder(torusae.networks.dense_encoder((6,), units=(8,)), decoder, 1)
+    model.set_weights(model.get_weights())
+    x, angles = rows(2000, scale=0.3, columns=6)
+    noise = model.fit_noise(x, verbose=0)
+    assert noise.blur >= 0.1
+    covers = []
+    for blur in (noise.blur, 0.0):
+        model.noise = with_blur(noise, blur)
+        start, end = model.posterior(x, verbose=0).interval[:, 0].T
+        covers.append((np.remainder(angles[:, 0] - start, 2 * np.pi) <= end - start).mean())
+    assert abs(covers[0] - 0.9) < 0.03
+    assert covers[1] < 0.85
+
+
+def test_a_blurred_wave_is_smaller():
+    sizes = (24, 24)
+    angles = marginals.angles_of(24)
+    for first, second in ((1, 0), (3, 2)):
+        wave = np.cos(first * angles[:, None] + second * angles).reshape(-1, 1)
+        shrunk = np.exp(-0.5 * 0.4**2 * (first**2 + second**2))
+        np.testing.assert_allclose(grid._blurred(wave, sizes, 0.4), shrunk * wave, atol=1e-6)
+
+
 @pytest.mark.parametrize(("loss", "kind"), [("poisson", "poisson"), ("binary_crossentropy", "bernoulli")])
 def test_noise_of_counts_and_of_binary_pixels(loss, kind):
     """Beside a grid in plain NumPy."""
@@ -141,7 +184,9 @@ def test_noise_of_counts_and_of_binary_pixels(loss, kind):
     rng = np.random.default_rng(0)
     x = rng.poisson(2, (40, 5)) if kind == "poisson" else rng.integers(0, 2, (40, 5))
     x = x.astype("float32")
-    assert model.fit_noise(x, verbose=0).kind == kind
+    noise = model.fit_noise(x, verbose=0)
+    assert noise.kind == kind
+    model.noise = with_blur(noise, 0.0)
     found = model.posterior(x, verbose=0)
     angles = marginals.angles_of(2000)
     means = model.decode(angles=angles[:, None], verbose=0).astype("float64")
@@ -207,7 +252,7 @@ def test_errors():
     with pytest.raises(ValueError, match=r"noise of samples of shape \(2,\)"):
         model.noise = torusae.Noise("gaussian", 0, "unknown")
     with pytest.raises(ValueError, match="finite sizes"):
-        model.noise.set_state({"scale": np.array([-1.0, 1.0]), "misfit": np.ones(2)})
+        model.noise.set_state({"scale": np.array([-1.0, 1.0]), "misfit": np.ones(2), "blur": np.zeros(())})
     with pytest.raises(ValueError, match="must hold the arrays"):
         model.noise.set_state({})
 
@@ -260,7 +305,7 @@ def linear(space, matrix, scale):
     )
     model.set_weights(model.get_weights())
     noise = torusae.Noise("gaussian", 0, "unknown")
-    noise.set_state({"scale": np.full(columns, scale), "misfit": np.array([1.0, 2.0])})
+    noise.set_state({"scale": np.full(columns, scale), "misfit": np.array([1.0, 2.0]), "blur": np.array(0.0)})
     model.noise = noise
     return model
 

@@ -18,6 +18,7 @@ _SIZES = {1: (64, 128, 256, 512, 1024, 2048), 2: (32, 48, 64, 80, 96, 112, 128)}
 _SPACINGS = {1: 0.5, 2: 1.25}  # of their angles, in standard errors
 _FINER = {1: 1, 2: 4}  # how much finer the grid is on which arcs are found
 _NEAR = 0.02  # radians of a difference along a circle
+_BLURS = (0.05, 0.07, 0.1, 0.14, 0.2, 0.28, 0.4)  # radians, from which that of the rows is chosen
 _MOST_VALUES = 1 << 22  # of a grid in memory at a time
 _BATCHES = (256, 2048)  # rows in one call: few shapes, since each is compiled
 
@@ -35,7 +36,7 @@ class Grid:
         axes = np.meshgrid(*map(marginals.angles_of, self.sizes), indexing="ij")
         means = _decoded(model, np.stack([axis.ravel() for axis in axes], axis=1))
         self.center = means.mean(axis=0) if noise.kind == "gaussian" else np.zeros(means.shape[1])
-        self.means = means - self.center
+        self.means = _blurred(means - self.center, self.sizes, noise.blur)
         self.models: dict[bool, keras.Model] = {}
         self.set_tables()
 
@@ -43,6 +44,30 @@ class Grid:
         """Computes slopes and offsets for the noise as it is now."""
         self.slopes, self.offsets = self.noise.tables(self.means)
         self.models = {}
+
+    def blur(self, flat: np.ndarray) -> None:
+        """Blurs the means more and more, as long as rows get more likely."""
+        best = self._evidence(flat)
+        for width in _BLURS:
+            if width <= self.noise.blur:
+                continue
+            before = self.means
+            self.means = _blurred(before, self.sizes, math.sqrt(width**2 - self.noise.blur**2))  # variances add up
+            self.set_tables()
+            if (evidence := self._evidence(flat)) <= best:
+                self.means = before
+                self.set_tables()
+                return
+            best, self.noise.blur = evidence, width
+
+    def _evidence(self, flat: np.ndarray) -> float:
+        """The mean log likelihood of rows, but for what is the same with any means."""
+        from scipy import special
+
+        step = max(1, _MOST_VALUES // len(self.means))
+        parts = (flat[start : start + step] - self.center for start in range(0, len(flat), step))
+        found = [special.logsumexp(self.noise.explained(x, self.slopes, self.offsets), axis=1) for x in parts]
+        return float(np.concatenate(found).mean())
 
     def expected_squares(self, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The expected squares of the noise of cells, NaN where not known, and the rows' deviances."""
@@ -183,27 +208,39 @@ def _summary(grid: Grid, found: dict[str, np.ndarray], level: float) -> dict[str
     }
 
 
-def size_for(model: Any, noise: Noise) -> int | None:
+def _blurred(values: np.ndarray, sizes: tuple[int, ...], width: float) -> np.ndarray:
+    """The means of values `(places, size)` of a grid over a normal distribution of angles around each place."""
+    cube = values.reshape(*sizes, -1)
+    for axis, size in enumerate(sizes if width else ()):
+        angles = marginals.angles_of(size)
+        weights = np.exp(-0.5 * np.square(wrap(angles[:, None] - angles) / width))
+        weights /= weights.sum(axis=1, keepdims=True)
+        cube = np.moveaxis(np.tensordot(weights, cube, axes=(1, axis)), 0, axis)
+    return cube.reshape(values.shape)
+
+
+def size_for(model: Any, noise: Noise, coarse: bool) -> int | None:
     """Angles of a circle, so many that the sharpest posterior is wider than their spacing.
 
-    `None` where a grid would be too large, and for other spaces than a torus of one or two circles.
+    `None` where a grid would be too large, if it may not be too `coarse`, and for other spaces than a torus of one or
+    two circles.
     """
     space = model.space
     if not (isinstance(space, Torus) and space.dim in _SIZES):
         return None
     dim = space.dim
-    coarse = 256 if dim == 1 else 32
-    axes = np.meshgrid(*[marginals.angles_of(coarse)] * dim, indexing="ij")
+    sizes = (256,) if dim == 1 else (32, 32)
+    axes = np.meshgrid(*map(marginals.angles_of, sizes), indexing="ij")
     places = np.stack([axis.ravel() for axis in axes], axis=1)
     sharpest = np.inf
     for axis in range(dim):
         step = _NEAR * np.eye(dim)[axis]
         low, high = (_decoded(model, places + sign * step) for sign in (-1, 1))
-        slopes = (high - low) / (2 * _NEAR)
-        information = np.sum(slopes**2 * noise.information((low + high) / 2), axis=1)
+        slopes, means = (_blurred(each, sizes, noise.blur) for each in ((high - low) / (2 * _NEAR), (low + high) / 2))
+        information = np.sum(slopes**2 * noise.information(means), axis=1)
         sharpest = min(sharpest, 1 / math.sqrt(max(np.quantile(information, 0.98), 1e-12)))
     needed = 2 * np.pi / (_SPACINGS[dim] * sharpest)
-    return next((size for size in _SIZES[dim] if size >= needed), None)
+    return next((size for size in _SIZES[dim] if size >= needed), _SIZES[dim][-1] if coarse else None)
 
 
 def _decoded(model: Any, angles: np.ndarray) -> np.ndarray:

@@ -26,6 +26,9 @@ class Noise(Configured):
         scale: Array of the samples' shape, the noise's standard deviations; 0 in constant columns, which say nothing of
             the place and are left out. Ones where the noise is not Gaussian.
         misfit: Array `(2,)`, shape and scale of the gamma distribution that the misfits of the fitted rows have.
+        blur: Float, radians, of one or two circles: what the decoder says of an angle is its mean over a normal
+            distribution of angles with this standard deviation, the one that makes the fitted rows most likely.
+            Ripples of a decoder would count as information: intervals would be too short. 0 leaves it as it is.
 
     Example:
 
@@ -44,6 +47,7 @@ class Noise(Configured):
         self.rows = rows
         self.scale = np.ones(())
         self.misfit = np.ones(2)
+        self.blur = 0.0
 
     def __repr__(self) -> str:
         where = {"held out": "rows held out", "training": "training rows", "unknown": "rows"}[self.rows]
@@ -53,7 +57,7 @@ class Noise(Configured):
 
     def state(self) -> dict[str, np.ndarray]:
         """What was fitted, for a file."""
-        return {"scale": self.scale, "misfit": self.misfit}
+        return {"scale": self.scale, "misfit": self.misfit, "blur": np.asarray(self.blur)}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
         """Takes what `state` returned.
@@ -61,18 +65,20 @@ class Noise(Configured):
         Raises:
             ValueError: If an array is missing or can't be one of noise.
         """
-        if self.kind not in _KINDS or set(state) != {"scale", "misfit"}:
+        if self.kind not in _KINDS or set(state) != set(self.state()):
             raise ValueError(
-                f"Noise: `state` must hold the arrays 'scale' and 'misfit' of one of the kinds {_KINDS}. "
+                f"Noise: `state` must hold the arrays {sorted(self.state())} of one of the kinds {_KINDS}. "
                 f"Received: {sorted(state)}, kind={self.kind!r}."
             )
-        scale, misfit = (np.asarray(state[name], "float64") for name in ("scale", "misfit"))
-        if misfit.shape != (2,) or not (np.isfinite(scale).all() and np.isfinite(misfit).all()) or scale.min() < 0:
+        values = {name: np.asarray(array, "float64") for name, array in state.items()}
+        scale, misfit, blur = values["scale"], values["misfit"], values["blur"]
+        finite = all(np.isfinite(array).all() for array in values.values())
+        if misfit.shape != (2,) or blur.shape or not finite or min(scale.min(), blur) < 0:
             raise ValueError(
                 f"Noise: `state` must hold finite sizes that are not negative. Received: scale={scale}, "
-                f"misfit={misfit}."
+                f"misfit={misfit}, blur={blur}."
             )
-        self.scale, self.misfit = scale, misfit
+        self.scale, self.misfit, self.blur = scale, misfit, float(blur)
 
     # Of flat samples `(num, size)`, NaN where a cell is not known, and means of the decoder. The log likelihood of a
     # sample at a place is a sum over its cells: `x slope - offset` + what the place says nothing of.

@@ -27,7 +27,9 @@ _BLOCK = 1 << 13  # rows at a time
 class Posterior:
     """Where samples lie and how sure that is, given the decoder, the noise and the prior: what `model.posterior` finds.
 
-    A row without any known cell has the prior: no angle, NaN, and an infinite standard error.
+    A row without any known cell has the prior: no angle, NaN, and an infinite standard error. Errors and intervals are
+    of the model's own angles: they tell where a sample without noise would lie, not how these angles differ from others
+    that describe the data as well.
 
     Attributes:
         angles: Float array `(num, num_angles)`, radians, `[-π, π)`: the mean directions of the posterior.
@@ -114,11 +116,13 @@ def fit_noise(
         noise.scale = _sizes_of(model, np.square(flat - decoded), np.ones(len(flat), bool), constant)
     else:
         noise.scale = np.ones(model.sample_shape)
-    for _ in range(2):  # a grid is as fine as the noise asks for
-        search = _search(model, noise)
-        _expectation_maximization(model, search, flat, constant)
+    for last in (False, True):  # a grid is as fine as the noise and the blur ask for
+        search = _search(model, noise, not last)
+        used = _expectation_maximization(model, search, flat, constant)
         if isinstance(search, Modes):
             break
+        if not last:
+            search.blur(flat[used])
     model.noise = noise
     search = model.fitted.derived("search", lambda: _search(model, noise))
     noise.misfit = gamma_of(search.deviances(flat))
@@ -169,9 +173,9 @@ def _check_trained(model: Any, owner: str) -> None:
         raise ValueError(f"{owner}: needs a trained model. Received: a model before its training. Call fit(x) first.")
 
 
-def _search(model: Any, noise: Noise) -> grid.Grid | Modes:
-    """What finds places: a grid where it can be fine enough, or a search for modes."""
-    size = grid.size_for(model, noise)
+def _search(model: Any, noise: Noise, coarse: bool = False) -> grid.Grid | Modes:
+    """What finds places: a grid where it can be fine enough, or may be too coarse, or a search for modes."""
+    size = grid.size_for(model, noise, coarse)
     return Modes(model, noise) if size is None else grid.Grid(model, noise, size)
 
 
@@ -216,8 +220,10 @@ def _sizes_of(model: Any, squares: np.ndarray, used: np.ndarray, constant: np.nd
     return np.where(constant, 0.0, np.sqrt(np.maximum(mean, 1e-30))).reshape(model.sample_shape)
 
 
-def _expectation_maximization(model: Any, search: Any, flat: np.ndarray, constant: np.ndarray) -> None:
+def _expectation_maximization(model: Any, search: Any, flat: np.ndarray, constant: np.ndarray) -> np.ndarray:
     """Fits the sizes of Gaussian noise to rows at places that are not known. Sets those of the search's noise.
+
+    Returns which rows count.
 
     The expectation of a square over the posterior has no bias from the angles, as the square at the best angle has.
     Rows whose misfit lies beyond that of the noise do not count.
@@ -225,6 +231,7 @@ def _expectation_maximization(model: Any, search: Any, flat: np.ndarray, constan
     from scipy import special
 
     noise, rounds = search.noise, _ROUNDS_OF_MODES if isinstance(search, Modes) else _ROUNDS
+    used = np.ones(len(flat), bool)
     for _ in range(rounds if noise.kind == "gaussian" else 0):
         squares, deviance = search.expected_squares(flat)
         shape, scale = gamma_of(deviance)
@@ -232,4 +239,5 @@ def _expectation_maximization(model: Any, search: Any, flat: np.ndarray, constan
         before, noise.scale = noise.scale, _sizes_of(model, squares, used, constant)
         search.set_tables()
         if np.max(np.abs(noise.scale - before)) <= _TOLERANCE * np.max(before):
-            return
+            break
+    return used
