@@ -117,7 +117,7 @@ def train(name: str, start: str, seed: int, epochs: int | None) -> dict:
     keras.utils.set_random_seed(seed)
     begin = time.time()
     model = torusae.TorusAutoencoder.from_shape(
-        x.shape[1:], angles.shape[1], init="circles" if start == "circles" else None
+        x.shape[1:], angles.shape[1], init="circles" if start == "circles" else "random"
     )
     model.compile("adam", "mse")
     if start == "free":
