@@ -5,8 +5,8 @@
     KERAS_BACKEND=torch python examples/benchmarks/posterior.py --missing 0.3
     KERAS_BACKEND=torch python examples/benchmarks/posterior.py --speed
 
-The plain path trains 30 epochs: `from_shape`, `compile("adam", "mse")`, `fit(x, validation_split=0.2)`, and
-`fit_noise(x)`. 2000 more rows are scored, half of them after a map of each circle to the true angles with three
+The plain path trains 30 epochs on `--rows` rows: `from_shape`, `compile("adam", "mse")`, `fit(x, validation_split=0.2)`
+and `fit_noise(x)`. 2000 more rows are scored, half of them after a map of each circle to the true angles with three
 harmonics, fitted to the other half; `joint` is a map of all circles together. The oracle has the same maps.
 
 Columns of the table: median errors of the encoder, of the posterior and of the oracle, in degrees; the posterior's over
@@ -168,8 +168,8 @@ def area(inside: np.ndarray, outside: np.ndarray) -> float:
 def run(name: str, seed: int, num: int, missing: float) -> dict:
     """One training, and all that is measured of it."""
     dim, mean, noise = kind(name, seed)
-    x, _ = rows(mean, noise, dim, num, seed)
-    tested, true = rows(mean, noise, dim, TESTED, seed)
+    x, _ = rows(mean, noise, dim, num + num // 4, seed)
+    tested, true = rows(mean, noise, dim, TESTED, seed + 1000)
     outliers = (x.mean(axis=0) + x.std(axis=0) * np.random.default_rng(seed).normal(size=(100, len(noise)))).astype("f")
     if missing:
         rng = np.random.default_rng([seed, 1])
