@@ -201,6 +201,30 @@ def test_fit_starts_at_the_circles_that_were_found(monkeypatch, capsys):
     assert torusae.align(given[0], truth[some]).scores > 0.98
 
 
+def test_an_encoder_reads_what_stands_out_of_noise(rng, tmp_path):
+    angles = rng.uniform(-np.pi, np.pi, (300, 1))
+    axes = np.linalg.qr(rng.normal(size=(30, 2)))[0].T
+    x = 9 * np.concatenate([np.cos(angles), np.sin(angles)], axis=1) @ axes + rng.normal(size=(300, 30))
+    x = x.reshape(300, 5, 6)
+    model = torusae.TorusAutoencoder.from_data(x, dim=1, verbose=0)
+    z, read = model.scaling.apply(x), model.encoder.get_layer("components")
+    assert not read.trainable
+    assert 2 <= read.units <= 6
+    rows = z.reshape(300, 30).astype("float64")
+    values, vectors = np.linalg.eigh(np.cov(rows.T, bias=True))
+    expected = (rows - rows.mean(axis=0)) @ vectors[:, : -1 - read.units : -1] / np.sqrt(values[-1])
+    found = ops.convert_to_numpy(read(ops.convert_to_tensor(z.reshape(300, 30))))
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), atol=1e-4)
+    others = rng.normal(size=(300, 30 - read.units)) @ vectors[:, : -read.units].T
+    moved = model.encoder.predict((rows + 5 * others).reshape(z.shape).astype("float32"), verbose=0)
+    np.testing.assert_allclose(moved, model.encoder.predict(z, verbose=0), atol=1e-3)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.encode(x, **QUIET), model.encode(x, **QUIET), atol=1e-6)
+    few = torusae.TorusAutoencoder.from_data(x[:, 0], dim=1, verbose=0)  # columns that can't tell what noise is
+    assert "components" not in [layer.name for layer in few.encoder.layers]
+
+
 def test_images_between_0_and_1_bytes_and_others(rng):
     images = rng.uniform(size=(12, 8, 8, 1))
     cases = [(images, None), (np.rint(255 * images).astype("uint8"), (0.0, 255.0)), (9 * images - 4, "moments")]

@@ -47,6 +47,20 @@ def test_the_space_has_a_coordinate_where_data_vary_along_a_line(rng):
         assert str(found).splitlines() == [str(found.circles), f"{space}: {' '.join(found.reasons)}"]
 
 
+def test_angles_are_spread_by_their_ranks_among_rows_on_circles(rng):
+    true = rng.uniform(-np.pi, np.pi, (900, 2))
+    on = np.arange(900) < 600
+    squeezed = np.where(on[:, None], true + 0.9 * np.sin(true), 0.5)  # the others are at rest
+    spread = suggest._spread(squeezed, on)
+    for column, given in zip(spread.T, squeezed.T, strict=True):
+        order = np.argsort(given[:600])
+        np.testing.assert_allclose(np.diff(column[:600][order]), 2 * np.pi / 600)
+        below = (given[:600] < 0.5).mean()
+        np.testing.assert_allclose(column[600:], 2 * np.pi * below - np.pi)
+    assert topology.align(spread[:600], true[:600]).scores.min() > 0.99
+    assert topology.align(squeezed[:600], true[:600]).scores.max() < 0.95
+
+
 def test_loops_that_meet_are_said_to_be_no_torus(rng):
     angles = rng.uniform(-np.pi, np.pi, 800)
     first = (np.arange(800) % 2 == 0)[:, None]

@@ -5,16 +5,20 @@ import sys
 import warnings
 from typing import Any
 
+import keras
 import numpy as np
 
 from torusae._internal import checks, fingerprints
+from torusae._internal.arrays import random_rows
 from torusae._internal.scaling import Scaling
 from torusae.autoencoder import adapter
+from torusae.networks import autoencoder_networks, dense_decoder, dense_encoder
 from torusae.topology import Suggestion, _graph
 from torusae.topology.suggest import suggested
 
 _BYTE = 255
 _TOLERANCE = 0.01
+_MAX_ROWS = 2000  # of which components are computed
 
 
 class Start:
@@ -49,6 +53,8 @@ class Looked:
         scaling: `Scaling`, or `None` for images between 0 and 1.
         activation: Of images' outputs: `"sigmoid"`, or `None` for any numbers.
         dim: The space, as `from_shape` takes it.
+        components: Level and principal components that stand out of noise, `(values,)` and `(count, values)`, as the
+            encoder reads them; `None` where it reads samples as they are.
         suggestion: `Suggestion`, or `None` where the caller gave the space.
         start: `Start`, or `None`.
     """
@@ -58,6 +64,7 @@ class Looked:
     scaling: Scaling | None
     activation: str | None
     dim: Any
+    components: tuple[np.ndarray, np.ndarray] | None = None
     suggestion: Suggestion | None = None
     start: Start | None = None
 
@@ -98,6 +105,8 @@ def look(owner: str, x: Any, dim: Any, groups: Any, missing: bool, seed: int, ve
     if groups is None:
         sample = array if scaling is None else scaling.apply(array)
     looked = Looked(tuple(array.shape[1:]), columns, scaling, activation, dim)
+    if array.ndim != 4:
+        looked.components = _components(sample, np.random.default_rng(seed))
     if dim is None:
         looked.suggestion = suggestion = suggested(sample, seed)
         looked.start, looked.dim = Start(suggestion.angles, sample), suggestion.space
@@ -110,6 +119,33 @@ def look(owner: str, x: Any, dim: Any, groups: Any, missing: bool, seed: int, ve
         sys.stdout.write("".join(f"{line}\n" for line in lines))
         sys.stdout.flush()
     return looked
+
+
+def networks(looked: Looked, decoder_input_size: int) -> tuple[keras.Model, keras.Model]:
+    """The encoder and the decoder of a model. Where samples hold much noise, the encoder reads their components."""
+    if looked.components is None:
+        return autoencoder_networks(looked.sample_shape, decoder_input_size, looked.activation)
+    level, axes = looked.components
+    inputs = keras.Input(looked.sample_shape, name="vector")
+    read = keras.layers.Dense(len(axes), trainable=False, name="components")
+    values = read(inputs if len(looked.sample_shape) == 1 else keras.layers.Flatten()(inputs))
+    read.set_weights([axes.T, -axes @ level])
+    encoder = keras.Model(inputs, dense_encoder((len(axes),), name="of_components")(values), name="encoder")
+    return encoder, dense_decoder(looked.sample_shape, decoder_input_size)
+
+
+def _components(x: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:
+    """Level and principal components of samples that stand out of noise, the largest with variance 1.
+
+    `None` where few do not. An encoder of few rows learns the noise of the others by heart, and new rows have another.
+    """
+    rows = np.nan_to_num(x.reshape(len(x), -1)[random_rows(len(x), _MAX_ROWS, rng)]).astype("float64")
+    level = rows.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(rows - level, full_matrices=False)
+    count = int(_graph.above_noise(sizes[: _graph.MAX_COMPONENTS] ** 2, (sizes**2).sum(), len(sizes)).sum())
+    if count < 2 or len(sizes) - count < _graph.LEAST_NOISY:
+        return None
+    return level, axes[:count] * (np.sqrt(len(rows)) / sizes[0])
 
 
 def _check_values(owner: str, x: np.ndarray, columns: tuple[str, ...] | None, missing: bool) -> None:

@@ -16,7 +16,7 @@ from torusae.autoencoder import posterior as inference
 from torusae.autoencoder.adapter import Adapter
 from torusae.autoencoder.callbacks import measuring, noted_errors, with_logger
 from torusae.autoencoder.fitted import Fitted
-from torusae.autoencoder.from_data import Start, look
+from torusae.autoencoder.from_data import Start, look, networks
 from torusae.autoencoder.initialization import checked_init, initialize
 from torusae.autoencoder.keeping import Kept
 from torusae.autoencoder.noise import Noise
@@ -185,6 +185,10 @@ class TorusAutoencoder(keras.Model):
         units of `x`, and the loss is that of standardized samples. `model.scaling` has the numbers,
         `model.suggestion` the choice. `fit(x)`, on these rows or some of them, starts at the circles that were found.
 
+        Where eight principal components or more look like noise, the encoder reads the others, at most 50, by a first
+        layer that is not trained: those with more than twice the mean variance of the smaller half. Then new rows get
+        angles as good as those of the training. Networks of your own: `TorusAutoencoder(encoder, decoder, latent)`.
+
         Called on a batch, `model(x)`, and in a training loop of your own, the model reads `model.scaling.apply(x)`.
         Streams are not scaled: give arrays.
 
@@ -219,9 +223,7 @@ class TorusAutoencoder(keras.Model):
         owner = f"{cls.__name__}.from_data"
         looked = look(owner, x, dim, groups, missing is not None, seed, verbose)
         latent = _latent(looked.dim, latent_arguments)
-        size = latent.space.decoder_input_size
-        networks = autoencoder_networks(looked.sample_shape, size, looked.activation)
-        model = cls(*networks, latent, heads, init, missing)
+        model = cls(*networks(looked, latent.space.decoder_input_size), latent, heads, init, missing)
         model.adapter.columns, model.adapter.scaling = looked.columns, looked.scaling
         model.suggestion, model.known_start = looked.suggestion, looked.start
         return model

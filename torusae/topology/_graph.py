@@ -25,7 +25,7 @@ _BLOCK = 1000  # rows that are float64 at a time
 # itself. Neighbours then tell the other outliers: see `inliers`.
 _MOST = 0.95
 _FARTHEST = 5.0
-_MAX_COMPONENTS = 50
+MAX_COMPONENTS = 50
 # A principal component below this share of the largest one's variance is noise, or too thin for a circle.
 _LEAST_VARIANCE = 0.005
 # Components are divided by their deviations, so that a flat ellipse becomes a circle, but not below this share.
@@ -33,7 +33,7 @@ _FLOOR = 0.03
 # Noise of equal variance in many columns: components below this multiple of its variance say nothing, and divided by
 # their deviations they would hide the data. Fewer components than these are not taken for noise.
 _NOISE = 2.0
-_LEAST_NOISY = 8
+LEAST_NOISY = 8
 # Share of the largest difference along an edge below which an angle is constant on a piece, as far as it is solved for.
 _CONSTANT = 1e-2
 _DENSITY_NEIGHBORS = 30
@@ -103,7 +103,7 @@ def reduced(owner: str, x: Any, rng: np.random.Generator) -> Reduced:
 
     near = np.setdiff1d(some, far)
     fitted = np.concatenate([scaled(near[block]) for block in blocks(len(near), _BLOCK)])
-    count = min(_MAX_COMPONENTS, *fitted.shape)
+    count = min(MAX_COMPONENTS, *fitted.shape)
     pca = PCA(count, svd_solver="randomized", random_state=int(rng.integers(1 << 31))).fit(fitted)
     variance = pca.explained_variance_
     kept = _worth_keeping(variance, variance[0] / pca.explained_variance_ratio_[0], min(fitted.shape))
@@ -146,10 +146,15 @@ def _data_rows(owner: str, x: Any) -> tuple[np.ndarray, list[str]]:
 def _worth_keeping(variance: np.ndarray, total: float, rank: int) -> np.ndarray:
     """Which of the first principal components to keep. `total`: the variance of all `rank` of them."""
     kept = variance >= _LEAST_VARIANCE * variance[0]
+    louder = kept & above_noise(variance, total, rank)
+    return louder if louder.sum() > 1 and kept.sum() - louder.sum() >= LEAST_NOISY else kept
+
+
+def above_noise(variance: np.ndarray, total: float, rank: int) -> np.ndarray:
+    """Which of the first principal components stand out of noise of equal variance in all `rank` of them."""
     half = -(-len(variance) // 2)
     noise = (total - variance[:half].sum()) / max(1, rank - half)  # the mean of the others
-    louder = kept & (variance > _NOISE * noise)
-    return louder if louder.sum() > 1 and kept.sum() - louder.sum() >= _LEAST_NOISY else kept
+    return variance > _NOISE * noise
 
 
 class Graph:

@@ -32,7 +32,8 @@ class Suggestion:
         space: `Space`: a torus, with a Gaussian space where angles leave something unexplained.
         circles: The `Circles` that were found.
         angles: Float array `(num, num_angles)`, radians, where a model of that space begins,
-            `fit(x, circles=suggestion.angles)`: those of the circles; of loops that meet their sum; no columns of none.
+            `fit(x, circles=suggestion.angles)`: those of the circles, spread evenly by their ranks as points of a
+            torus are; of loops that meet their sum; no columns of none.
         reasons: Tuple of sentences.
     """
 
@@ -126,7 +127,18 @@ def suggested(x: np.ndarray, seed: int) -> Suggestion:
     else:
         reasons.append(f"Angles leave little unexplained: at most {100 * shares[0]:.0f} % of a circle's variance.")
     torus = Torus(angles.shape[1])
-    return Suggestion(torus * Gaussian(more) if more else torus, circles, angles, tuple(reasons))
+    return Suggestion(
+        torus * Gaussian(more) if more else torus, circles, _spread(angles, circles.on_circle), tuple(reasons)
+    )
+
+
+def _spread(angles: np.ndarray, on: np.ndarray) -> np.ndarray:
+    """Angles by their ranks among the rows on circles. Equal ones, as on pieces that no circle passes, stay equal."""
+    ranks = [
+        sum(np.searchsorted(np.sort(column[on]), column, side) for side in ("left", "right")) / on.sum() - 1
+        for column in angles.T
+    ]
+    return wrap(np.pi * np.stack(ranks, axis=1))
 
 
 def _one_angle(x: np.ndarray, angles: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
