@@ -47,6 +47,16 @@ def test_the_space_has_a_coordinate_where_data_vary_along_a_line(rng):
         assert str(found).splitlines() == [str(found.circles), f"{space}: {' '.join(found.reasons)}"]
 
 
+def test_angles_are_those_of_the_nearest_points(rng):
+    x, true = circle_and(rng, rng.uniform(-1, 1, (1500, 1)), num=1500)
+    found = true + 0.5 * np.sin(2 * true) * np.sign(rng.normal(size=(1500, 1)))  # of two paces
+    nearest = suggest._nearest(x, x[:1000], found[:1000], rng)
+    assert topology.align(found, true).scores[0] < 0.95
+    assert topology.align(nearest, true).scores[0] > 0.96
+    kept = suggest._nearest(x, x, true, rng)
+    assert topology.align(kept, true).scores[0] > 0.99
+
+
 def test_angles_are_spread_by_their_ranks_among_rows_on_circles(rng):
     true = rng.uniform(-np.pi, np.pi, (900, 2))
     on = np.arange(900) < 600

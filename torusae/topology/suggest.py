@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from torusae._internal import checks
-from torusae._internal.arrays import random_rows, wrap
+from torusae._internal.arrays import blocks, random_rows, wrap
 from torusae._internal.scaling import taken_out
 from torusae.spaces import Gaussian, Space, Torus
 from torusae.topology import _graph
@@ -22,6 +22,9 @@ _FOLDS = 5
 _PLACES, _NEAR = 40, 80  # where what is left is looked at, and rows that are near each
 _LEAST_SHARE = 0.15  # of the variance of a circle, that a coordinate has to itself
 _MOST_COORDINATES = 2
+_PER_CIRCLE = {1: 360, 2: 48}  # points of each circle that rows are compared with
+_MOST_LEFT = 1000  # rows that tell the covariance of what angles leave
+_BLOCK = 1000  # rows at a time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +35,9 @@ class Suggestion:
         space: `Space`: a torus, with a Gaussian space where angles leave something unexplained.
         circles: The `Circles` that were found.
         angles: Float array `(num, num_angles)`, radians, where a model of that space begins,
-            `fit(x, circles=suggestion.angles)`: those of the circles, spread evenly by their ranks as points of a
-            torus are; of loops that meet their sum; no columns of none.
+            `fit(x, circles=suggestion.angles)`: those of the circles; of loops that meet their sum; of one or
+            two the angles of the nearest points of the curve or sheet that they explain. Spread evenly by their ranks,
+            as points of a torus are. No columns of none.
         reasons: Tuple of sentences.
     """
 
@@ -106,7 +110,8 @@ def suggested(x: np.ndarray, seed: int) -> Suggestion:
     rng = np.random.default_rng(seed)
     rows = np.flatnonzero(circles.on_circle)
     rows = rows[random_rows(len(rows), _MAX_ROWS, rng)]
-    some = filled(x[rows].reshape(len(rows), -1)).astype("float64")
+    x = filled(x.reshape(len(x), -1))
+    some = x[rows].astype("float64")
     pairs = meeting(angles)
     if pairs:
         share = min(filling(angles[:, pair]) for pair in pairs)
@@ -126,10 +131,30 @@ def suggested(x: np.ndarray, seed: int) -> Suggestion:
         )
     else:
         reasons.append(f"Angles leave little unexplained: at most {100 * shares[0]:.0f} % of a circle's variance.")
-    torus = Torus(angles.shape[1])
-    return Suggestion(
-        torus * Gaussian(more) if more else torus, circles, _spread(angles, circles.on_circle), tuple(reasons)
-    )
+    torus, on = Torus(angles.shape[1]), circles.on_circle
+    if torus.dim in _PER_CIRCLE:
+        angles = np.where(on[:, None], _nearest(x, some, angles[rows], rng), angles)
+    return Suggestion(torus * Gaussian(more) if more else torus, circles, _spread(angles, on), tuple(reasons))
+
+
+def _nearest(x: np.ndarray, some: np.ndarray, angles: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The angles of the points that rows `x` are nearest to, among those that the angles of some rows explain.
+
+    Angles that were found run faster where rows vary more. Distances are those under the covariance of what angles
+    leave: a direction in which rows of equal angles vary counts less, or the curve would bend along it.
+    """
+    frequencies = _frequencies(*angles.shape)
+    places = np.linspace(-np.pi, np.pi, _PER_CIRCLE[angles.shape[1]], endpoint=False)
+    grid = np.array(list(itertools.product(places, repeat=angles.shape[1])))
+    waves, fit = _waves(grid, frequencies), np.linalg.lstsq(_waves(angles, frequencies), some, rcond=None)[0]
+    left = _left(some, angles, rng)[random_rows(len(some), _MOST_LEFT, rng)]
+    # The covariance and its mean variance, inverted by the formula of Woodbury: there may be more columns than rows.
+    floor = max((left**2).mean(), 1e-12)
+    inner = left @ left.T + len(left) * floor * np.eye(len(left))
+    dual = (fit - np.linalg.solve(inner, left @ fit.T).T @ left) / floor
+    sizes = ((waves @ (fit @ dual.T)) * waves).sum(axis=1) / 2
+    nearest = [(sizes - x[block] @ dual.T @ waves.T).argmin(axis=1) for block in blocks(len(x), _BLOCK)]
+    return grid[np.concatenate(nearest)]
 
 
 def _spread(angles: np.ndarray, on: np.ndarray) -> np.ndarray:
