@@ -10,6 +10,7 @@ sys.path.insert(0, str(HERE))
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import reference
+from docutils import nodes
 
 import torusae
 
@@ -83,9 +84,21 @@ def write_explorer(app, error):
         torusae.explore(model, path, digits.x_test, digits.y_test, "Digits on a torus of three circles", overwrite=True)
 
 
+def describe_figures(app, doctree):
+    """A sentence as the alternative text of each figure that a cell draws: else it is a file name of a hash."""
+    for image in doctree.findall(nodes.image):
+        if not image.get("alt"):
+            parent = image.parent
+            while parent is not None and not isinstance(parent, nodes.section):
+                parent = parent.parent
+            title = parent[0].astext() if parent is not None else project
+            image["alt"] = f"Figure that the code above draws, in the section: {title}"
+
+
 def setup(app):
     """Writes the pages of the reference before Sphinx reads the folder, and the explorer when the site is there."""
     app.connect("build-finished", write_explorer)
     app.connect("builder-inited", lambda app: reference.write(HERE / "api"))
+    app.connect("doctree-read", describe_figures)
     app.connect("autodoc-skip-member", skip_repeated)
     app.connect("autodoc-process-signature", own_signature)
