@@ -26,7 +26,17 @@ import torusae
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 EPOCHS, BATCH, TESTED = 30, 128, 2000
-ASIDE = ("uneven", "few", "pair")  # nothing was tuned on them
+KINDS = (
+    "bent",
+    "bent:0.6",
+    "bumps",
+    "bumps:0.3",
+    "table",
+    "uneven",
+    "few",
+    "table2",
+    "pair",
+)  # `few`: nothing was tuned on it
 
 
 def waves(angles: np.ndarray, order: int) -> np.ndarray:
@@ -228,9 +238,7 @@ def speed() -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument(
-        "--kinds", nargs="+", default=["bent", "bent:0.6", "bumps", "bumps:0.3", "table", "table2", *ASIDE]
-    )
+    parser.add_argument("--kinds", nargs="+", default=KINDS)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--rows", type=int, default=4000)

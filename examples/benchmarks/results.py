@@ -30,6 +30,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 import batches  # noqa: E402
 import circles  # noqa: E402
 import losses  # noqa: E402
+import posterior  # noqa: E402
 import real_data  # noqa: E402
 import step  # noqa: E402
 
@@ -102,6 +103,24 @@ def starts(args: argparse.Namespace) -> Rows:
             }
 
 
+def errors(args: argparse.Namespace) -> Rows:
+    """Angles of rows held out, beside an oracle that knows the true curve and noise; 4000 rows were trained on."""
+    for name in posterior.KINDS:
+        found = [posterior.run(name, seed, 4000, 0.0) for seed in args.seeds]
+        mean = {
+            key: float(np.mean([each[key] for each in found])) for key in ("encoder", "ratio", "ratio_joint", "oracle")
+        }
+        yield {
+            "data": name,
+            "oracle: median error": f"{mean['oracle']:.1f}°",
+            "encoder over oracle": f"{mean['encoder'] / mean['oracle']:.2f}",
+            "posterior over oracle": f"{mean['ratio']:.2f}",
+            "90 % intervals hold": ", ".join(f"{each['cover90']:.0f} %" for each in found),
+            "after a joint map: over oracle": f"{mean['ratio_joint']:.2f}",
+            "hold": ", ".join(f"{each['cover90_joint']:.0f} %" for each in found),
+        }
+
+
 def steps(args: argparse.Namespace) -> Rows:
     """A training step over that of a plain Keras model: dense networks, batch 128, medians in turns."""
     with tempfile.TemporaryDirectory() as folder:
@@ -128,6 +147,7 @@ TABLES: dict[str, Callable[[argparse.Namespace], Rows]] = {
     "evenness": evenness,
     "counts": counts,
     "starts": starts,
+    "errors": errors,
     "step": steps,
     "losses": loss_times,
 }
