@@ -232,6 +232,22 @@ def test_a_page_of_vectors_with_numbers_as_labels(tmp_path):
     np.testing.assert_allclose(thumbnails[order], samples()[np.argsort(samples()[:, 0])], rtol=1e-3, atol=1e-6)
 
 
+def test_labels_a_period_apart_have_one_colour(tmp_path):
+    model = tiny_model(latent=torusae.TorusLatent(1, "none"))
+    model.was_trained = True
+    hours = np.tile([1.0, 25.0, 47.0, -1.0], 5)
+    points = content_of(torusae.explore(model, tmp_path / "page.html", samples(), hours, period=24))["points"]
+    shares = np.frombuffer(base64.b64decode(points["shares"]), "uint8")
+    assert sorted(shares.tolist()) == [round(254 / 24)] * 10 + [round(254 * 23 / 24)] * 10
+    assert (points["low"], points["high"], points["cyclic"]) == (0, 24, True)
+    for options, error, match in [
+        ({}, ValueError, "`period` is that of labels"),
+        ({"labels": ["a"] * 20}, TypeError, "`labels` with a period must be numbers"),
+    ]:
+        with pytest.raises(error, match=match):
+            torusae.explore(model, tmp_path / "new.html", samples(), period=24, **options)
+
+
 def test_a_product_has_sliders(tmp_path):
     space = torusae.Torus(1) * torusae.Gaussian(2) * torusae.Torus(2)
     model = torusae.TorusAutoencoder.from_shape(SHAPE, space)

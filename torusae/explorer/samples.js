@@ -9,7 +9,9 @@ const ACCENT = getComputedStyle(document.documentElement).getPropertyValue("--ac
 const COLOURS = ("#1f77b4 #ff7f0e #2ca02c #d62728 #9467bd #8c564b #e377c2 #7f7f7f #bcbd22 #17becf " +
   "#aec7e8 #ffbb78 #98df8a #ff9896 #c5b0d5 #c49c94 #f7b6d2 #c7c7c7 #dbdb8d #9edae5").split(" ");
 const UNKNOWN = "#9a9aa0";
-const RAMP = ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"]; // viridis
+const RAMP = content.points && content.points.cyclic // twilight, a fifth darker; else viridis
+  ? ("#b5adb5 #8f9fa5 #63819b #4e5e95 #4b3684 #3e1358 #26102b #461139 #722340 #8e4542 #9e6d57 #a99689 #b5adb5").split(" ")
+  : ["#440154", "#3b528b", "#21918c", "#5ec962", "#fde725"];
 const ZOOMS = [6, 8, 12, 16, 24, 32, 48];
 const DECODING = 11; // milliseconds of a frame
 const STEPS = 33; // pictures of a way

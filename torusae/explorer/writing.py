@@ -36,6 +36,7 @@ def explore(
     num_thumbnails: int = 400,
     overwrite: bool = False,
     batch_size: int | None = None,
+    period: float | None = None,
 ) -> Path:
     """Writes a page that shows a model's torus: one HTML file that any browser opens from the disk, without a network.
 
@@ -52,13 +53,15 @@ def explore(
         data: Array of samples `(num, *sample_shape)`; some of them are shown. Defaults to `None`, no points.
         labels: Array `(num,)`: integers or strings are classes, at most 20; floats are numbers; -1, NaN or
             `None` where there is none. Defaults to `None`.
-        title: String. Defaults to `None`, the space's name.
+        title: String. Defaults to `None`, the number of circles.
         num_points: Integer, the most samples that are points in the page. Defaults to `2000`.
         num_thumbnails: Integer, the most samples that are pictures in the page, and can be a nearest sample. Fewer
             where they are large. Defaults to `400`.
         overwrite: Boolean, whether a file at `path` is replaced. Of a link, the file that it leads to is. Defaults to
             `False`.
         batch_size: Integer. Defaults to `None`, Keras' 32.
+        period: Positive float, the period of labels that are angles, 24 for hours: their colours then have no end.
+            Defaults to `None`.
 
     Returns:
         `Path` of the file. MNIST with the paper's networks takes 0.7 MB.
@@ -80,7 +83,10 @@ def explore(
     'torus.html'
     """
     if not isinstance(model, TorusAutoencoder):
-        raise TypeError(f"{_OWNER}: `model` must be a TorusAutoencoder. Received: model={model!r}.")
+        raise TypeError(
+            f"{_OWNER}: `model` must be a TorusAutoencoder. Received: model={model!r}. Of a Keras model with a "
+            f"latent layer, give TorusAutoencoder(encoder, decoder, latent) of its layers: they share the weights."
+        )
     target = files.Target(_OWNER, path, (".html", ".htm"), "no browser", overwrite)
     space = model.latent.space
     circles, numbers = _columns(space)
@@ -89,14 +95,15 @@ def explore(
     num_thumbnails = checks.positive_int(_OWNER, "num_thumbnails", num_thumbnails)
     if title is not None and not isinstance(title, str):
         raise TypeError(f"{_OWNER}: `title` must be a string. Received: title={title!r}.")
-    x, marks = _checked_data(model, data, labels, num_points)
+    period = None if period is None else checks.period(_OWNER, period)
+    x, marks = _checked_data(model, data, labels, num_points, period)
     shown = x
     if x is not None and np.isnan(x).any():
         shown = np.where(np.isnan(x), model.reconstruct(x, batch_size, verbose=0), x)
     if not model.was_trained:
         warnings.warn(f"{_OWNER}: the model is not trained. The page shows its random weights.", stacklevel=2)
     content: dict[str, Any] = {
-        "title": title or f"The torus of {space!r}",
+        "title": title or f"A torus of {len(circles)} circle{'s' * (len(circles) != 1)}",
         "decoderInputSize": space.decoder_input_size,
         "circles": circles,
         "numbers": [{"column": column, "low": -_NUMBERS_RANGE, "high": _NUMBERS_RANGE} for column in numbers],
@@ -156,8 +163,12 @@ def _columns(space: Space) -> tuple[list[list[int]], list[int]]:
     return circles, numbers
 
 
-def _checked_data(model: TorusAutoencoder, data: Any, labels: Any, num_points: int) -> tuple[Any, dict[str, Any]]:
+def _checked_data(
+    model: TorusAutoencoder, data: Any, labels: Any, num_points: int, period: float | None
+) -> tuple[Any, dict[str, Any]]:
     """At most `num_points` samples in random order, and what their labels tell the page."""
+    if period is not None and labels is None:
+        raise ValueError(f"{_OWNER}: `period` is that of labels. Received: labels=None.")
     if data is None:
         if labels is not None:
             raise ValueError(f"{_OWNER}: `labels` need `data`. Received: data=None. Give the samples that they label.")
@@ -178,19 +189,24 @@ def _checked_data(model: TorusAutoencoder, data: Any, labels: Any, num_points: i
     checks.finite_array(_OWNER, "data", x, missing)
     marks: dict[str, Any] = {}
     if labels is not None:
-        marks = _marks(checks.label_column(_OWNER, labels, count, "one for each sample")[order])
+        marks = _marks(checks.label_column(_OWNER, labels, count, "one for each sample")[order], period)
     return x, marks
 
 
-def _marks(labels: np.ndarray) -> dict[str, Any]:
-    """Classes with their names, or numbers with their range."""
+def _marks(labels: np.ndarray, period: float | None) -> dict[str, Any]:
+    """Classes with their names, or numbers with their range: with a period, from 0 to it."""
     known, numbers = known_labels(labels)
-    if len(numbers) and numbers.dtype.kind == "f":
+    if period is not None and numbers.dtype.kind not in "iuf":
+        raise TypeError(f"{_OWNER}: `labels` with a period must be numbers. Received: dtype={labels.dtype}.")
+    if len(numbers) and (numbers.dtype.kind == "f" or period is not None):
         checks.finite_array(_OWNER, "labels", numbers)
-        low, high = float(numbers.min()), float(numbers.max())
+        low, high = (float(numbers.min()), float(numbers.max())) if period is None else (0.0, period)
+        if period is not None:
+            numbers = np.remainder(numbers.astype("float64"), period)
         shares = np.full(len(labels), 255, "uint8")  # a missing label
         shares[known] = np.rint(254 * (numbers - low) / (high - low or 1.0))
-        return {"shares": base64_text(shares), "low": low, "high": high, "unknown": not known.all()}
+        found = {"shares": base64_text(shares), "low": low, "high": high, "unknown": not known.all()}
+        return {**found, "cyclic": period is not None}
     names, index, missing = classes(_OWNER, labels)
     return {"classes": base64_text(index.astype("uint8")), "names": names, "unknown": missing}
 
